@@ -1,6 +1,8 @@
 # Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
 #   make test   every test        make check   lint, format, types, versions in range
+#   make screenshots   the pictures in docs/images/, of a short demo, by Chromium
+#   make docs   the generated parts of docs/, and the site in build/book/site
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test check bench bench-smoke
+.PHONY: demo test check reference docs screenshots bench bench-smoke
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -22,6 +24,19 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m cotforge.train.versions
+	$(BIN)/python -m tests.check_names
+
+reference: $(VENV)/.dev
+	$(BIN)/python -m cotforge.reference docs
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m cotforge.reference docs
+	$(BIN)/python -m cotforge.reference.site build/book
+	cd build/book && $(abspath $(BIN))/zensical build --strict --config-file mkdocs.yml
+
+screenshots: $(VENV)/.dev
+	$(BIN)/cotforge demo --short --out runs/screenshots
+	$(BIN)/python -m tests.screenshots runs/screenshots
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000
@@ -44,8 +59,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.merging
 	$(BIN)/python -m benchmarks.priors
 	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.share
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu share)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev
@@ -56,6 +72,10 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) '.[demo,train]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) '.[docs]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

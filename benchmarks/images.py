@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.forge import data
-from cotforge.images import FileRef, Images, PictureStore, Sending, ahead, data_url
-from cotforge.images.cut import cut
+from cotforge.images import FileRef, Images, PictureStore, Sending, data_url, read_ahead
+from cotforge.images.cut import cut_metadata
 from cotforge.records import Picture
 
 ROUNDS = 7
@@ -52,7 +52,7 @@ def measure(folder: Path, rows: int) -> None:
         whole = _figure(f"{name}: Picture.load and data URL", data_url, pictures)
         print(f"{f'{name}: that, to the least':<54}{whole / floor:9.2f}")
         _figure(f"{name}: file URL (a copy is there)", lambda picture: by_file.of([picture])[picture.digest], pictures)
-        _figure(f"{name}: having it fetched ahead", ahead, pictures)
+        _figure(f"{name}: having it fetched ahead", read_ahead, pictures)
         if hasattr(os, "posix_fadvise"):
             _cold(name, paths, pictures)
 
@@ -78,7 +78,7 @@ def _read(path: Path) -> bytes:
 
 
 def _cut(read: bytes) -> bytes:
-    return cut(read, "image/jpeg")
+    return cut_metadata(read, "image/jpeg")
 
 
 def _least(kept: Callable[[bytes], bytes], path: Path) -> tuple[bytes, bytes]:
@@ -95,7 +95,7 @@ def _cold(name: str, paths: Sequence[Path], pictures: Sequence[Picture]) -> None
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if first:
             for picture in pictures:
-                ahead(picture)
+                read_ahead(picture)
             time.sleep(0.2)
         begun = time.perf_counter()
         for picture in pictures:

@@ -94,11 +94,11 @@ class Metered(Context):
         """The value, paid for by its size; an iterator as a list."""
         if isinstance(value, Iterator):
             value = list(islice(value, self.left[0] + 1))
-        self.spend(size(value, self.left[0]))
+        self.spend(bounded_size(value, self.left[0]))
         return value
 
 
-def size(value: Any, limit: int = MOST_WORK) -> int:
+def bounded_size(value: Any, limit: int = MOST_WORK) -> int:
     """Characters and items of a value, each as often as its text would show it; a count above `limit` is not finished."""
     if isinstance(value, str):
         return 1 + len(value)
@@ -122,7 +122,7 @@ def size(value: Any, limit: int = MOST_WORK) -> int:
     return total
 
 
-def _depth(value: Any) -> int:
+def _nesting_depth(value: Any) -> int:
     """How deep lists and mappings stand within one another."""
     depth, level = 0, [value]
     while level := [
@@ -139,11 +139,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
     context_class = Metered
 
     def __init__(self) -> None:
-        super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, finalize=_printable)
+        super().__init__(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, finalize=_charge_printed)
         del self.globals["lipsum"]  # another text at each run would be another Call
-        self.filters = {name: _charged(name, each) for name, each in self.filters.items() if name not in _NOT_FOR_PROMPTS}
-        self.filters |= {_CHARGE: _charge, _ROUNDS: _rounds, _STEP: _step}
-        self.tests = dict(self.tests) | {name: _compared(self.tests[name]) for name in _COMPARING}
+        self.filters = {name: _charged_filter(name, each) for name, each in self.filters.items() if name not in _NOT_FOR_PROMPTS}
+        self.filters |= {_CHARGE: _charge_value, _ROUNDS: _charged_rounds, _STEP: _charge_step}
+        self.tests = dict(self.tests) | {name: _charged_test(self.tests[name]) for name in _COMPARING}
 
     def metered(self, tree: nodes.Template) -> Template:
         """The template of a parsed source, with its work counted. It changes the tree."""
@@ -156,10 +156,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         assert isinstance(__context, Metered)
         name = getattr(__obj, "__name__", "")
         owner = getattr(__obj, "__self__", None) if isinstance(__obj, BuiltinMethodType) else None
-        if isinstance(name, str) and (name in ("format", "format_map") or (owner is not None and not _callable(owner, name))):
+        if isinstance(name, str) and (name in ("format", "format_map") or (owner is not None and not _is_callable(owner, name))):
             raise SecurityError(f"{name}() is not available")
         given = (*args, owner) if name == "join" else (owner, *args)  # what `join` multiplies is its owner
-        __context.spend(_cost(name, __context.left[0], *given, *kwargs.values()))
+        __context.spend(_call_cost(name, __context.left[0], *given, *kwargs.values()))
         return __context.charge(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -168,12 +168,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if operator == "**":
             raise SecurityError("'**' is not available")
         if isinstance(left, int | float) and isinstance(right, int | float):
-            if max(_bits(left), _bits(right)) > _LARGEST_BITS:
+            if max(_bit_length(left), _bit_length(right)) > _LARGEST_BITS:
                 raise SecurityError(f"{operator!r} is for numbers of at most {_LARGEST_BITS} bits")
         elif operator != "+" and not isinstance(left, Undefined) and not isinstance(right, Undefined):
             raise SecurityError(f"{operator!r} is for numbers only")
         else:
-            context.spend(size(left) + size(right))
+            context.spend(bounded_size(left) + bounded_size(right))
         return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -181,22 +181,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return obj[attribute] if isinstance(obj, Mapping) and attribute in obj else super().getattr(obj, attribute)
 
 
-def _bits(number: float) -> int:
+def _bit_length(number: float) -> int:
     return number.bit_length() if isinstance(number, int) else 0
 
 
-def _callable(owner: Any, name: str) -> bool:
+def _is_callable(owner: Any, name: str) -> bool:
     return any(isinstance(owner, kind) and name in names for kind, names in _METHODS.items())
 
 
-def _cost(name: str, limit: int, *given: Any) -> int:
+def _call_cost(name: str, limit: int, *given: Any) -> int:
     """The most that a filter or method of that name may make of what it is given."""
-    whole = sum(size(value, limit) for value in given)
+    whole = sum(bounded_size(value, limit) for value in given)
     widths = [abs(value) if isinstance(value, int) else len(value) for value in given[1:] if isinstance(value, int | str)]
     if name in _GROWING:
         return whole * max(1, *widths, 1)
     if name == "tojson":
-        return whole * (1 + _depth(given[0]) * max(widths, default=0)) if whole <= limit else whole
+        return whole * (1 + _nesting_depth(given[0]) * max(widths, default=0)) if whole <= limit else whole
     if name == "wordwrap":  # it copies what is left of a long word at every line
         return whole * (1 + max((len(value) for value in given[1:] if isinstance(value, str)), default=0)) + whole * whole // (
             64 * max(1, *widths, 1)
@@ -206,42 +206,42 @@ def _cost(name: str, limit: int, *given: Any) -> int:
     return whole
 
 
-def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _charged_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that is paid for."""
     wants = getattr(getattr(function, "jinja_pass_arg", None), "name", "")
 
     @pass_context
     def filter(context: Metered, value: Any, *args: Any, **kwargs: Any) -> Any:
-        context.spend(_cost(name, context.left[0], value, *args, *kwargs.values()))
+        context.spend(_call_cost(name, context.left[0], value, *args, *kwargs.values()))
         first = {"context": (context,), "eval_context": (context.eval_ctx,), "environment": (context.environment,)}.get(wants, ())
         return context.charge(function(*first, value, *args, **kwargs))
 
     return filter
 
 
-def _compared(function: Any) -> Callable[..., Any]:
+def _charged_test(function: Any) -> Callable[..., Any]:
     """A test that is paid for."""
 
     @pass_context
     def test(context: Metered, *given: Any) -> Any:
-        context.spend(sum(size(value, context.left[0]) for value in given))
+        context.spend(sum(bounded_size(value, context.left[0]) for value in given))
         return function(*given)
 
     return test
 
 
 @pass_context
-def _charge(context: Metered, value: Any) -> Any:
+def _charge_value(context: Metered, value: Any) -> Any:
     return context.charge(value)
 
 
 @pass_context
-def _step(context: Metered, work: Any) -> None:
+def _charge_step(context: Metered, work: Any) -> None:
     context.spend(abs(int(work)))
 
 
 @pass_context
-def _rounds(context: Metered, values: Any, work: int) -> Any:
+def _charged_rounds(context: Metered, values: Any, work: int) -> Any:
     """What a loop goes over, with all its rounds paid for."""
     values = context.charge(values)
     context.spend(abs(int(work)) * (len(values) if hasattr(type(values), "__len__") and not isinstance(values, Undefined) else 1))
@@ -253,7 +253,7 @@ _CHARGE, _ROUNDS, _STEP = " charge", " rounds", " step"
 
 
 @pass_context
-def _printable(context: Metered, value: Any) -> Any:
+def _charge_printed(context: Metered, value: Any) -> Any:
     if type(value) is str:
         left = context.left
         left[0] -= len(value)  # `spend`, written out for what nearly all of a prompt is
@@ -279,31 +279,31 @@ class _Counting(NodeTransformer):
 
     def visit_List(self, node: nodes.Expr) -> nodes.Expr:  # noqa: N802
         self.generic_visit(node)
-        return _paid(node) if getattr(node, "ctx", "load") == "load" else node
+        return _paid_node(node) if getattr(node, "ctx", "load") == "load" else node
 
     visit_Dict = visit_Tuple = visit_List  # noqa: N815
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Concat:  # noqa: N802
         self.generic_visit(node)
-        node.nodes = [_paid(each) for each in node.nodes]
+        node.nodes = [_paid_node(each) for each in node.nodes]
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802
         self.generic_visit(node)
-        node.expr = _paid(node.expr)
+        node.expr = _paid_node(node.expr)
         for operand in node.ops:
-            operand.expr = _paid(operand.expr)
+            operand.expr = _paid_node(operand.expr)
         return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Expr:  # noqa: N802
         self.generic_visit(node)
-        return _paid(node) if isinstance(node.arg, nodes.Slice) else node
+        return _paid_node(node) if isinstance(node.arg, nodes.Slice) else node
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802
         before = self.nodes
         self.generic_visit(node)
         if node.recursive:  # its rounds below are begun by `loop(...)`, past what stands here
-            node.body.insert(0, self._step(node, before))
+            node.body.insert(0, self._charging_statement(node, before))
         work = nodes.Const(self.nodes - before, lineno=node.lineno)
         node.iter = nodes.Filter(node.iter, _ROUNDS, [work], [], None, None, lineno=node.lineno)
         return node
@@ -311,22 +311,22 @@ class _Counting(NodeTransformer):
     def visit_Macro(self, node: Any) -> Any:  # noqa: N802
         before = self.nodes
         self.generic_visit(node)
-        node.body.insert(0, self._step(node, before))
+        node.body.insert(0, self._charging_statement(node, before))
         return node
 
     visit_CallBlock = visit_Block = visit_Macro  # noqa: N815
 
-    def _step(self, node: nodes.Node, before: int) -> nodes.ExprStmt:
+    def _charging_statement(self, node: nodes.Node, before: int) -> nodes.ExprStmt:
         """What charges a body by what stands in it, each time that it is gone through."""
         work = nodes.Const(self.nodes - before, lineno=node.lineno)
         return nodes.ExprStmt(nodes.Filter(work, _STEP, [], [], None, None, lineno=node.lineno), lineno=node.lineno)
 
 
-def _paid(node: Any) -> nodes.Filter:
+def _paid_node(node: Any) -> nodes.Filter:
     return nodes.Filter(node, _CHARGE, [], [], None, None, lineno=node.lineno)
 
 
-def render(template: Template, values: Mapping[str, Any], *, longest: int, work: int = MOST_WORK) -> str:
+def render_bounded(template: Template, values: Mapping[str, Any], *, longest: int, work: int = MOST_WORK) -> str:
     """What the template says of the values. Raises Exhausted above `longest` characters or `work`, and what the template raises."""
     context = template.new_context(dict(values))
     assert isinstance(context, Metered)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from cotforge.errors import in_words, shown
+from cotforge.errors import in_words, show_value
 
 MOST_BYTES = 2**20
 """Of a file: about 20,000 labels; PyYAML takes 4 s for so much."""
@@ -34,7 +34,7 @@ class YamlError(ValueError):
         """The offending line itself."""
 
     def __str__(self) -> str:
-        return self.problem + (f"; the line is {shown(self.text)}" if self.text else "")
+        return self.problem + (f"; the line is {show_value(self.text)}" if self.text else "")
 
 
 def read_text(path: Path) -> str:
@@ -53,7 +53,7 @@ def read_text(path: Path) -> str:
         raise YamlError(f"is not text in {encoding.removesuffix('-sig').upper()}", data.count(b"\n", 0, fault.start) + 1) from fault
 
 
-def load(text: str) -> Any:
+def load_yaml(text: str) -> Any:
     """The value of one YAML document; None of an empty one. Raises YamlError, whatever the text is."""
     loader: _Loader | None = None
     try:
@@ -61,10 +61,10 @@ def load(text: str) -> Any:
         node = loader.get_single_node()
         return None if node is None else loader.value_of(node)
     except yaml.reader.ReaderError as fault:
-        raise _error(text, f"the character {chr(int(fault.character))!r} is not allowed", _line_at(text, fault.position)) from fault
+        raise _yaml_error(text, f"the character {chr(int(fault.character))!r} is not allowed", _line_at(text, fault.position)) from fault
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
-        raise _error(text, fault.problem or fault.context or "cannot be read", mark.line + 1 if mark else 0) from fault
+        raise _yaml_error(text, fault.problem or fault.context or "cannot be read", mark.line + 1 if mark else 0) from fault
     except (
         ValueError,
         ArithmeticError,
@@ -73,13 +73,13 @@ def load(text: str) -> Any:
         AttributeError,
         RecursionError,
     ) as fault:  # PyYAML's, of odd escapes and directives
-        raise _error(text, in_words(fault), loader.line + 1 if loader else 0) from fault
+        raise _yaml_error(text, in_words(fault), loader.line + 1 if loader else 0) from fault
     finally:
         if loader is not None:
             loader.dispose()
 
 
-def _error(text: str, problem: str, line: int) -> YamlError:
+def _yaml_error(text: str, problem: str, line: int) -> YamlError:
     lines = _LINE_BREAK.split(text, maxsplit=line) if line else []
     return YamlError(problem, line, lines[line - 1].strip() if line and line <= len(lines) else "")
 
@@ -101,42 +101,42 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in self.anchors and event.anchor not in self._sizes:
-                raise _fault(f"the alias {shown(event.anchor)} stands within what it names", event.start_mark)
-            self._grow(self._sizes.get(event.anchor or "", 0), event.start_mark)
+                raise _marked_error(f"the alias {show_value(event.anchor)} stands within what it names", event.start_mark)
+            self._count_growth(self._sizes.get(event.anchor or "", 0), event.start_mark)
             return super().compose_node(parent, index)
         before = self._count
-        self._enter(event.start_mark)
-        self._grow(1 + len(getattr(event, "value", "")) // 32, event.start_mark)
+        self._enter_node(event.start_mark)
+        self._count_growth(1 + len(getattr(event, "value", "")) // 32, event.start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if event.anchor is not None:
             self._sizes[event.anchor] = self._count - before
         return node
 
-    def _enter(self, mark: Any) -> None:
+    def _enter_node(self, mark: Any) -> None:
         self._depth += 1
         if self._depth > DEEPEST:
-            raise _fault(f"is nested deeper than {DEEPEST} levels", mark)
+            raise _marked_error(f"is nested deeper than {DEEPEST} levels", mark)
 
-    def _grow(self, by: int, mark: Any) -> None:
+    def _count_growth(self, by: int, mark: Any) -> None:
         self._count += by
         if self._count > MOST_VALUES:
-            raise _fault(f"holds more than {MOST_VALUES:,} values; an alias counts as all that it stands for", mark)
+            raise _marked_error(f"holds more than {MOST_VALUES:,} values; an alias counts as all that it stands for", mark)
 
     def value_of(self, node: Node) -> Any:
         """The plain value of a node; what aliases name is built anew for each."""
         if node.tag not in _TAGS:
-            raise _fault(f"the tag {shown(node.tag.replace('tag:yaml.org,2002:', '!!'))} has no place here", node.start_mark)
+            raise _marked_error(f"the tag {show_value(node.tag.replace('tag:yaml.org,2002:', '!!'))} has no place here", node.start_mark)
         if isinstance(node, ScalarNode):
-            return self._scalar(node)
-        self._enter(node.start_mark)
-        value = self._mapping(node) if isinstance(node, MappingNode) else [self.value_of(item) for item in node.value]
+            return self._build_scalar(node)
+        self._enter_node(node.start_mark)
+        value = self._build_mapping(node) if isinstance(node, MappingNode) else [self.value_of(item) for item in node.value]
         self._depth -= 1
         return value
 
-    def _scalar(self, node: Node) -> Any:
+    def _build_scalar(self, node: Node) -> Any:
         if len(node.value) > LONGEST_NUMBER and node.tag.endswith((":int", ":float")):
-            raise _fault(f"{shown(node.value)} is too long for a number; put a text in quotes", node.start_mark)
+            raise _marked_error(f"{show_value(node.value)} is too long for a number; put a text in quotes", node.start_mark)
         try:
             value = self.construct_object(node)
             # An emoji as JSON writes it, "\ud83d\ude00", is one character; half of one can neither be sent nor kept.
@@ -144,39 +144,39 @@ class _Loader(yaml.SafeLoader):
                 value.encode("utf-16-le", "surrogatepass").decode("utf-16-le") if isinstance(value, str) and HALF.search(value) else value
             )
         except UnicodeDecodeError as fault:
-            raise _fault(f"{shown(node.value)} holds half of a character", node.start_mark) from fault
+            raise _marked_error(f"{show_value(node.value)} holds half of a character", node.start_mark) from fault
         except (ValueError, LookupError, ArithmeticError) as fault:  # `!!int x`, `!!bool maybe`, `!!float ""`
-            raise _fault(f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}", node.start_mark) from fault
+            raise _marked_error(f"{show_value(node.value)} is no {node.tag.rpartition(':')[2]}", node.start_mark) from fault
         return whole
 
-    def _mapping(self, node: MappingNode) -> dict[Any, Any]:
+    def _build_mapping(self, node: MappingNode) -> dict[Any, Any]:
         values: dict[Any, Any] = {}
         merged: dict[Any, Any] = {}
         for key, value in node.value:
             if key.tag == "tag:yaml.org,2002:merge":
-                merged = self._merged(value) | merged
+                merged = self._merged_keys(value) | merged
                 continue
             if not isinstance(key, ScalarNode):
-                raise _fault("a key must be a word", key.start_mark)
+                raise _marked_error("a key must be a word", key.start_mark)
             name = self.value_of(key)
             if name in values:
-                raise _fault(f"{shown(name)} is given twice", key.start_mark)
+                raise _marked_error(f"{show_value(name)} is given twice", key.start_mark)
             values[name] = self.value_of(value)
         return merged | values if merged else values
 
-    def _merged(self, node: Node) -> dict[Any, Any]:
+    def _merged_keys(self, node: Node) -> dict[Any, Any]:
         """What `<<` brings: of several mappings the first that has a key wins."""
         if isinstance(node, MappingNode):
-            return dict(self._mapping(node))
+            return dict(self._build_mapping(node))
         if not isinstance(node, SequenceNode) or not all(isinstance(item, MappingNode) for item in node.value):
-            raise _fault("'<<' takes a mapping or a list of mappings", node.start_mark)
+            raise _marked_error("'<<' takes a mapping or a list of mappings", node.start_mark)
         values: dict[Any, Any] = {}
         for item in node.value:
-            values = self._mapping(item) | values
+            values = self._build_mapping(item) | values
         return values
 
 
-def _fault(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+def _marked_error(problem: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
@@ -192,17 +192,17 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: _Dumper, text: str) -> ScalarNode:
+def _represent_text(dumper: _Dumper, text: str) -> ScalarNode:
     # PyYAML reads its own plain and single-quoted form of these line breaks as spaces.
     style = '"' if any(c in text for c in "\r\x85\u2028\u2029") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 for each in (_Loader, _Dumper):  # 2.0e8 and 1e-3 are numbers to everybody but YAML 1.1
     each.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789"))
 
 
-def dump(value: Any) -> str:
-    """As YAML that a person can read, and `load` reads back."""
+def dump_yaml(value: Any) -> str:
+    """As YAML that a person can read, and `load_yaml` reads back."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)

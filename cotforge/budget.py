@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from cotforge.history import History, histories
+from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.records import Call, Stop
 from cotforge.replies.attempt import Attempt
@@ -27,16 +27,19 @@ MARGIN = 4
 
 
 class Budget(Spec):
-    """What a run may spend at most; what is left out is not bounded."""
+    """Limits on what a run may spend. A limit that is left out does not apply."""
 
     usd: float | None = Field(default=None, gt=0)
-    """Dollars, over all invocations in the run folder, by the teachers' `price`."""
+    """Most US dollars, over all commands in the run folder, computed from `teachers[].price`. Null:
+    no limit."""
     tokens: int | None = Field(default=None, gt=0)
-    """Input and output tokens, over all invocations."""
+    """Most input and output tokens, over all commands in the run folder. Null: no limit."""
     calls: int | None = Field(default=None, gt=0)
-    """Calls that were answered, or may have been, over all invocations. Being turned away (429, 500) is no call."""
+    """Most calls that were answered or may have been, over all commands in the run folder. Refused
+    requests (429, 500) do not count. Null: no limit."""
     minutes: float | None = Field(default=None, gt=0)
-    """Of this invocation: nothing is sent later; what is in flight then is finished."""
+    """Most minutes of one command. After that nothing new is sent; calls in flight are finished.
+    Null: no limit."""
 
     @property
     def given(self) -> bool:
@@ -58,7 +61,7 @@ NOTHING = Amount()
 
 
 @dataclass(slots=True)
-class _Counting:
+class _TokenCounts:
     """How one teacher's server counts, and how many of its Calls are out."""
 
     out: int = 0
@@ -68,7 +71,7 @@ class _Counting:
     most_input: int = 0
     most_output: int = 0
 
-    def saw(self, own: int, attempt: Attempt) -> None:
+    def count_attempt(self, own: int, attempt: Attempt) -> None:
         self.replies += 1
         self.ratio = max(self.ratio, attempt.input_tokens / max(1, own))
         self.most_input = max(self.most_input, attempt.input_tokens)
@@ -80,7 +83,7 @@ class Hold:
 
     __slots__ = ("_bound", "_counting", "_expected", "_hard", "_own", "_purse")
 
-    def __init__(self, purse: "Purse", counting: _Counting, own: int, expected: Amount, bound: Amount, *, hard: bool) -> None:
+    def __init__(self, purse: "Purse", counting: _TokenCounts, own: int, expected: Amount, bound: Amount, *, hard: bool) -> None:
         """With `hard`, what an attempt says to have taken beyond the bound is not taken from the purse."""
         self._purse: Purse | None = purse
         self._counting, self._own, self._expected, self._bound, self._hard = counting, own, expected, bound, hard
@@ -92,22 +95,22 @@ class Hold:
         A `connection` counts as such: it broke after sending; where none was made, `drop`.
         """
         if attempt.may_be_charged or attempt.error == "connection":
-            self._end(self._expected)
+            self._end_hold(self._expected)
         else:
             if attempt.outcome.has_text and self._purse is not None:
-                self._learn(attempt)
-            self._end(Amount(attempt.cost_usd, attempt.input_tokens + attempt.output_tokens, int(attempt.outcome.has_text)))
+                self._learn_usage(attempt)
+            self._end_hold(Amount(attempt.cost_usd, attempt.input_tokens + attempt.output_tokens, int(attempt.outcome.has_text)))
 
-    def _learn(self, attempt: Attempt) -> None:
+    def _learn_usage(self, attempt: Attempt) -> None:
         if attempt.input_tokens + attempt.output_tokens > self._bound.tokens:
             self._counting.replies = 0  # it counts otherwise than it did
-        self._counting.saw(self._own, attempt)
+        self._counting.count_attempt(self._own, attempt)
 
     def drop(self) -> None:
         """Nothing was sent."""
-        self._end(NOTHING)
+        self._end_hold(NOTHING)
 
-    def _end(self, spent: Amount) -> None:
+    def _end_hold(self, spent: Amount) -> None:
         if self._hard:
             spent = Amount(min(spent.usd, self._bound.usd), min(spent.tokens, self._bound.tokens), spent.calls)
         if self._purse is not None:
@@ -125,7 +128,7 @@ class Purse:
     """
 
     def __init__(self, budget: Budget, *, spent: Amount = NOTHING, clock: Callable[[], float] = time.monotonic) -> None:
-        """`spent` by earlier invocations; `clock` gives seconds, and the budget's minutes begin now."""
+        """`spent_so_far` by earlier invocations; `clock` gives seconds, and the budget's minutes begin now."""
         self.budget, self.spent = budget, spent
         self.in_flight = NOTHING
         self.over = ""
@@ -137,15 +140,15 @@ class Purse:
         self._usd = float("inf") if budget.usd is None else budget.usd
         self._tokens = float("inf") if budget.tokens is None else budget.tokens
         self._calls = float("inf") if budget.calls is None else budget.calls
-        self._counting: dict[str, _Counting] = {}
+        self._counting: dict[str, _TokenCounts] = {}
 
     @classmethod
     def of(cls, budget: Budget, teachers: Iterable[Teacher], journal: Journal) -> "Purse":
         """With what the run folder's journal has spent; it is read through where there is a budget of it."""
         past = budget.usd is not None or budget.tokens is not None or budget.calls is not None
-        return cls(budget, spent=spent(teachers, histories(journal)) if past else NOTHING)
+        return cls(budget, spent=spent_so_far(teachers, teacher_histories(journal)) if past else NOTHING)
 
-    def weighs(self, teacher: Teacher) -> bool:
+    def bounds_tokens(self, teacher: Teacher) -> bool:
         """Whether the teacher's tokens are bounded."""
         return self.budget.tokens is not None or (self.budget.usd is not None and teacher.price.given)
 
@@ -156,27 +159,27 @@ class Purse:
         `in_batch`, before anybody can know that, counts with what is expected of it.
         """
         own, expected, bound = 0, Amount(0.0, 0, 1), Amount(0.0, 0, 1)
-        counting = self._counting.setdefault(teacher.name, _Counting())
-        if weighs := self.weighs(teacher):
+        counting = self._counting.setdefault(teacher.name, _TokenCounts())
+        if weighs := self.bounds_tokens(teacher):
             own = input_tokens(call)
-            expected, bound = self._bounds(teacher, call, own, counting)
+            expected, bound = self._call_bounds(teacher, call, own, counting)
             if in_batch:
                 bound = expected
             elif not counting.replies and counting.out >= FEW:
                 return None
-        if not self._fits(expected):
-            self._refuse(expected)
+        if not self._fits_budget(expected):
+            self._note_refusal(expected)
             return None
         if self._until is not None and self._clock() >= self._until:
             self.stop, self.over = Stop.MINUTES, minutes_over(self.budget.minutes or 0)
             return None
-        if not self._fits(bound):
+        if not self._fits_budget(bound):
             bound = self._left_of(bound)
         usd, tokens, calls = self.in_flight
         self.in_flight = Amount(usd + bound.usd, tokens + bound.tokens, calls + 1)
         return Hold(self, counting, own, expected, bound, hard=weighs and not in_batch)
 
-    def _bounds(self, teacher: Teacher, call: Call, own: int, counting: _Counting) -> tuple[Amount, Amount]:
+    def _call_bounds(self, teacher: Teacher, call: Call, own: int, counting: _TokenCounts) -> tuple[Amount, Amount]:
         """(what the Call is expected to take at most, what it can take at most)."""
         most_in, most_out = believable_input(own, pictures=len(call.sample.pictures)), longest_output(teacher)
         begins = min(ceil(own * counting.ratio), most_in)
@@ -184,7 +187,7 @@ class Purse:
         if counting.replies >= ENOUGH:
             most_in = min(most_in, MARGIN * max(begins, counting.most_input))
             most_out = min(most_out, max(ends, MARGIN * counting.most_output))
-        return _amount(teacher, begins, ends), _amount(teacher, most_in, most_out)
+        return _amount_of_attempts(teacher, begins, ends), _amount_of_attempts(teacher, most_in, most_out)
 
     def _left_of(self, amount: Amount) -> Amount:
         """The amount, or as much of it as is neither spent nor set aside."""
@@ -192,7 +195,7 @@ class Purse:
         usd, tokens = self._usd - spent.usd - flying.usd, self._tokens - spent.tokens - flying.tokens
         return Amount(min(amount.usd, usd), int(min(amount.tokens, tokens)), amount.calls)
 
-    def _fits(self, amount: Amount) -> bool:
+    def _fits_budget(self, amount: Amount) -> bool:
         spent, flying = self.spent, self.in_flight
         return (
             spent.calls + flying.calls + amount.calls <= self._calls
@@ -207,7 +210,7 @@ class Purse:
         self.in_flight = Amount(usd - bound.usd if left else 0.0, tokens - bound.tokens, left)  # rounding errors do not pile up
         self.spent = Amount(self.spent.usd + spent.usd, self.spent.tokens + spent.tokens, self.spent.calls + spent.calls)
 
-    def _refuse(self, bound: Amount) -> None:
+    def _note_refusal(self, bound: Amount) -> None:
         self.stop = Stop.BUDGET
         spent, flying, budget = self.spent, self.in_flight, self.budget
         if spent.calls + flying.calls + 1 > self._calls:
@@ -219,25 +222,25 @@ class Purse:
             )
         else:
             self.over = (
-                f"budget: usd {budget.usd:,.10g} reached: {dollars(spent.usd)} spent, {dollars(flying.usd)} in flight; "
-                f"the next call may take {dollars(bound.usd)}"
+                f"budget: usd {budget.usd:,.10g} reached: {format_usd(spent.usd)} spent, {format_usd(flying.usd)} in flight; "
+                f"the next call may take {format_usd(bound.usd)}"
             )
 
 
-def spent(teachers: Iterable[Teacher], past: Mapping[tuple[str, str], History]) -> Amount:
+def spent_so_far(teachers: Iterable[Teacher], past: Mapping[tuple[str, str], History]) -> Amount:
     """What a journal has spent. Attempts of unknown outcome count with the bound of the longest request to their teacher."""
     asked = {teacher.name: teacher for teacher in teachers}
     most = max((history.most_input for history in past.values()), default=0) or UNKNOWN_INPUT
     amounts = []
     for (name, _), history in past.items():
         begins, teacher = history.most_input or most, asked.get(name)
-        bound = _amount(teacher, begins, most_output(teacher)) if teacher else Amount(0.0, begins + UNBOUNDED_OUTPUT, 1)
+        bound = _amount_of_attempts(teacher, begins, most_output(teacher)) if teacher else Amount(0.0, begins + UNBOUNDED_OUTPUT, 1)
         known = Amount(history.cost_usd, history.input_tokens + history.output_tokens, history.replies)
         amounts += [known, bound.times(history.unknown)]
     return Amount(fsum(amount.usd for amount in amounts), sum(amount.tokens for amount in amounts), sum(amount.calls for amount in amounts))
 
 
-def _amount(teacher: Teacher, begins: int, ends: int) -> Amount:
+def _amount_of_attempts(teacher: Teacher, begins: int, ends: int) -> Amount:
     return Amount(teacher.price.usd(begins, ends), begins + ends, 1)
 
 
@@ -246,6 +249,6 @@ def minutes_over(minutes: float) -> str:
     return f"budget: minutes {minutes:g} are over"
 
 
-def dollars(usd: float) -> str:
+def format_usd(usd: float) -> str:
     """In cents, or with two digits that say something where it is less than ten of them."""
     return f"${usd:,.2f}" if usd >= 0.1 or not usd else f"${usd:.2g}"

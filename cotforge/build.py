@@ -23,27 +23,27 @@ from cotforge.consensus.sequential.rule import Sequential
 from cotforge.curate import Curation
 from cotforge.display import Display
 from cotforge.early_end import CLOSED, ended_early
-from cotforge.errors import PipelineError, Stopped, printable
+from cotforge.errors import PipelineError, Stopped, printable_line
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
-from cotforge.forge import Forge, Meter, Progress, Work, missing
-from cotforge.forge.batches import waiting
-from cotforge.forge.places import together
+from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missing_work
+from cotforge.forge.batches import waiting_lines
+from cotforge.forge.places import askable_together
 from cotforge.forge.retry import Retry
-from cotforge.forge.tour import left, remaining
+from cotforge.forge.wave_tour import remaining_work, work_left
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.plan import lines, notes
+from cotforge.plan import plan_lines, plan_notes
 from cotforge.records import Fault, Sample, Stop
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.tally import claims
-from cotforge.teachers.preflight import preflight
-from cotforge.visible import visible
+from cotforge.teachers.preflight import check_teachers
+from cotforge.visible import show_invisible
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -75,7 +75,9 @@ class Run:
     """What was said of all Samples, once it is known that nothing is left to ask in turn."""
 
     def __post_init__(self) -> None:
-        self.reader = self._open.enter_context(closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=warn)))
+        self.reader = self._open.enter_context(
+            closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=warn_user))
+        )
 
     @classmethod
     def open(
@@ -94,24 +96,24 @@ class Run:
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
         loaded = Loaded.load(pipeline, sets, trust=trust, sends=sends)
-        return cls._in(loaded, out or Path("runs") / loaded.pipeline.name, limit, rule)
+        return cls._in_folder(loaded, out or Path("runs") / loaded.pipeline.name, limit, rule)
 
     @classmethod
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), rule: Sequential | None = None, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
         limit, spreads = loaded.limit(run)
-        return cls._in(loaded, run, limit, rule, spreads=spreads)
+        return cls._in_folder(loaded, run, limit, rule, spreads=spreads)
 
     @classmethod
-    def _in(cls, loaded: Loaded, out: Path, limit: int | None, rule: Sequential | None, *, spreads: bool = True) -> Self:
+    def _in_folder(cls, loaded: Loaded, out: Path, limit: int | None, rule: Sequential | None, *, spreads: bool = True) -> Self:
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
-            warn(folder.notes())
+            warn_user(folder.notes())
             return cls(loaded, folder, journal, store, limit, spreads, rule, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -121,13 +123,13 @@ class Run:
         self._open.close()
 
     @property
-    def _limit(self) -> int | None:
+    def _sample_limit(self) -> int | None:
         """Most Samples that are read, by the command or by the file; None where all are."""
         return min((most for most in (self.limit, self.loaded.pipeline.source.limit) if most is not None), default=None)
 
     @property
-    def _limited(self) -> bool:
-        return self._limit is not None
+    def _is_limited(self) -> bool:
+        return self._sample_limit is not None
 
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning, but for what `eval:` holds out; `counts` is of this reading from now on."""
@@ -144,33 +146,33 @@ class Run:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
-        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
-        guide, refreshed = self._guide(), self._interrupted()
-        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._limited)
+        guide, refreshed = self._make_guide(), self._interrupted_marks()
+        estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._is_limited)
         if self.journal.empty:
             found = estimator.read_unasked(self.samples(), draw=probe)
         else:
-            works = self._works(refreshed) if guide is None else not_only_faults(self._remaining(refreshed, guide))
+            works = self._missing_work(refreshed) if guide is None else not_only_faults(self._remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
-        warn([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle()])
+        warn_user([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
             tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
-            tell("\n".join(["train:", *(f"  {line}" for line in lines(self.loaded.pipeline.train))]))
-            warn([*notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
+            tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
+            warn_user([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
-            warn(self._elsewhere(refreshed, guide))
-        warn([*waiting(self.loaded, self.journal), *saves_nothing(guide)])
+            warn_user(self._replies_elsewhere(refreshed, guide))
+        warn_user([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(() if offline else asked)
         if probe:
-            self._probe(estimator, asked)
+            self._run_probe(estimator, asked)
             tell(estimator.text())
 
     def _look_at(self, asked: Collection[str]) -> None:
@@ -178,20 +180,20 @@ class Run:
         self.reader.demand_features()
         teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
         if self.loaded.pipeline.consensus.sequential:
-            together(teachers)
+            askable_together(teachers)
         for teacher in teachers:
             teacher.look(self.loaded.root)
-        warn(asyncio.run(preflight(teachers)))
+        warn_user(asyncio.run(check_teachers(teachers)))
 
-    def _probe(self, estimator: Estimator, asked: Collection[str]) -> None:
+    def _run_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
         """Ask about the Samples that were drawn, as a build would."""
-        self._keep()
-        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
-        asyncio.run(self._run(progress, {}, asked, lambda: iter(estimator.drawn)))
+        self._keep_pipeline()
+        progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
+        asyncio.run(self._run_forge(progress, {}, asked, lambda: iter(estimator.drawn)))
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.stopped:
-            warn([f"the probe ended early: {progress.told}"])
+            warn_user([f"the probe ended early: {progress.told}"])
         estimator.probed()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = (), replace: bool = False) -> str:
@@ -200,128 +202,134 @@ class Run:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        people = gold.find(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
-        keep_larger = not replace and (offline or self._limited)
-        stays = keep_larger and self._limit is not None and self._limit < Previous.of(self.folder.path).samples
+        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        keep_larger = not replace and (offline or self._is_limited)
+        stays = keep_larger and self._sample_limit is not None and self._sample_limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
-            self._keep()
+            self._keep_pipeline()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
-        progress = Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers})
-        before = self._interrupted()
-        refreshed = self._refreshed(refresh)
+        progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
+        before = self._interrupted_marks()
+        refreshed = self._refresh_marks(refresh)
         if offline:
-            warn(self._elsewhere(refreshed, self._guide()))
+            warn_user(self._replies_elsewhere(refreshed, self._make_guide()))
         else:
-            warn(
+            warn_user(
                 [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
             )
-            self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._limit)] if stays else [])
+            self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._sample_limit)] if stays else [])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._settle_refresh(before if self.limit else {})
-        text = self._export(progress, keep_larger=keep_larger)
+        text = self._export_dataset(progress, keep_larger=keep_larger)
         why, told = ended_early(self.loaded, progress)
-        warn(told)
+        warn_user(told)
         if why:
-            sys.stdout.write(visible(text) + "\n")
+            sys.stdout.write(show_invisible(text) + "\n")
             raise Stopped(*why)
         return text
 
     def curate(self, *, replace: bool = False) -> str:
         """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
-        return self._export(Progress({teacher.name: Meter() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace)
+        return self._export_dataset(
+            Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace
+        )
 
     def what_if(self) -> str:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
         from cotforge.whatif import what_if  # polars
 
-        return what_if(self._curation(), self.folder, lambda: self.reader.total)
+        return what_if(self._make_curation(), self.folder, lambda: self.reader.total)
 
     def gold(self, *, count: int | None = None, answers: Path | None = None, audit: bool = False) -> str:
         """Samples drawn for a person to check, with `audit` the likeliest wrong labels, or the answers in a file put to those of the run.
 
         Asks no teacher. Raises PipelineError where the answers are wrong, having taken none of them, and where there is nothing to audit.
         """
-        from cotforge.doubts import ask  # Pillow: only where pictures are shown
-        from cotforge.gold.taking import take
+        from cotforge.doubts import ask_person  # Pillow: only where pictures are shown
+        from cotforge.gold.taking import take_answers
 
         if not self.folder.pipeline.exists():
-            self._keep()
+            self._keep_pipeline()
         if answers is not None:
-            return take(self.loaded, self.folder, replace(self, limit=None).samples, answers)  # people may have seen more than a trial has
-        return ask(self.loaded, self.folder, self.samples, None if self.journal.empty else self._curation, count=count, audit=audit)
+            return take_answers(
+                self.loaded, self.folder, replace(self, limit=None).samples, answers
+            )  # people may have seen more than a trial has
+        return ask_person(
+            self.loaded, self.folder, self.samples, None if self.journal.empty else self._make_curation, count=count, audit=audit
+        )
 
-    def _keep(self) -> None:
+    def _keep_pipeline(self) -> None:
         """Leave in the folder what its dataset is made by."""
         limit = f"# limit: {self.limit}{', spread' if self.spreads else ''}\n" if self.limit else ""
         self.folder.write(RunFolder.PIPELINE, self.loaded.text() + limit)
 
-    def _export(self, progress: Progress, *, keep_larger: bool) -> str:
+    def _export_dataset(self, progress: Progress, *, keep_larger: bool) -> str:
         from cotforge import results  # pyarrow: not before the first call is out
 
         now = results.Invocation(progress, self.begun, lambda: self.counts, keep_larger)
-        return results.write(self._curation(), self.folder, now, settled=self._keep)
+        return results.write_results(self._make_curation(), self.folder, now, settled=self._keep_pipeline)
 
-    def _curation(self) -> Curation:
-        found = gold.find(self.loaded, self.folder.path)
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._guide(), rows=self._heard)
+    def _make_curation(self) -> Curation:
+        found = gold.find_gold(self.loaded, self.folder.path)
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._make_guide(), rows=self._heard)
 
-    def _refreshed(self, names: Sequence[str]) -> dict[str, int]:
+    def _refresh_marks(self, names: Sequence[str]) -> dict[str, int]:
         known = [teacher.name for teacher in self.loaded.pipeline.teachers]
         if unknown := [name for name in names if name not in known]:
             raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
-        marks = dict.fromkeys(names, self.journal.latest()) | self._interrupted()
+        marks = dict.fromkeys(names, self.journal.latest()) | self._interrupted_marks()
         if marks:
-            self.folder.write(self._marks.name, json.dumps(marks))
+            self.folder.write(self._marks_path.name, json.dumps(marks))
         return marks
 
-    def _interrupted(self) -> dict[str, int]:
-        """The marks of teachers whose refresh was begun and not ended: see `_marks`."""
+    def _interrupted_marks(self) -> dict[str, int]:
+        """The marks of teachers whose refresh was begun and not ended: see `_marks_path`."""
         known = {teacher.name for teacher in self.loaded.pipeline.teachers}
         return {name: mark for name, mark in self.folder.marks().items() if name in known}
 
     def _settle_refresh(self, left: dict[str, int]) -> None:
         """All that was to be asked anew has been, but for these: a build under a limit ends no refresh that was begun without one."""
         if left:
-            self.folder.write(self._marks.name, json.dumps(left))
+            self.folder.write(self._marks_path.name, json.dumps(left))
         else:
-            self._marks.unlink(missing_ok=True)
+            self._marks_path.unlink(missing_ok=True)
 
-    def _elsewhere(self, refreshed: dict[str, int], guide: Guide | None) -> list[str]:
+    def _replies_elsewhere(self, refreshed: dict[str, int], guide: Guide | None) -> list[str]:
         """A line for each other run folder that has what this one lacks."""
-        return answered_elsewhere(self.loaded, islice(self._works(refreshed, guide), LOOKED_AT), self.journal)
+        return answered_elsewhere(self.loaded, islice(self._missing_work(refreshed, guide), LOOKED_AT), self.journal)
 
     @property
-    def _marks(self) -> Path:
+    def _marks_path(self) -> Path:
         """Per teacher to be asked anew, the last attempt before that: it stands until all are asked, so that an interrupted one goes on."""
         return self.folder.path / "refresh.json"
 
     def forge(self, progress: Progress, refreshed: dict[str, int], *, first: Sequence[str] = ()) -> None:
         """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`; `first` is told before."""
-        guide = self._guide()
+        guide = self._make_guide()
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        warn(saves_nothing(guide))
-        warn(first)
-        warn(self._elsewhere(refreshed, guide))
-        warn(asked_anew(self.loaded, self._works(refreshed, guide), self.journal, limited=self._limited))
+        warn_user(saves_nothing(guide))
+        warn_user(first)
+        warn_user(self._replies_elsewhere(refreshed, guide))
+        warn_user(asked_anew(self.loaded, self._missing_work(refreshed, guide), self.journal, limited=self._is_limited))
         self._look_at(asked)
         with Display(progress) as display:
-            Thread(target=self._count, args=(display, guide), name="counting", daemon=True).start()
-            asyncio.run(self._run(progress, refreshed, asked, guide=guide))
+            Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
+            asyncio.run(self._run_forge(progress, refreshed, asked, guide=guide))
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
 
-    def _count(self, display: Display, guide: Guide | None) -> None:
+    def _count_samples(self, display: Display, guide: Guide | None) -> None:
         """Find out about how many Samples there will be, so that the display can tell the time left."""
         source = self.loaded.pipeline.source
         with contextlib.suppress(Exception):  # whoever reads the source for good tells what is wrong with it
             if (rows := source.size(self.loaded.root) if guide is None else guide.total) is not None:
                 display.expected = min(rows, self.limit or rows, source.limit or rows)
 
-    def _guide(self) -> Guide | None:
+    def _make_guide(self) -> Guide | None:
         """By what teachers are asked one after another; None where they are asked all at once."""
         if not self.loaded.pipeline.consensus.sequential:
             return None
@@ -331,28 +339,28 @@ class Run:
         """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
         teachers, found = {teacher.name for teacher in self.loaded.pipeline.teachers}, set[str]()
         if guide is not None:
-            more, self._heard = left(guide, self._remaining(refreshed, guide))
+            more, self._heard = work_left(guide, self._remaining_work(refreshed, guide))
             return teachers if more else found
-        for work in self._works(refreshed):
-            if isinstance(work, Work):
+        for work in self._missing_work(refreshed):
+            if isinstance(work, PendingSample):
                 found |= {teacher.name for teacher, _ in work.calls}
             if found == teachers:
                 break
         return found
 
-    def _remaining(self, refreshed: dict[str, int], guide: Guide) -> Iterator[Work | Fault]:
-        return remaining(guide, lambda wave: self._works(refreshed, guide, wave))
+    def _remaining_work(self, refreshed: dict[str, int], guide: Guide) -> Iterator[PendingSample | Fault]:
+        return remaining_work(guide, lambda wave: self._missing_work(refreshed, guide, wave))
 
-    def _works(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[Work | Fault]:
+    def _missing_work(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[PendingSample | Fault]:
         """What is still to be asked about each Sample, with a `guide` those of one wave.
 
         Raises SourceError where, of all, the prompt can be made for none.
         """
         read = self.samples() if guide is None else self.reader.of_wave(guide, wave)
-        found = missing(self.loaded, read, self.journal, refreshed, again=self.again)
+        found = missing_work(self.loaded, read, self.journal, refreshed, again=self.again)
         return not_only_faults(found) if guide is None else found
 
-    async def _run(
+    async def _run_forge(
         self,
         progress: Progress,
         refreshed: dict[str, int],
@@ -364,7 +372,14 @@ class Run:
         purse = Purse.of(self.loaded.pipeline.budget, self.loaded.pipeline.teachers, self.journal)
         sending = Sending(self.loaded.pipeline.images, self.folder.path)
         forge = Forge(
-            self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=lambda line: warn([line]), guide=guide
+            self.loaded,
+            self.journal,
+            progress,
+            sending=sending,
+            purse=purse,
+            again=self.again,
+            tell=lambda line: warn_user([line]),
+            guide=guide,
         )
         loop = asyncio.get_running_loop()
 
@@ -373,7 +388,7 @@ class Run:
                 forge.abandon()
                 return
             forge.stop()
-            warn(["finishing what is in flight; once more drops it"])
+            warn_user(["finishing what is in flight; once more drops it"])
 
         def terminated() -> None:
             forge.stop()
@@ -394,7 +409,7 @@ def _going_on(teachers: Iterable[str]) -> list[str]:
     ]
 
 
-def warn(lines: Sequence[str]) -> None:
+def warn_user(lines: Sequence[str]) -> None:
     """Say something on stderr that is no fault."""
-    sys.stderr.write("".join(printable(line) + "\n" for line in lines))
+    sys.stderr.write("".join(printable_line(line) + "\n" for line in lines))
     sys.stderr.flush()

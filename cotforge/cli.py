@@ -1,5 +1,6 @@
 """The `cotforge` command: reads the arguments, calls one function, and turns what happened into an exit code."""
 
+import json
 import os
 import signal
 import sys
@@ -13,9 +14,9 @@ from typing import Any
 import click
 
 from cotforge import __version__
-from cotforge.errors import CotforgeError, Interrupted, Stopped, grouped, printable
-from cotforge.redaction import redact
-from cotforge.visible import visible
+from cotforge.errors import CotforgeError, Interrupted, Stopped, group_faults, printable_line
+from cotforge.redaction import redact_text
+from cotforge.visible import show_invisible
 
 DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
 """Exit codes."""
@@ -31,6 +32,7 @@ EXAMPLES = {
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
     "view": "cotforge view runs/emotions --open",
+    "keys": "cotforge keys consensus",
 }
 
 
@@ -53,14 +55,14 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _pipeline = click.argument("pipeline", metavar="PIPELINE")
 _out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
 _set = click.option(
-    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file; list items go by index, + is a new one."
+    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file. List items go by index; + appends one."
 )
-_replace = click.option("--replace", is_flag=True, help="Let the dataset be replaced by one made of fewer samples.")
+_replace = click.option("--replace", is_flag=True, help="Allow a dataset made of fewer samples to replace the present one.")
 _trust = click.option(
-    "--trust", is_flag=True, help="Do what a pipeline or run folder from elsewhere asks for: run its Python, read and send what it names."
+    "--trust", is_flag=True, help="Allow a pipeline or run folder from elsewhere to run its Python, and to read and send what it names."
 )
 _limit = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Only N samples, drawn by chance from every class; a larger N keeps them."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Use only N samples, drawn at random from every class. A larger N keeps them."
 )
 
 
@@ -76,13 +78,11 @@ _limit = click.option(
     is_flag=False,
     flag_value=5,
     metavar="[N]",
-    help="Ask every teacher about N samples (5), chosen at random and always the same, and measure. This is paid for; "
-    "build does not ask them again.",
+    help="Ask every teacher about N samples (default: 5), always the same random ones, and measure. This costs money; "
+    "build uses the replies.",
 )
-@click.option(
-    "--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print what is asked about the N-th sample, as it is rendered."
-)
-@click.option("--offline", is_flag=True, help="Look at no teacher: only at the file, the prompts and the source.")
+@click.option("--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print the prompts for sample number N.")
+@click.option("--offline", is_flag=True, help="Contact no teacher: check only the file, the prompts and the source.")
 def check(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
     trust: bool,
@@ -96,10 +96,10 @@ def check(
         if run.loaded.pipeline.train is not None:
             from cotforge.train import precheck
 
-            precheck.check(run.loaded, run.folder.path, run.samples)
+            precheck.check_training(run.loaded, run.folder.path, run.samples)
             for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
-                tell(line)
-        run.check(tell, probe=probe or 0, show=show_prompt, offline=offline)
+                print_line(line)
+        run.check(print_line, probe=probe or 0, show=show_prompt, offline=offline)
     return DONE
 
 
@@ -110,15 +110,12 @@ def check(
 @_trust
 @_limit
 @_replace
-@click.option("--offline", is_flag=True, help="Curate from the journal and ask nothing.")
-@click.option(
-    "--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher's calls anew; what it said before is kept in the journal."
-)
+@click.option("--offline", is_flag=True, help="Ask nothing: vote, filter and write from the journal.")
+@click.option("--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher again. Its earlier replies stay in the journal.")
 @click.option(
     "--retry",
     metavar="REASON,...",
-    help="Of the calls that came to nothing ask only those anew that did so for these reasons, as losses.parquet has them: "
-    "timeout, 500, 400, no_answer, ...",
+    help="Ask again only the calls that failed for one of these reasons (see losses.parquet): timeout, 500, 400, no_answer, ...",
 )
 def build(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
@@ -130,7 +127,7 @@ def build(
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
     with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
-        tell(run.build(offline=offline, refresh=refresh, retry=_words(retry), replace=replace))
+        print_line(run.build(offline=offline, refresh=refresh, retry=_comma_list(retry), replace=replace))
     return DONE
 
 
@@ -139,13 +136,13 @@ def build(
 @_set
 @_trust
 @_replace
-@click.option("--what-if", is_flag=True, help="Compare every rule, target and order of asking on the journal instead; write no dataset.")
+@click.option("--what-if", is_flag=True, help="Instead, compare all rules, targets and orders of asking on the journal. Writes no dataset.")
 def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
     from cotforge.build import Run
 
     with Run.reopen(run, sets=sets, trust=trust) as opened:
-        tell(opened.what_if() if what_if else opened.curate(replace=replace))
+        print_line(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
 
@@ -156,10 +153,13 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
 @_trust
 @_limit
 @click.option(
-    "--count", type=click.IntRange(100, 300), metavar="N", help="How many samples: 100 to 300 (default: a tenth of all, within these)."
+    "--count",
+    type=click.IntRange(100, 300),
+    metavar="N",
+    help="Number of samples, 100 to 300 (default: a tenth of all, within these bounds).",
 )
-@click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Put the answers in FILE to those of the run.")
-@click.option("--audit", is_flag=True, help="Show the samples whose labels are likeliest wrong instead, and list them in RUN/audit.csv.")
+@click.option("--read", "answers", type=click.Path(path_type=Path), metavar="FILE", help="Add the answers in FILE to those of the run.")
+@click.option("--audit", is_flag=True, help="Instead, show the samples whose labels are most likely wrong, and list them in RUN/audit.csv.")
 def gold(
     run: str,
     out: Path | None,
@@ -188,7 +188,7 @@ def gold(
         if is_folder
         else Run.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
     ) as opened:
-        tell(opened.gold(count=count, answers=answers, audit=audit))
+        print_line(opened.gold(count=count, answers=answers, audit=audit))
     return DONE
 
 
@@ -197,17 +197,19 @@ def gold(
 @_out
 @_set
 @_trust
-@click.option("--stage", metavar="NAME", help="Only this stage; those that it descends from have to be done.")
-@click.option("--from", "first", metavar="NAME", help="This stage and all that descend from it again, although they are done; base is all.")
-@click.option("--smoke", is_flag=True, help="Two steps of every stage, or of --stage alone, in a folder of their own.")
-@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, as in 0 or 0,2 (default: all, a process on each).")
-@click.option("--launch", "launcher", metavar="COMMAND", help="Start each stage by it: 'torchrun --nproc_per_node 4', 'accelerate launch'.")
+@click.option("--stage", metavar="NAME", help="Run only this stage. The stages it builds on must be done.")
+@click.option("--from", "first", metavar="NAME", help="Run this stage and all that build on it again. base means all.")
+@click.option("--smoke", is_flag=True, help="Run two steps of every stage, or of --stage, in a separate folder.")
+@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, such as 0 or 0,2 (default: all, one process each).")
+@click.option(
+    "--launch", "launcher", metavar="COMMAND", help="Start each stage with this: 'torchrun --nproc_per_node 4', 'accelerate launch'."
+)
 def train(
     pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, gpus: str | None,
     launcher: str | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Train a student on the dataset, stage by stage. Stages that are done are skipped; one that was interrupted goes on."""
-    from cotforge.train.launched import train as learn
+    """Train a student on the dataset, stage by stage. Skips finished stages and resumes an interrupted one."""
+    from cotforge.train.launched import train_launched as learn
 
     if first and (smoke or (stage and stage != first)):
         raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
@@ -223,10 +225,10 @@ def train(
         first=first,
         smoke=smoke,
         trust=trust,
-        tell=lambda line: click.echo(printable(line), err=True),
+        tell=lambda line: click.echo(printable_line(line), err=True),
     )
     if done:
-        tell(done)
+        print_line(done)
     return DONE
 
 
@@ -239,13 +241,13 @@ def train(
     type=click.IntRange(1, 65535),
     default=8100,
     show_default=True,
-    help="Where teachers whose URL is not on this machine are served.",
+    help="Port for teachers whose URL is not on this machine.",
 )
 def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
     """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
-    from cotforge.simulate.command import simulate as serve
+    from cotforge.simulate.command import simulate_teachers as serve
 
-    serve(pipeline, sets=sets, port=port, trust=trust, tell=tell)
+    serve(pipeline, sets=sets, port=port, trust=trust, tell=print_line)
     return DONE
 
 
@@ -257,34 +259,36 @@ def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
 @click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
 @click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
 @click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Of an answer, at most (default: as in training).")
-@click.option("--rescue", type=click.IntRange(min=0), metavar="N", help="Tokens more for a thought cut off (default: eval.rescue).")
+@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens per answer (default: as in training).")
+@click.option(
+    "--rescue", type=click.IntRange(min=0), metavar="N", help="Extra tokens for a reasoning that was cut off (default: eval.rescue)."
+)
 @click.option(
     "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
 )
 @click.option(
-    "--write-back", is_flag=True, help="Ask about the samples of the build instead; RUN/difficulty.parquet gets their pass rates."
+    "--write-back", is_flag=True, help="Instead, ask about the samples of the build, and write their pass rates to RUN/difficulty.parquet."
 )
-@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers to a sample (default: 4; 1 is greedy).")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: so many samples (default: all).")
+@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers per sample (default: 4; 1 is greedy).")
+@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: number of samples (default: all).")
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
     max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Try a model on held-out labels, greedily, and write accuracy, macro recall and more, with intervals, to RUN/eval/."""
-    from cotforge.train.evaluation.tryout import Asked, try_out
+    """Evaluate a model on held-out labels by greedy decoding. Writes accuracy, macro recall and more to RUN/eval/."""
+    from cotforge.train.evaluation.tryout import AskedModel, try_out
 
-    asked = Asked(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
+    asked = AskedModel(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
     if write_back:
         from cotforge.train.evaluation import write_back as back
 
         if rescue is not None:
             raise click.UsageError("--rescue belongs to the figures on held-out labels; leave it out with --write-back")
-        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=tell)
+        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=print_line)
         return DONE
     if tries or samples:
         raise click.UsageError(f"--{'tries' if tries else 'samples'} belongs to --write-back, which asks about the samples of the build")
-    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=tell)
+    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=print_line)
     return DONE
 
 
@@ -294,15 +298,28 @@ def evaluate(
     "--to", metavar="FORMAT", required=True,
     help="llamafactory, ms-swift, easyr1, sharegpt, trl, axolotl, openai or webdataset.",
 )  # fmt: skip
-@click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="What the rows are for (default: the first that the format has).")
-@click.option("--out", type=click.Path(path_type=Path), help="Where (default: RUN/export/FORMAT-KIND).")
-@click.option("--newlines", is_flag=True, help="Write thoughts on lines of their own, as reasoning templates of LLaMA-Factory have them.")
+@click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="Kind of training (default: the first one that the format has).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write (default: RUN/export/FORMAT-KIND).")
+@click.option("--newlines", is_flag=True, help="Write the reasoning on lines of its own, as reasoning templates of LLaMA-Factory do.")
 @_trust
 def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
-    """Write a run's lessons as rows of another trainer, with the files that it wants beside them. Asks nothing."""
-    from cotforge.formats import export as write
+    """Write a run's lessons as rows for another trainer, with the files it needs beside them. Asks nothing."""
+    from cotforge.formats import export_run as write
 
-    tell(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("key", metavar="[KEY]", required=False)
+@click.option("--schema", is_flag=True, help="Print a JSON schema of the pipeline file instead, for editors.")
+def keys(key: str | None, schema: bool) -> int:
+    """List the keys of the pipeline file with type, default and meaning; with KEY, that one and those below it."""
+    from cotforge.keys import json_schema, key_lines
+
+    if schema and key:
+        raise click.UsageError("--schema describes the whole file; leave the key out")
+    print_line(json.dumps(json_schema(), indent=1, ensure_ascii=False) if schema else "\n".join(key_lines(key)))
     return DONE
 
 
@@ -318,7 +335,7 @@ def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str],
     from cotforge.view.serving import serve_until_interrupted, start_viewer
 
     viewer = start_viewer(run, port=port, trust=trust, person=person, trusted_origins=origins)
-    serve_until_interrupted(viewer, tell=tell, opens=opens)
+    serve_until_interrupted(viewer, tell=print_line, opens=opens)
     return DONE
 
 
@@ -327,13 +344,13 @@ def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str],
 @click.option("--short", is_flag=True, help="Fewer digits and steps, for a quick look.")
 def demo(out: Path, short: bool) -> int:
     """Build lessons from real handwritten digits with local teachers, and train a tiny student: no key, no GPU, minutes on a laptop."""
-    from cotforge.demo import demo as show
+    from cotforge.demo import run_demo as show
 
-    show(out, short=short, tell=tell)
+    show(out, short=short, tell=print_line)
     return DONE
 
 
-def _words(given: str | None) -> list[str]:
+def _comma_list(given: str | None) -> list[str]:
     """The words of a list with commas, each once."""
     return list(dict.fromkeys(word.strip() for word in (given or "").split(",") if word.strip()))
 
@@ -343,10 +360,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.umask(0o077)  # what a run writes is its owner's alone
     sys.excepthook = show_bug
     threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
-    sys.exit(_run(arguments))
+    sys.exit(_run_command(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run_command(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(args=None if arguments is None else list(arguments), prog_name="cotforge", standalone_mode=False)
         return code if isinstance(code, int) else DONE
@@ -354,11 +371,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         fault.show()
         return WRONG
     except click.ClickException as fault:
-        return _say(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
+        return _report_fault(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:
-        return _say(stopped, STOPPED)
+        return _report_fault(stopped, STOPPED)
     except CotforgeError as fault:
-        return _say(fault, WRONG)
+        return _report_fault(fault, WRONG)
     except (KeyboardInterrupt, click.Abort) as end:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all that is left is to end; once more must not change how
         told = end.__cause__ if isinstance(end.__cause__, Interrupted) else Interrupted()
@@ -366,17 +383,17 @@ def _run(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
 
 
-def _say(fault: CotforgeError, code: int) -> int:
-    for line in grouped(fault.faults):
-        click.echo(printable(line), err=True)
+def _report_fault(fault: CotforgeError, code: int) -> int:
+    for line in group_faults(fault.faults):
+        click.echo(printable_line(line), err=True)
     return code
 
 
-def tell(text: str) -> None:
+def print_line(text: str) -> None:
     """Print lines on stdout, without credentials; what a stranger's text in them hides is shown as escapes."""
-    click.echo(visible(redact(text)))
+    click.echo(show_invisible(redact_text(text)))
 
 
 def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:
     """The traceback of a bug: Python's own, without values of variables, and without credentials in what the exceptions say."""
-    sys.stderr.write(redact("".join(traceback.format_exception(kind, fault, trace))))
+    sys.stderr.write(redact_text("".join(traceback.format_exception(kind, fault, trace))))

@@ -12,10 +12,10 @@ from cotforge import answers
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
-from cotforge.consensus.simpler import Trial
+from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, resolved
-from cotforge.heard import Answered, heard, read_trace
+from cotforge.filters import Bound, resolve_filters
+from cotforge.heard import Answered, heard_answers, read_trace
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
@@ -33,9 +33,9 @@ from cotforge.records import (
     Trace,
     Verdict,
 )
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
-from cotforge.sequence import Guide, setting, voter
+from cotforge.sequence import Guide, vote_setting, voter_name
 from cotforge.sources import not_only_faults
 
 MANY = 100_000
@@ -52,7 +52,7 @@ Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
 
-class Finding(NamedTuple):
+class SampleFinding(NamedTuple):
     """All that is found out about one Sample; an CuratedSample but for the Sample."""
 
     verdict: Verdict
@@ -77,7 +77,7 @@ class Curator:
         """`decider`: by which verdicts are found; without one Samples can only be heard."""
         self.loaded, self.journal, self.decider = loaded, journal, decider
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        self.bounds: Sequence[Bound] = resolved(loaded.pipeline.filters, loaded.root)
+        self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
         self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
 
@@ -86,26 +86,26 @@ class Curator:
         """The same in another process."""
         return cls(Loaded.load(path, sets), Journal(Path(journal)), decider)
 
-    def find(self, sample: Sample) -> Finding | Fault:
+    def find(self, sample: Sample) -> SampleFinding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         assert self.decider is not None
         try:
-            replies = self._replies(sample)
-            verdict, lacking = self.decider.verdict(sample, heard(replies))
+            replies = self._read_replies(sample)
+            verdict, lacking = self.decider.verdict(sample, heard_answers(replies))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
-                replies = [one for one in replies if one[1].error != NOT_ASKED or voter(one[0]) in lacking]
-            return self._judged(sample, verdict, self._explained(replies))
+                replies = [one for one in replies if one[1].error != NOT_ASKED or voter_name(one[0]) in lacking]
+            return self._judge_all(sample, verdict, self._explain_unanswered(replies))
         except Fault as fault:
             return fault
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
         try:
-            return heard(self._replies(sample))
+            return heard_answers(self._read_replies(sample))
         except Fault as fault:
             return fault
 
-    def _replies(self, sample: Sample) -> list[Answered]:
+    def _read_replies(self, sample: Sample) -> list[Answered]:
         """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
         pairs = self.loaded.calls(sample)
         stored = self.journal.replies([call.key for _, call in pairs])
@@ -116,7 +116,7 @@ class Curator:
             replies.append((call, reply, read_trace(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 
-    def _explained(self, replies: Sequence[Answered]) -> Sequence[Answered]:
+    def _explain_unanswered(self, replies: Sequence[Answered]) -> Sequence[Answered]:
         """With how the last attempt ended, where a Call was asked and not to the end."""
         lacking = [call.key for call, reply, _ in replies if reply.error == NOT_ASKED]
         if not lacking or not (begun := self.journal.begun(lacking)):
@@ -126,9 +126,9 @@ class Curator:
             for call, reply, trace in replies
         ]
 
-    def _judged(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> Finding:
+    def _judge_all(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> SampleFinding:
         """The fate of every trace, and the Lessons."""
-        judged = [_shown(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
+        judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
         good = [one.trace for one in judged if one.fate == "surplus"]
         wanted = self.select.difficulty is None or self.select.difficulty.holds(self.rates.get(sample.id))
         chosen = [trace.call for trace in self.select.choose(good)] if wanted else []
@@ -138,15 +138,15 @@ class Curator:
         places = sorted(
             (place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call)
         )
-        taught = tuple((place, *self._completion(sample, judged[place].trace)) for place in places)
-        return Finding(
+        taught = tuple((place, *self._lesson_completion(sample, judged[place].trace)) for place in places)
+        return SampleFinding(
             verdict=verdict,
             traces=tuple(judged),
             taught=taught,
             prompt=self.loaded.prompts.student.render(sample),
-            pair=self._pair(sample, taught, judged),
-            rejected="" if taught else UNWANTED if good and not wanted else _why(verdict, judged),
-            failed=tuple(_parted(replies)[1]),
+            pair=self._preference_pair(sample, taught, judged),
+            rejected="" if taught else UNWANTED if good and not wanted else _rejection_reason(verdict, judged),
+            failed=tuple(_part_replies(replies)[1]),
         )
 
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
@@ -167,16 +167,18 @@ class Curator:
             return Judged(trace, "unread", "no_reasoning", measures=measures)
         return Judged(trace, "surplus", measures=measures)
 
-    def _completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
+    def _lesson_completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
         """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
-        mended = answers.mended(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
-        return redact(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
+        mended = answers.clean_trace(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
+        return redact_text(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
 
-    def _pair(self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]) -> tuple[str, str] | None:
+    def _preference_pair(
+        self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]
+    ) -> tuple[str, str] | None:
         """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
         wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
-        return (taught[0][1], self._completion(sample, self.select.choose(wrong)[0])[0]) if taught and wrong else None
+        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong)[0])[0]) if taught and wrong else None
 
 
 class Curation:
@@ -197,13 +199,13 @@ class Curation:
         `many`: attempts in the journal from which on other processes help.
         """
         self.loaded, self.journal, self.samples = loaded, journal, samples
-        self.setting = setting(loaded.pipeline, gold) if guide is None else guide.setting
+        self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
         self.curator = Curator(loaded, journal)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
-        self._rule = loaded.pipeline.consensus.by if guide is None else guide.rule
+        self._rule = loaded.pipeline.consensus.make_rule if guide is None else guide.rule
         self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
         """Whether all Samples are heard before any is judged."""
-        self.trial = Trial([teacher.name for teacher in loaded.pipeline.teachers])
+        self.trial = SimplerTrial([teacher.name for teacher in loaded.pipeline.teachers])
         """What simpler rules would have done, as far as that is known."""
         checked = self.setting.gold
         self._even = frozenset(even_part([*checked.answers, *checked.ambiguous], checked.drawn))
@@ -214,25 +216,25 @@ class Curation:
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
         """One CuratedSample per sound Sample, in the source's order; a row's Fault in its place. Raises SourceError where all are."""
-        return not_only_faults(self._outcomes())
+        return not_only_faults(self._curated_outcomes())
 
-    def _outcomes(self) -> Iterator[CuratedSample | Fault]:
+    def _curated_outcomes(self) -> Iterator[CuratedSample | Fault]:
         rows = self._counted or self._rule.rows(self.setting)
         if self._first and self._counted is None:
             for sample, said in self.heard():
                 rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
-        for sample, found in self._map(Curator.find):
+        for sample, found in self._map_samples(Curator.find):
             if isinstance(found, Fault):
                 yield found
             else:
                 if not self._first:
                     rows.add(sample, [Heard(ballot.teacher, ballot.answer) for ballot in found.verdict.ballots])
-                self._try(sample, found.traces)
+                self._try_simpler(sample, found.traces)
                 yield found.outcome(sample)
         self._decider = self._rule.learn(rows) if not self._first else self._decider
 
-    def _try(self, sample: Sample, traces: Sequence[Judged]) -> None:
+    def _try_simpler(self, sample: Sample, traces: Sequence[Judged]) -> None:
         """Note what simpler rules would have heard of a Sample."""
         said: dict[str, str | None] = {}
         for judged in traces:
@@ -244,7 +246,7 @@ class Curation:
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
-        return ((sample, found) for sample, found in self._map(Curator.heard) if not isinstance(found, Fault))
+        return ((sample, found) for sample, found in self._map_samples(Curator.heard) if not isinstance(found, Fault))
 
     def decided(self) -> Decider:
         """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
@@ -265,7 +267,7 @@ class Curation:
         assert self._decider is not None, "outcomes() is read first"
         return self._decider
 
-    def _map(self, work: Callable[[Curator, Sample], Any]) -> Iterator[tuple[Any, Any]]:
+    def _map_samples(self, work: Callable[[Curator, Sample], Any]) -> Iterator[tuple[Any, Any]]:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
@@ -273,14 +275,14 @@ class Curation:
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 
-def _shown(judged: Judged, reply: Reply) -> Judged:
+def _with_beginning(judged: Judged, reply: Reply) -> Judged:
     """With the beginning of the reply, where it was not read: its loss shows that, and nobody has to look the reply up again."""
     if judged.fate != "unread":
         return judged
     return replace(judged, said=one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * SHOWN])[:SHOWN])
 
 
-def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
+def _part_replies(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
     """(what was answered, read; what was not)."""
     traces, failed = [], []
     for call, reply, trace in replies:
@@ -291,7 +293,7 @@ def _parted(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, R
     return traces, failed
 
 
-def _why(verdict: Verdict, judged: Sequence[Judged]) -> str:
+def _rejection_reason(verdict: Verdict, judged: Sequence[Judged]) -> str:
     """The one word under which a Sample without Lesson is counted."""
     if not judged and verdict.reason != "not_wanted":
         return "vote:no_replies"

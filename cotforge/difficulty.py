@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cotforge.atomic import replace_file
 from cotforge.errors import JournalError, in_words
 from cotforge.records import Record
 from cotforge.regular_files import demand_regular, open_new, open_regular
@@ -59,7 +60,6 @@ def write_rated(run: Path, rated: Mapping[str, Rated]) -> Path:
 
     whole = sorted((read_rated(run) | dict(rated)).items())
     path = run / FILE
-    passing = path.with_name(f".{FILE}.new")
     columns = {
         "id": pa.array([id for id, _ in whole], pa.string()),
         "pass_rate": pa.array([each.pass_rate for _, each in whole], pa.float64()),
@@ -67,9 +67,9 @@ def write_rated(run: Path, rated: Mapping[str, Rated]) -> Path:
         "model": pa.array([each.model for _, each in whole], pa.string()),
     }
     try:
-        with open(open_new(passing), "wb") as file:
-            pq.write_table(pa.table(columns), file, compression="zstd")
         demand_regular(path)
-        return passing.replace(path)
+        with replace_file(path) as passing, open(open_new(passing), "wb") as file:
+            pq.write_table(pa.table(columns), file, compression="zstd")
+        return path
     except OSError as fault:
         raise JournalError(f"{path}: {fault.strerror}; make room, then run the same command again") from fault

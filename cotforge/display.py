@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.records import Closing
-from cotforge.sources.text import clean
-from cotforge.visible import visible
+from cotforge.sources.values import clean_value
+from cotforge.visible import show_invisible
 
 REFRESH_S = 0.5
 PLAIN_S = 10.0
@@ -45,7 +45,7 @@ class Display:
         self._looks = deque([(self.begun, progress.asked)])
         """When it was looked at, and how many Calls had ended then; the first is `LATEST_S` old, where there is one so old."""
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._show, name="display", daemon=True)
+        self._thread = threading.Thread(target=self._show_line, name="display", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -55,7 +55,7 @@ class Display:
         self._over.set()
         self._thread.join()
 
-    def _show(self) -> None:
+    def _show_line(self) -> None:
         if not self.console.is_terminal:
             while not self._over.wait(PLAIN_S):
                 self.console.print(self.line(), markup=False, highlight=False, soft_wrap=True)
@@ -67,14 +67,14 @@ class Display:
     def line(self) -> str:
         """The state of the run in one line."""
         progress = self.progress
-        self._look()
+        self._look_at_run()
         cost = sum(meter.cost_usd for meter in progress.teachers.values())
         failed = f", {progress.failed:,} given up" if progress.failed else ""
         agreed = f"; {progress.agreed / progress.judged:.0%} agree so far" if progress.judged else ""
         money = f", ${cost:,.2f}" if cost else ""
         return (
-            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._rate(progress.asked):.1f}/s){money}"
-            f"{agreed}{self._left()}{self._waiting()}{self._trouble()}"
+            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._call_rate(progress.asked):.1f}/s){money}"
+            f"{agreed}{self._time_left()}{self._longest_wait()}{self._trouble_lines()}"
         )
 
     def table(self) -> Group:
@@ -84,30 +84,30 @@ class Display:
         for name in ("calls", "per s", "in flight", "given up", "tokens", "cost", "seconds each"):
             table.add_column(name, justify="right")
         for name, meter in self.progress.teachers.items():
-            table.add_row(escape(name), *self._cells(meter))
+            table.add_row(escape(name), *self._teacher_cells(meter))
         return Group(table, Text(self.line(), style="dim"))
 
-    def _cells(self, meter: Meter) -> list[str]:
+    def _teacher_cells(self, meter: TeacherCounts) -> list[str]:
         return [
             f"{meter.asked:,}",
-            f"{self._rate(meter.asked):.1f}",
+            f"{self._call_rate(meter.asked):.1f}",
             f"{meter.in_flight:,}",
-            f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(_words(meter.last_error))}",
+            f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(_message_beginning(meter.last_error))}",
             f"{meter.input_tokens + meter.output_tokens:,}",
             f"${meter.cost_usd:,.2f}",
             f"{meter.seconds / meter.attempts:.1f}" if meter.attempts else "",
         ]
 
-    def _rate(self, count: int) -> float:
+    def _call_rate(self, count: int) -> float:
         return count / max(self._clock() - self.begun, 1e-9)
 
-    def _look(self) -> None:
+    def _look_at_run(self) -> None:
         now = self._clock()
         self._looks.append((now, self.progress.asked))
         while self._looks[1][0] <= now - LATEST_S:
             self._looks.popleft()
 
-    def _waiting(self) -> str:
+    def _longest_wait(self) -> str:
         """Whom a Call that takes long is waited for, and since when."""
         found = {name: waiting for name, meter in self.progress.teachers.items() if (waiting := meter.waiting(self._clock()))}
         told = [
@@ -115,7 +115,7 @@ class Display:
         ]
         return f"; waiting for {', '.join(told)}" if told else ""
 
-    def _trouble(self) -> str:
+    def _trouble_lines(self) -> str:
         """Teachers that are not asked any more, or whose last attempt failed; once stopped, what is still waited for."""
         if self.progress.stopped:
             flying = {name: meter.in_flight for name, meter in self.progress.teachers.items() if meter.in_flight}
@@ -127,7 +127,7 @@ class Display:
         ]
         return f"; in trouble: {', '.join(troubled)}" if troubled else ""
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
         """About how long it will go on, by the Calls of the latest minute; nothing where there is no minute yet, or no Call in it."""
         progress = self.progress
         left = (self.expected or 0) * progress.usual - progress.asked - progress.had
@@ -143,6 +143,6 @@ def _clock_time(seconds: float) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
-def _words(text: str) -> str:
+def _message_beginning(text: str) -> str:
     """The beginning of a server's message, without anything that a terminal would obey."""
-    return visible(" ".join(clean(text).split())[:60])
+    return show_invisible(" ".join(clean_value(text).split())[:60])

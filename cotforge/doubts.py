@@ -6,16 +6,16 @@ from functools import partial
 from cotforge.consensus import Heard
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
-from cotforge.export.conflicts import votes
+from cotforge.export.conflicts import votes_text
 from cotforge.folder import RunFolder
 from cotforge.gold import command
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.reading import place
+from cotforge.gold.gold_file import gold_path
 from cotforge.pipeline import Loaded
 from cotforge.records import Ballot, Sample, Verdict
 
 
-def ask(
+def ask_person(
     loaded: Loaded,
     folder: RunFolder,
     samples: command.Samples,
@@ -28,35 +28,39 @@ def ask(
 
     `curation`: None where nobody was asked yet. Raises PipelineError where there is nothing to audit.
     """
-    unmade = loaded.pipeline.gold is not None and not place(loaded, folder.path).exists()  # the file is what this is for
+    unmade = loaded.pipeline.gold is not None and not gold_path(loaded, folder.path).exists()  # the file is what this is for
     if curation is None or (unmade and not audit):
         if audit:
             raise PipelineError(f"{folder.journal}: holds no reply to audit labels by; cotforge build asks the teachers")
-        return command.ask(loaded, folder, samples, count=count)
-    found = partial(doubts, curation())
-    return command.audit(loaded, folder, found, count=count) if audit else command.ask(loaded, folder, samples, count=count, doubts=found)
+        return command.ask_people(loaded, folder, samples, count=count)
+    found = partial(doubtful_samples, curation())
+    return (
+        command.audit_labels(loaded, folder, found, count=count)
+        if audit
+        else command.ask_people(loaded, folder, samples, count=count, doubts=found)
+    )
 
 
-def doubts(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
+def doubtful_samples(curation: Curation) -> Iterator[tuple[Sample, Doubt]]:
     """Every sound Sample with its Doubt, whatever people said of it, in the source's order. Reads the source twice."""
     decider = curation.decided()
     for sample, heard in curation.heard():
         shares = decider.posterior(sample, heard)
-        said = _ballots(heard)
+        said = _readable_ballots(heard)
         given = [(shares[ballot.answer], ballot.answer) for ballot in said if ballot.answer in shares]
         if not given:
             yield sample, Doubt()
             continue
         posterior, answer = min(given, key=lambda one: (-one[0], one[1]))
-        label = _share(shares[sample.label]) if sample.label is not None and sample.label in shares else None
+        label = _clip_share(shares[sample.label]) if sample.label is not None and sample.label in shares else None
         contradicts = label is not None and answer != sample.label
-        yield sample, Doubt(answer, _share(posterior), label, contradicts, votes(Verdict(None, 0.0, False, ballots=said)))
+        yield sample, Doubt(answer, _clip_share(posterior), label, contradicts, votes_text(Verdict(None, 0.0, False, ballots=said)))
 
 
-def _ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:
+def _readable_ballots(heard: Sequence[Heard]) -> tuple[Ballot, ...]:
     return tuple(Ballot(one.voter, one.answer) for one in heard if one.answer is not None)
 
 
-def _share(probability: float) -> float:
+def _clip_share(probability: float) -> float:
     """Sums of floats may end beyond 0 or 1."""
     return min(max(probability, 0.0), 1.0)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.pipeline import Loaded
 from cotforge.records import Closing, Stop
-from cotforge.sources.text import clean
+from cotforge.sources.values import clean_value
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"
 _RAISE = "what was paid for is kept and in the dataset, a higher bound in `budget` goes on from here"
@@ -55,11 +55,11 @@ def _too_many_failures(loaded: Loaded, progress: Progress) -> Iterator[str]:
     )
 
 
-def _closed_early(loaded: Loaded, name: str, meter: Meter, *, batched: bool) -> str:
+def _closed_early(loaded: Loaded, name: str, meter: TeacherCounts, *, batched: bool) -> str:
     """The line about a teacher that was not asked to the end, in its server's own words where it said any."""
     assert meter.closed is not None
     reason = _NO_BATCHES if batched and meter.closed is Closing.MODEL else CLOSED[meter.closed]
-    words = f"; it said {clean(meter.closing_words)!r}" if meter.closing_words else ""
+    words = f"; it said {clean_value(meter.closing_words)!r}" if meter.closing_words else ""
     words = f"; {meter.closing_words}" if meter.closed is Closing.COUNTS else words  # these are our own
     count = meter.postponed or meter.failed
     many = "1 call was" if count == 1 else f"{count:,} calls were" if count else "some calls were"

@@ -14,8 +14,8 @@ import re
 import reprlib
 from collections.abc import Iterable
 
-from cotforge.redaction import redact, without_userinfo
-from cotforge.visible import visible
+from cotforge.redaction import redact_text, without_userinfo
+from cotforge.visible import show_invisible
 
 LONGEST = 300
 """Characters of a stranger's exception that are told."""
@@ -54,18 +54,18 @@ class _Shown(reprlib.Repr):
 _shown = _Shown().repr
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """A stranger's value as it stands in an error: like `repr`, at most some hundred characters, control characters as escapes."""
     text = _shown(value)
     return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
 
 
-def printable(line: str) -> str:
+def printable_line(line: str) -> str:
     """An error as a terminal may show it: no credentials, no middle where it is long, and escapes for what is invisible or obeyed."""
-    return visible(" ".join(_cut(without_userinfo(redact(line))).split()))
+    return show_invisible(" ".join(_cut_middle(without_userinfo(redact_text(line))).split()))
 
 
-def _cut(line: str) -> str:
+def _cut_middle(line: str) -> str:
     if len(line) <= LONGEST_LINE:
         return line
     half = LONGEST_LINE // 2 - 30  # room for the words between
@@ -74,7 +74,7 @@ def _cut(line: str) -> str:
 
 def in_words(fault: BaseException) -> str:
     """What an exception of a library says, on one line without credentials and the name of its class; else that name as words."""
-    said = " ".join(redact(str(fault)[:_LOOKED_AT]).split())[:LONGEST]
+    said = " ".join(redact_text(str(fault)[:_LOOKED_AT]).split())[:LONGEST]
     if isinstance(fault, KeyError) and said:
         return f"{said} is missing"
     return said or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(fault).__name__.removesuffix("Error")).lower() or "an error without words"
@@ -85,10 +85,10 @@ class CotforgeError(ValueError):
 
     def __init__(self, *faults: str) -> None:
         if len(faults) > MOST_FAULTS + 1:
-            faults = tuple(grouped(faults))
+            faults = tuple(group_faults(faults))
         if len(faults) > MOST_FAULTS + 1:
             faults = (*faults[:MOST_FAULTS], f"and {len(faults) - MOST_FAULTS:,} faults more")
-        faults = tuple(_cut(redact(fault)) for fault in faults)
+        faults = tuple(_cut_middle(redact_text(fault)) for fault in faults)
         super().__init__("\n".join(faults))
         self.faults = faults
 
@@ -129,7 +129,7 @@ _PLACE = re.compile(r":([0-9]+)(?=:)|\[([0-9]+)\]")
 _PLACES_NAMED = 5
 
 
-def grouped(faults: Iterable[str]) -> list[str]:
+def group_faults(faults: Iterable[str]) -> list[str]:
     """The faults in their order; ALIKE or more that differ in nothing but line or place are the first one with the count of the others."""
     alike: dict[str, list[str]] = {}
     for fault in faults:

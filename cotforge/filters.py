@@ -10,8 +10,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import PipelineError, shown
-from cotforge.measures import measure, words_of
+from cotforge.errors import PipelineError, show_value
+from cotforge.measures import find_measure, words_of
 from cotforge.measures.own import Measure
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
@@ -40,47 +40,48 @@ class Measured(Spec):
     """A measure and its options."""
 
     measure: PathText
-    """A name in `measures.MEASURES`, or `path/to/file.py:function`."""
+    """Name of a measure, or `path/to/file.py:function` for one of your own."""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Options of the measure, by name."""
 
     @field_validator("measure")
     @classmethod
-    def _known(cls, name: str) -> str:
+    def _known_measure(cls, name: str) -> str:
         if ":" not in name:
-            measure(name, root=Path())
+            find_measure(name, root=Path())
         return name
 
     @field_validator("with_")
     @classmethod
-    def _taken(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _checked_options(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """Options of a measure by name; those of a user's file are checked by `found`, which knows where paths start."""
         name = info.data.get("measure", ":")
-        return options if ":" in name else _options(measure(name, root=Path()), options)
+        return options if ":" in name else _parse_options(find_measure(name, root=Path()), options)
 
     def found(self, root: Path) -> Taken:
         """The measure with its options, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) without it."""
         try:
-            function = measure(self.measure, root=root)
+            function = find_measure(self.measure, root=root)
         except PipelineError as error:
             raise PipelineError(*(f"measure: {fault}" for fault in error.faults)) from error
         try:
-            options = _options(function, self.with_)
+            options = _parse_options(function, self.with_)
         except PipelineError as error:
             raise PipelineError(*(f"with: {fault}" for fault in error.faults)) from error
         return functools.partial(function, **options)
 
 
 class Filter(Measured):
-    """A measure and the bounds in which a trace's text is usable; its ballot counts all the same."""
+    """A measure and the range within which a text may become a lesson. A text outside of it still
+    votes."""
 
     min: float | None = None
-    """The lowest value that passes."""
+    """Lowest value that passes. A filter needs `min`, `max` or both. Null: no lower bound."""
     max: float | None = None
-    """The highest value that passes."""
+    """Highest value that passes. Null: no upper bound."""
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("min, max: neither is given; a filter needs at least one bound")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -92,7 +93,7 @@ class Filter(Measured):
         return Bound(self.measure.rpartition(":")[2], self.found(root), self.min, self.max)
 
 
-def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:
+def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
     """The bounds of all filters; a measure taken a second time with other options is named `<measure>_2`. Raises as `resolve`."""
     names: dict[str, tuple[str, str]] = {}
     bounds = []
@@ -107,15 +108,16 @@ def resolved(filters: Iterable[Filter], root: Path) -> list[Bound]:
 
 
 class Band(Spec):
-    """Bounds of a share, both included."""
+    """Lowest and highest value of a share, both included."""
 
     min: float | None = Field(default=None, ge=0, le=1)
-    """The lowest share that is taken."""
+    """Lowest pass rate that is kept. At least one of `min` and `max` is needed. Null: no lower
+    bound."""
     max: float | None = Field(default=None, ge=0, le=1)
-    """The highest share that is taken."""
+    """Highest pass rate that is kept. Null: no upper bound."""
 
     @model_validator(mode="after")
-    def _bounded(self) -> Self:
+    def _check_bounds(self) -> Self:
         if self.min is None and self.max is None:
             raise ValueError("min, max: neither is given; give at least one")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -128,12 +130,13 @@ class Band(Spec):
 
 
 class Select(Spec):
-    """Which of a sample's good traces become Lessons."""
+    """Which of a sample's usable texts become lessons."""
 
     per_sample: Annotated[int, Field(ge=1)] = 1
-    """Lessons per sample, at most."""
+    """Most lessons per sample. Texts closest to the median length are taken first."""
     difficulty: Band | None = None
-    """Samples whose pass rate, which `cotforge eval --write-back` puts in `difficulty.parquet`, is within, and those that have none."""
+    """Range of the student's pass rate, which `cotforge eval --write-back` stores in
+    `difficulty.parquet`. Samples without a pass rate are kept. Null: all samples."""
 
     def choose(self, traces: Iterable[Trace]) -> list[Trace]:
         """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""
@@ -144,7 +147,7 @@ class Select(Spec):
         return [trace for _, _, trace in measured[: self.per_sample]]
 
 
-def _options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options as the measure's annotations want them; raises PipelineError with all faults at once."""
     parameters = inspect.signature(function).parameters.values()
     known = {parameter.name: parameter.annotation for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
@@ -152,14 +155,14 @@ def _options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
     for option, value in given.items():
         if option not in known:
             valid = f"its options are {', '.join(known)}" if known else "it has none"
-            faults.append(f"{function.__name__} has no option {shown(option)}; {valid}")
+            faults.append(f"{function.__name__} has no option {show_value(option)}; {valid}")
             continue
         # A user's file may leave annotations out, or write them as text that means nothing here.
         wanted = Any if known[option] is inspect.Parameter.empty or isinstance(known[option], str) else known[option]
         try:
             options[option] = TypeAdapter(wanted).validate_python(value)
         except ValidationError as error:
-            faults.append(f"{option}: {shown(value)} does not do; {error.errors()[0]['msg'].lower()}")
+            faults.append(f"{option}: {show_value(value)} does not do; {error.errors()[0]['msg'].lower()}")
     if faults:
         raise PipelineError(*faults)
     return options

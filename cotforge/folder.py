@@ -15,9 +15,10 @@ from typing import Any, Self
 import yaml
 
 from cotforge import layout
-from cotforge.errors import JournalError, in_words, shown
-from cotforge.redaction import redact
-from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
+from cotforge.atomic import write_whole
+from cotforge.errors import JournalError, in_words, show_value
+from cotforge.redaction import redact_text
+from cotforge.regular_files import demand_regular, open_regular, read_regular
 
 LARGEST = {"pipeline.yaml": 4 << 20, "refresh.json": 1 << 20, "summary.json": 16 << 20, "report.html": 256 << 20}
 """Bytes that are read of each file that a run folder keeps from one command to the next; what cotforge writes stays far below."""
@@ -42,7 +43,7 @@ class RunFolder:
             self._lock = open_regular(path / "lock", os.O_CREAT | os.O_RDWR, alone=True)
         except OSError as fault:
             raise JournalError(f"{path}: {fault.strerror}; choose another folder with --out") from fault
-        self._hold()
+        self._hold_lock()
         try:
             owner = self.owner()
             if name is not None and owner not in (None, name):
@@ -58,7 +59,7 @@ class RunFolder:
 
         For a folder that others can write to, again before something in it is removed.
         """
-        found = [f"{path}: {fault}; or choose another folder with --out" for path, fault in islice(layout.faults(self.path), _TOLD)]
+        found = [f"{path}: {fault}; or choose another folder with --out" for path, fault in islice(layout.layout_faults(self.path), _TOLD)]
         if found:
             raise JournalError(*found)
 
@@ -93,7 +94,7 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         os.close(self._lock)
 
-    def _hold(self) -> None:
+    def _hold_lock(self) -> None:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
@@ -132,16 +133,16 @@ class RunFolder:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as fault:
-            raise _damaged(self.path / name, f"not JSON: {in_words(fault)}") from fault
+            raise _damaged_file(self.path / name, f"not JSON: {in_words(fault)}") from fault
         if not isinstance(found, dict):
-            raise _damaged(self.path / name, f"a JSON {type(found).__name__}, and an object is wanted")
+            raise _damaged_file(self.path / name, f"a JSON {type(found).__name__}, and an object is wanted")
         return found
 
     def marks(self) -> dict[str, int]:
         """What `refresh.json` holds: attempts by teacher. Raises JournalError where it holds something else."""
         found = self.read_object("refresh.json") or {}
         if not all(type(mark) is int for mark in found.values()):
-            raise _damaged(self.path / "refresh.json", "not every teacher in it has the number of an attempt")
+            raise _damaged_file(self.path / "refresh.json", "not every teacher in it has the number of an attempt")
         return found
 
     def write(self, name: str, text: str) -> None:
@@ -150,12 +151,9 @@ class RunFolder:
         The pipeline stays as it is: it holds none (`Loaded.load`), and is read again.
         """
         target = self.path / name
-        passing = target.with_name(f".{target.name}.new")
         try:
-            with open(open_new(passing), "w", encoding="utf-8") as file:
-                file.write(text if name == self.PIPELINE else redact(text))
             demand_regular(target)
-            passing.replace(target)
+            write_whole(target, text if name == self.PIPELINE else redact_text(text))
         except OSError as fault:
             raise JournalError(f"{target}: {fault.strerror}; make room, then run the same command again") from fault
 
@@ -171,9 +169,9 @@ def read_kept(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as fault:
-        raise _damaged(path, fault.strerror or str(fault)) from fault
+        raise _damaged_file(path, fault.strerror or str(fault)) from fault
     except UnicodeDecodeError as fault:
-        raise _damaged(path, f"not UTF-8 from byte {fault.start}") from fault
+        raise _damaged_file(path, f"not UTF-8 from byte {fault.start}") from fault
 
 
 def name_in(run: Path) -> str | None:
@@ -182,19 +180,19 @@ def name_in(run: Path) -> str | None:
     if (text := read_kept(path)) is None:
         return None
     try:
-        name = next(_names(yaml.parse(text, Loader=_Loader)), None)
+        name = next(_names_in_yaml(yaml.parse(text, Loader=_Loader)), None)
     except yaml.YAMLError as fault:
-        raise _damaged(path, in_words(fault)) from fault
+        raise _damaged_file(path, in_words(fault)) from fault
     if name is None:
-        raise _damaged(path, "it is no pipeline, which starts with 'name: ...'")
+        raise _damaged_file(path, "it is no pipeline, which starts with 'name: ...'")
     return name
 
 
-def _damaged(path: Path, what: str) -> JournalError:
+def _damaged_file(path: Path, what: str) -> JournalError:
     return JournalError(f"{path}: cannot be read: {what}; is this a run folder? move the file away, or choose another folder with --out")
 
 
-def _names(events: Iterable[yaml.Event]) -> Iterator[str]:
+def _names_in_yaml(events: Iterable[yaml.Event]) -> Iterator[str]:
     """Every text beside a key `name` of the mapping that the events are of. Nothing is built of them, so that no alias can multiply."""
     depth, key = 0, None
     for event in events:
@@ -214,5 +212,5 @@ def _names(events: Iterable[yaml.Event]) -> Iterator[str]:
 def safe_name(name: str) -> str:
     """`name` unchanged; raises ValueError where it could not be the name of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(f"{shown(name)} cannot name a folder; letters, digits, '.', '_' and '-' can")
+        raise ValueError(f"{show_value(name)} cannot name a folder; letters, digits, '.', '_' and '-' can")
     return name

@@ -42,12 +42,12 @@ _HISTORIES = f"""
 """
 
 
-def histories(journal: Journal) -> dict[tuple[str, str], History]:
+def teacher_histories(journal: Journal) -> dict[tuple[str, str], History]:
     """By (name, model) of the teacher. Reads every row of the journal once."""
     return {(name, model): History(*figures) for name, model, *figures in journal.rows(_HISTORIES)}
 
 
-def unanswered(journal: Journal) -> dict[str, int]:
+def unanswered_attempts(journal: Journal) -> dict[str, int]:
     """Attempts that brought no reply and may have been charged for, by error; `unknown` are those without an end."""
     found = journal.rows(
         f"SELECT coalesce(error, 'unknown'), count(*) FROM asked LEFT JOIN replies ON replies.id = asked.id WHERE {_MAYBE} GROUP BY 1"
@@ -55,11 +55,11 @@ def unanswered(journal: Journal) -> dict[str, int]:
     return dict(found)
 
 
-def ended(journal: Journal) -> int:
+def ended_calls(journal: Journal) -> int:
     """Calls that came to an end, each as often as it was asked: more than there are different ones after a refresh."""
     return int(journal.rows("SELECT total(final) FROM replies")[0][0])
 
 
-def errors(journal: Journal) -> set[str]:
+def known_errors(journal: Journal) -> set[str]:
     """Every error with which a Call was given up at some time."""
     return {error for (error,) in journal.rows("SELECT DISTINCT error FROM replies WHERE final AND error IS NOT NULL")}

@@ -20,7 +20,8 @@ _FILES = re.compile(
 )
 """Directly in a run folder."""
 _OF_FILES = frozenset(
-    {"dataset/data", "dataset/traces", "dataset/preference", "cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
+    {"dataset/data", "dataset/traces", "dataset/preference", "dataset/assets"}
+    | {"cache/sent", "cache/spool", "cache/learned", "batches", "eval"}
 )
 """Folders that hold no others."""
 FOLDERS = _OF_FILES | {"dataset", "cache", "train", "train/cache"}
@@ -33,22 +34,22 @@ _IN_PLACE = re.compile(r"lock|gold\.lock|journal\.sqlite.*|cache/[^/]*\.sqlite.*
 """What is written to in place, where all else is replaced by renaming: a hard link would have another file changed too."""
 
 
-def faults(run: Path) -> Iterator[tuple[Path, str]]:
+def layout_faults(run: Path) -> Iterator[tuple[Path, str]]:
     """(path, what is wrong with it) of all in a run folder that is not of its kind. Raises OSError where a folder cannot be read."""
     with os.scandir(run) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name in FOLDERS or _FILES.fullmatch(entry.name):
-                yield from _faults(entry, entry.name)
+                yield from _entry_faults(entry, entry.name)
 
 
-def _faults(entry: os.DirEntry[str], name: str) -> Iterator[tuple[Path, str]]:
+def _entry_faults(entry: os.DirEntry[str], name: str) -> Iterator[tuple[Path, str]]:
     """Of one entry, `name` being its path in the run folder, and of all below it."""
     fault = None
     if entry.is_dir(follow_symlinks=False):
         if not _is_file(name):
             with os.scandir(entry) as entries:
                 for below in entries:
-                    yield from _faults(below, f"{name}/{below.name}")
+                    yield from _entry_faults(below, f"{name}/{below.name}")
             return
         fault = "is a folder, and a file is wanted"
     elif name in FOLDERS and not entry.is_symlink():

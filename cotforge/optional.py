@@ -19,13 +19,14 @@ def pass_over_torchvision() -> str:
         sys.modules["torchvision"] = None  # type: ignore[assignment]
         said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         return (
-            f"torchvision {_version('torchvision')} cannot be imported beside torch {_version('torch')} ({said}), and is passed over; "
+            f"torchvision {_installed_version('torchvision')} cannot be imported beside "
+            f"torch {_installed_version('torch')} ({said}), and is passed over; "
             "take both from one index, PyPI's or PyTorch's own"
         )
     return ""
 
 
-def _version(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:

@@ -31,12 +31,12 @@ def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], 
     processes = max(1, min(MOST, os.cpu_count() or 1))
     gc.freeze()  # what is here already stays, and is not looked through again and again
     context = multiprocessing.get_context("spawn")  # threads are running here, which a fork would not take along
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(start,)) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_worker, initargs=(start,)) as pool:
         ahead: deque[tuple[list[Sample | Fault], Future[list[Any]]]] = deque()
         try:
             while True:
                 while len(ahead) <= 2 * processes and (chunk := list(islice(items, CHUNK))):
-                    ahead.append((chunk, pool.submit(_done, work, [item for item in chunk if isinstance(item, Sample)])))
+                    ahead.append((chunk, pool.submit(_do_chunk, work, [item for item in chunk if isinstance(item, Sample)])))
                 if not ahead:
                     return
                 chunk, future = ahead.popleft()
@@ -46,7 +46,7 @@ def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], 
             pool.shutdown(cancel_futures=True)
 
 
-def _begin(start: Start) -> None:
+def _begin_worker(start: Start) -> None:
     global _worker
     gc.disable()  # what works here makes no cycles, and looking for them costs a tenth of the time
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that collects
@@ -54,5 +54,5 @@ def _begin(start: Start) -> None:
     _worker = make(*arguments)
 
 
-def _done(work: Callable[[Any, Sample], Any], samples: Sequence[Sample]) -> list[Any]:
+def _do_chunk(work: Callable[[Any, Sample], Any], samples: Sequence[Sample]) -> list[Any]:
     return [work(_worker, sample) for sample in samples]

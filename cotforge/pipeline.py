@@ -14,44 +14,57 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.plan import Eval, Plan
 from cotforge.plan.kinds import KINDS
-from cotforge.prompts import Family, Prompt, Prompts, call, shipped
+from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey, paths_in
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
-from cotforge.trust import Finding, findings, is_near
+from cotforge.trust import TrustFinding, is_near, trust_findings
 
 
 class Pipeline(Spec):
     """Everything a run does, as the file says it."""
 
     name: str
-    """Names the run folder: letters, digits, '.', '_' and '-'."""
+    """Name of the run folder: letters, digits, `.`, `_` and `-`."""
     source: Source
+    """The images, labels and questions to read."""
     task: Task
+    """The question about every image, and which answers are possible."""
     prompts: Prompts = Prompts()
+    """Templates of the prompts, each a path relative to the pipeline file or a shipped
+    `family/name`."""
     images: Images = Images()
+    """Size limits of images, and how they are sent to the teachers."""
     teachers: tuple[AnyTeacher, ...]
+    """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
+    """How the teachers' answers become one answer per sample."""
     gold: PathText | None = Field(default=None, min_length=1)
-    """CSV with the columns id and answer, of what people answered; null is `gold.csv` in the run folder, where there is one."""
+    """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
+    the run folder, if it is there."""
     filters: tuple[Filter, ...] = ()
+    """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
+    still votes."""
     select: Select = Select()
+    """Which of a sample's remaining texts become lessons."""
     budget: Budget = Budget()
+    """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
-    """Share of Calls given up after which a run stops."""
+    """Largest share of failed calls, from 0 to 1; above it the run stops with exit code 3. It is
+    checked from the 50th call on and at the end. Calls refused by a content filter do not count."""
     train: Plan | None = None
-    """What `cotforge train` does; null trains nothing."""
+    """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
-    """On what a student is tried; null tries it on nothing."""
+    """Held-out samples and metrics for the student. Null: no evaluation."""
 
     @field_validator("name")
     @classmethod
@@ -60,7 +73,7 @@ class Pipeline(Spec):
 
     @field_validator("teachers")
     @classmethod
-    def _differ(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
+    def _check_teachers(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
         """At least one; no two share a name, and none asks the very Calls of another."""
         if not teachers:
             raise ValueError("there is none; at least one is needed")
@@ -68,12 +81,13 @@ class Pipeline(Spec):
         asked: dict[str, str] = {}
         for teacher in teachers:
             if teacher.name in names:
-                raise ValueError(f"two teachers are named {shown(teacher.name)}; every teacher needs a name of its own")
+                raise ValueError(f"two teachers are named {show_value(teacher.name)}; every teacher needs a name of its own")
             names.add(teacher.name)
-            twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sorted(teacher.body))), teacher.name)
+            twin = asked.setdefault(repr((teacher.model, teacher.temperature, teacher.top_p, _sort_keys(teacher.body))), teacher.name)
             if twin != teacher.name:
                 raise ValueError(
-                    f"teachers {shown(twin)} and {shown(teacher.name)} ask the same Calls; give one teacher both URLs, or set samples"
+                    f"teachers {show_value(twin)} and {show_value(teacher.name)} ask the same Calls; "
+                    "give one teacher both URLs, or set samples"
                 )
         return teachers
 
@@ -81,7 +95,7 @@ class Pipeline(Spec):
     def _can_be_asked_in_turn(self) -> Self:
         if self.consensus.sequential and (batched := [teacher.name for teacher in self.teachers if teacher.batched]):
             raise ValueError(
-                f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {shown(batched[0])} is a batch, "
+                f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {show_value(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
         return self
@@ -97,18 +111,18 @@ class Pipeline(Spec):
     def _order_is_of_teachers(self) -> Self:
         names, order = [teacher.name for teacher in self.teachers], self.consensus.order or ()
         if unknown := [name for name in order if name not in names]:
-            there = ", ".join(map(shown, names[:10]))
-            raise WrongKey("consensus.order", f"no teacher named {shown(unknown[0])}; there are {there}")
+            there = ", ".join(map(show_value, names[:10]))
+            raise WrongKey("consensus.order", f"no teacher named {show_value(unknown[0])}; there are {there}")
         missing = [name for name in names if name not in order] if order and self.consensus.rule == "sequential" else []
         if missing:
-            raise WrongKey("consensus.order", f"{shown(missing[0])} is not in it; under 'sequential' every teacher has its place")
+            raise WrongKey("consensus.order", f"{show_value(missing[0])} is not in it; under 'sequential' every teacher has its place")
         return self
 
 
-def _sorted(value: Any) -> Any:
+def _sort_keys(value: Any) -> Any:
     if isinstance(value, dict):
-        return sorted((key, _sorted(item)) for key, item in value.items())
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return sorted((key, _sort_keys(item)) for key, item in value.items())
+    return [_sort_keys(item) for item in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,9 @@ class Loaded:
     """How many of `sets`, from the end, hold for this invocation only."""
     earlier: tuple[str, ...] = ()
     """What `--set` of an earlier build still holds in this run folder."""
-    does: tuple[Finding, ...] = ()
+    written: str = ""
+    """The file's text as its user wrote it: see `tree.user_text`."""
+    does: tuple[TrustFinding, ...] = ()
     """Python that it runs, variables that it reads, keys that it sends."""
 
     @property
@@ -141,11 +157,11 @@ class Loaded:
         Raises PipelineError with all faults of the file at once. Without `trust` also where a file that is neither shipped nor under the
         present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
         """
-        path = _find(str(name))
-        said = tree.text(path)
-        near = _vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _origin(said)[0] is None, near=near)
-        return cls._made(path, said, (), sets, asks)
+        path = _find_pipeline(str(name))
+        said = tree.read_tree_text(path)
+        near = _is_vouched(path)
+        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
     def of_run(cls, run: Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
@@ -157,39 +173,43 @@ class Loaded:
         kept = run / RunFolder.PIPELINE
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
-        path, earlier = _origin(said)
+        path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and _is_file(path):
-            vouched = _vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _vouched(path))
-            loaded = cls._made(path, tree.text(path), earlier, sets, asks)
+            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
-            loaded = cls._made(kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept)))
+            loaded = cls._make_loaded(
+                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
+            )
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _made(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
-        written = tree.parsed(text, path)
-        kept = tree.override(written, earlier)
-        raw = tree.override(kept, sets)
+        written = tree.parse_tree(text, path)
+        kept = tree.override_keys(written, earlier)
+        raw = tree.override_keys(kept, sets)
         faults = [f"{where}: holds the value of {name} itself; write ${{{name}}}" for where, name in remember_variables(raw)]
-        values = tree.expand(
-            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {shown(variable)}")
+        values = tree.expand_variables(
+            raw, missing=lambda where, variable: faults.append(f"{where}: the environment has no variable {show_value(variable)}")
         )
         try:
             pipeline = Pipeline.model_validate(values)
         except ValidationError as error:
             unknown = {fault.split(":")[0] for fault in faults}
-            faults += [fault for fault in tree.faults(error, Pipeline, values) if fault.split(":")[0] not in unknown]
+            faults += [fault for fault in tree.pydantic_faults(error, Pipeline, values) if fault.split(":")[0] not in unknown]
             raise PipelineError(*(f"{path}: {fault}" for fault in faults)) from error
         if faults:
             raise PipelineError(*(f"{path}: {fault}" for fault in faults))
         if asks is not None:
             asks.demand(path, written, kept)
-        prompts = _assembled(pipeline, path)
-        unexpanded = tree.merged(pipeline.model_dump(mode="json", by_alias=True), raw)
-        does = tuple(found for found in findings(raw, values, path.parent) if not found.outside)
-        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, does=does)
+        prompts = _assemble_sections(pipeline, path)
+        unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
+        does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
+        chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
         """Where the value of a key of a section comes from, in words."""
@@ -226,13 +246,13 @@ class Loaded:
         if self.pipeline.task.kind == "classify" and not sample.options:
             raise Fault("options_missing", "neither the row nor task.labels has options", where=sample.where, id=sample.id)
         return [
-            (teacher, call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
+            (teacher, make_call(sample, teacher=teacher.name, model=teacher.model, temperature=teacher.temperature, top_p=teacher.top_p,
                            body=teacher.body, index=index, prompt=prompt, origin=origin))
             for teacher in self.pipeline.teachers
-            for origin, index, prompt in self._asked(teacher)
+            for origin, index, prompt in self._asked_prompts(teacher)
         ]  # fmt: skip
 
-    def _asked(self, teacher: Teacher) -> Iterator[tuple[Origin, int, Prompt]]:
+    def _asked_prompts(self, teacher: Teacher) -> Iterator[tuple[Origin, int, Prompt]]:
         """(origin, sample index, prompt) of each Call of a teacher about one Sample."""
         consensus = self.pipeline.consensus
         for index in range(1 if consensus.sequential else teacher.samples):
@@ -255,7 +275,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + dumped(_absolute(tree.override(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -271,28 +291,23 @@ class _Asks:
 
     def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
         """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_found(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _found(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
+        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
+        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
         if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
             raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
 
 
-def _found(raw: tree.Tree, root: Path) -> list[Finding]:
-    return findings(raw, tree.expand(raw, missing=lambda where, variable: None), root)
+def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
+    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
 
 
-def _vouched(path: Path) -> bool:
+def _is_vouched(path: Path) -> bool:
     """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped("pipelines").resolve()
+    ours = shipped_folder("pipelines").resolve()
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
-def dumped(values: tree.Tree) -> str:
-    """As YAML that a person can read."""
-    return bounded_yaml.dump(values)
-
-
-def _origin(text: str) -> tuple[Path | None, list[str]]:
+def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
@@ -305,18 +320,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _find(name: str) -> Path:
+def _find_pipeline(name: str) -> Path:
     path = Path(name)
     if _is_file(path):
         return path.absolute()
-    ours = sorted(file.stem for file in shipped("pipelines").glob("*.yaml"))
+    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
     if name in ours:
-        return (shipped("pipelines") / f"{name}.yaml").absolute()
+        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
     what = "is a folder" if os.path.isdir(path) else "no such file"
-    raise PipelineError(f"{shown(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 
-def _assembled(pipeline: Pipeline, path: Path) -> Family:
+def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
     prompts: Family | None = None
@@ -350,7 +365,7 @@ _STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in K
 _PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
 
 
-def _absolute(values: tree.Tree, root: Path) -> tree.Tree:
+def _absolute_paths(values: tree.Tree, root: Path) -> tree.Tree:
     """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
     for section, name in _PATHS:
         _made_absolute(values[section], name, root)

@@ -11,10 +11,10 @@ from typing import Any
 
 from cotforge.errors import PipelineError
 from cotforge.records import Call, Origin, Sample
-from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped
+from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped_folder
 from cotforge.spec import PathText, Spec
 
-__all__ = ["Family", "Prompt", "Prompts", "as_text", "call", "key_of", "order", "shipped"]
+__all__ = ["Family", "Prompt", "Prompts", "as_text", "key_of", "make_call", "option_order", "shipped_folder"]
 
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -55,13 +55,17 @@ class Prompts(Spec):
     """The `prompts:` section: each a path relative to the pipeline file, or a shipped `family/name`."""
 
     solve: PathText = "long_cot/solve"
-    """What teachers are asked; it never sees the label."""
+    """Template of the teachers' prompt for reasoning and answer; it never contains the label.
+    Shipped: `long_cot/solve`, `short_cot/solve`, `label_only/solve`."""
     vote: PathText = "label_only/solve"
-    """What teachers are asked for a short vote (`consensus.votes`)."""
+    """Template of the teachers' prompt for a short answer, used under `consensus.votes: short`.
+    Shipped: `label_only/solve`."""
     student: PathText = "student"
-    """What the student is asked, in training and evaluation alike."""
+    """Template of the student's prompt, in training and in evaluation. Shipped: `student`,
+    `label_only/student`."""
     completion: PathText = "completion"
-    """What the student learns to say."""
+    """Template of the text that the student learns to write. Shipped: `completion`,
+    `label_only/completion`."""
 
     def load(self, root: Path) -> Family:
         """All templates, each tried once. Raises PipelineError with the faults of all of them."""
@@ -78,7 +82,7 @@ class Prompts(Spec):
         return Family(*prompts)
 
 
-def order(options: Sequence[str], *, digests: Sequence[str], question: str, model: str, index: int) -> tuple[str, ...]:
+def option_order(options: Sequence[str], *, digests: Sequence[str], question: str, model: str, index: int) -> tuple[str, ...]:
     """The options in the order in which this Call names them; it depends on what is given here alone, not on the file's order.
 
     It is a row of a Williams design: over all rows each option stands equally often in each place, and equally often right after
@@ -91,10 +95,10 @@ def order(options: Sequence[str], *, digests: Sequence[str], question: str, mode
         return ()
     start = sha256("\n".join((*digests, model, question)).encode(errors="surrogatepass")).digest()
     rows = len(options) * (1 + len(options) % 2)
-    return _row(tuple(options), (int.from_bytes(start[:8], "big") + index) % rows)
+    return _latin_square_row(tuple(options), (int.from_bytes(start[:8], "big") + index) % rows)
 
 
-def call(
+def make_call(
     sample: Sample,
     *,
     teacher: str,
@@ -111,13 +115,13 @@ def call(
     It does not depend on the sample's id, label, split or place in the file. Raises as `Prompt.render`.
     """
     digests = [picture.digest for picture in sample.pictures]
-    options = order(sample.options, digests=digests, question=sample.question, model=model, index=index)
+    options = option_order(sample.options, digests=digests, question=sample.question, model=model, index=index)
     text = prompt.render(sample, options)
     content: list[dict[str, str]] = [{"type": "image", "digest": digest} for digest in digests]
     content.append({"type": "text", "text": text})
     images = "".join([f'{{"digest":"{digest}","type":"image"}},' for digest in digests])
-    written = f'[{{"content":[{images}{{"text":{_quoted(text)},"type":"text"}}],"role":"user"}}]'
-    key = _key(written, model=model, temperature=temperature, top_p=top_p, body=body, index=index)
+    written = f'[{{"content":[{images}{{"text":{_json_text(text)},"type":"text"}}],"role":"user"}}]'
+    key = _call_key(written, model=model, temperature=temperature, top_p=top_p, body=body, index=index)
     return Call(key, sample, teacher, model, index, ({"role": "user", "content": content},), origin)
 
 
@@ -141,29 +145,29 @@ def key_of(
     index: int,
 ) -> str:
     """The Call's key: sha256, hex, of the canonical JSON (keys sorted, no blanks, UTF-8) of all that can change a reply."""
-    return _key(_canonical(messages), model=model, temperature=temperature, top_p=top_p, body=body, index=index)
+    return _call_key(_canonical(messages), model=model, temperature=temperature, top_p=top_p, body=body, index=index)
 
 
-def _key(messages: str, *, model: str, temperature: float | None, top_p: float | None, body: Mapping[str, Any], index: int) -> str:
+def _call_key(messages: str, *, model: str, temperature: float | None, top_p: float | None, body: Mapping[str, Any], index: int) -> str:
     # Written out, with its long text escaped once: 6 us a call where a plain dump takes 13, and `curate` makes 200,000.
     asked = (
-        f'{{"body":{_canonical(body) if body else "{}"},"index":{index},"messages":{messages},"model":{_quoted(model)},'
-        f'"temperature":{_number(temperature)},"top_p":{_number(top_p)},"v":1}}'
+        f'{{"body":{_canonical(body) if body else "{}"},"index":{index},"messages":{messages},"model":{_json_text(model)},'
+        f'"temperature":{_json_number(temperature)},"top_p":{_json_number(top_p)},"v":1}}'
     )
     return sha256(asked.encode()).hexdigest()
 
 
-def _number(value: float | None) -> str:
+def _json_number(value: float | None) -> str:
     return "null" if value is None else repr(float(value))
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _quoted(text: str) -> str:
+def _json_text(text: str) -> str:
     return _canonical(text)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _row(options: tuple[str, ...], row: int) -> tuple[str, ...]:
+def _latin_square_row(options: tuple[str, ...], row: int) -> tuple[str, ...]:
     count = len(options)
     turn, shift = divmod(row, count)
     zigzag = [(place + 1) // 2 if place % 2 else -(place // 2) for place in range(count)]  # 0, 1, -1, 2, -2, ...

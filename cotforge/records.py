@@ -26,11 +26,11 @@ class Record:
     __slots__ = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), _fields(type(self).__slots__)(self)
+        return type(self), _slot_reader(type(self).__slots__)(self)
 
 
 @cache
-def _fields(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
+def _slot_reader(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
     return attrgetter(*names)
 
 
@@ -88,10 +88,10 @@ class Fault(Exception):
         self.id = id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _fault, (self.reason, self.detail, self.where, self.id)
+        return _make_fault, (self.reason, self.detail, self.where, self.id)
 
 
-def _fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
+def _make_fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
     return Fault(reason, detail, where=where, id=id)
 
 

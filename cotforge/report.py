@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cotforge.images.small import data_uri
-from cotforge.pages import About, environment
+from cotforge.pages import About, page_environment
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally, claims
-from cotforge.tally.counts import share
+from cotforge.tally.counts import share_of
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""
@@ -36,7 +36,7 @@ class Gallery:
 
     def add(self, outcome: CuratedSample) -> None:
         """Look at one CuratedSample; those whose ids have the least hashes stay."""
-        kept = self._kinds[_kind(outcome)]
+        kept = self._kinds[_outcome_kind(outcome)]
         rank = hashlib.sha256(outcome.sample.id.encode("utf-8", "replace")).hexdigest()
         if len(kept) < sum(SHOWN.values()) or rank < kept[-1][0]:
             insort(kept, (rank, outcome.sample.id, outcome), key=lambda entry: entry[:2])
@@ -59,41 +59,41 @@ class Shown:
     """Data URIs; empty for a picture that can no longer be read."""
 
 
-def report(about: About, tally: Tally, gallery: Gallery, *, before: str = "") -> str:
+def report_page(about: About, tally: Tally, gallery: Gallery, *, before: str = "") -> str:
     """The text of `report.html`. All that data and models say stands in it as text.
 
     What the page `before` it told of a training stays.
     """
     shown = [
-        Shown(outcome, _kind(outcome), tuple(data_uri(picture, SIDE) for picture in outcome.sample.pictures))
+        Shown(outcome, _outcome_kind(outcome), tuple(data_uri(picture, SIDE) for picture in outcome.sample.pictures))
         for outcome in gallery.chosen()
     ]
     names = sorted(tally.teachers)
-    page = environment(autoescape=True).get_template("report.html")
-    told = {"shown": shown, "names": names, "models": _models(about), "training": _training(before)}
-    return page.render(about=about, tally=tally, share=share, claims=claims, **told)
+    page = page_environment(autoescape=True).get_template("report.html")
+    told = {"shown": shown, "names": names, "models": _model_names(about), "training": _training_section(before)}
+    return page.render(about=about, tally=tally, share=share_of, claims=claims, **told)
 
 
 def with_training(page: str | None, training: Markup, *, title: str) -> str:
     """The page with a training's part, in the place of an earlier one; without a page, one that has nothing else."""
     if page is None:
-        return environment(autoescape=True).get_template("trained.html").render(title=title, training=training)
+        return page_environment(autoescape=True).get_template("trained.html").render(title=title, training=training)
     begin, found, rest = page.partition(BEGIN)
     if not found:  # written before there were trainings
         begin, found, rest = page.rpartition("</body>")[0], BEGIN, f"{END}\n</body>\n</html>\n"
     return f"{begin}{BEGIN}{training}{END}{rest.partition(END)[2]}"
 
 
-def _training(page: str) -> Markup:
+def _training_section(page: str) -> Markup:
     """A training's part of a page that was written here; text from elsewhere cannot hold these marks, `<` is never left in it."""
     return Markup(page.partition(BEGIN)[2].partition(END)[0])
 
 
-def _models(about: About) -> Mapping[str, str]:
+def _model_names(about: About) -> Mapping[str, str]:
     return {teacher.name: teacher.model for teacher in about.teachers}
 
 
-def _kind(outcome: CuratedSample) -> str:
+def _outcome_kind(outcome: CuratedSample) -> str:
     if outcome.verdict.label_conflict:
         return "conflict"
     return "lesson" if outcome.lessons else "rejected"

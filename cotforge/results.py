@@ -8,31 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import __version__
-from cotforge.budget import dollars
-from cotforge.card import card
+from cotforge.budget import format_usd
+from cotforge.card import dataset_card
+from cotforge.card_example import ExampleChooser
+from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curate import Curation
-from cotforge.export import Exported, conflicts, export
+from cotforge.export import Exported, conflicts, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
-from cotforge.forge import Meter, Progress
-from cotforge.history import ended, unanswered
+from cotforge.forge import Progress, TeacherCounts
+from cotforge.history import ended_calls, unanswered_attempts
 from cotforge.pages import About, AboutTeacher
-from cotforge.pipeline import Loaded, dumped
+from cotforge.pipeline import Loaded
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
-from cotforge.redaction import redact
-from cotforge.report import Gallery, report
+from cotforge.redaction import redact_text
+from cotforge.report import Gallery, report_page
 from cotforge.sources import Counts
-from cotforge.sources.stream import LABELS_NAMED
-from cotforge.sources.text import clean
+from cotforge.sources.sample_stream import LABELS_NAMED
+from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
-from cotforge.tally.words import lost, per_class, rule, vanished
+from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Invocation:
     """Whether a dataset that was made of more samples stays."""
 
 
-def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
+def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
     """Export everything that `curation` yields, then summary and report; the text that says what came of it.
 
     `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
@@ -56,13 +58,13 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
     """
     folder.demand_sound()
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
-    totals = journal.totals() | {"calls_ended": ended(journal)}
+    totals = journal.totals() | {"calls_ended": ended_calls(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     gallery, blindness = Gallery(), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
-    unrated = Unrated(curation.rates)
+    unrated, chooser = Unrated(curation.rates), ExampleChooser()
 
     def told(exported: Exported) -> str:
         decider = curation.decider
@@ -71,16 +73,18 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
         tally.unseen = blindness.unseen()
         tally.remarks = decider.remarks
-        tally.promise, tally.simpler = decider.promised, claims.simpler(tally, curation.trial)
+        tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown = now.counts().labels_unknown
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        return redact(card(replace(about(loaded, totals), asked=asked_for(loaded, shown)), tally, exported))
+        about = replace(about_run(loaded, totals), asked=asked_for(loaded, shown))
+        about = add_card_extras(about, loaded, exported=exported, tally=tally, lesson=chooser.lesson, dataset=folder.dataset)
+        return redact_text(dataset_card(about, tally, exported))
 
     try:
-        watched = wrong.watch(gallery.watch(blindness.watch(with_first(curation.outcomes(), shown))))
-        export(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
+        watched = wrong.watch(gallery.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
+        export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
         first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
@@ -89,18 +93,18 @@ def write(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Ca
         settled()
         first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
     met = now.counts()
-    summary = summarise(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary = make_summary(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
-    summary["attempts_charged"] = unanswered(journal)
+    summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
-        folder.write("report.html", report(about(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
+        folder.write("report.html", report_page(about_run(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    blind = [clean(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
-    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean, ending.lines(now.progress.teachers))])
+    blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
+    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
 
 
 @dataclass(slots=True)
@@ -139,7 +143,7 @@ def asked_for(loaded: Loaded, lessons: Sequence[Lesson]) -> str:
     return as_text(calls[0]) if calls else ""
 
 
-def summarise(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def make_summary(tally: Tally, totals: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
@@ -171,10 +175,10 @@ class Ending:
     written: bool = True
     """Whether all this is in the folder; else an older, larger dataset stayed."""
 
-    def lines(self, teachers: Mapping[str, Meter]) -> Iterator[str]:
+    def lines(self, teachers: Mapping[str, TeacherCounts]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
-        yield from vanished(self.loaded, self.tally)
+        yield from vanished_classes(self.loaded, self.tally)
         yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
@@ -187,17 +191,17 @@ class Ending:
         if self.conflicts and self.written:
             files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
             yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
-        yield rule(self.loaded)
+        yield rule_line(self.loaded)
         yield from self.tally.remarks
-        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost(summary["rejected"]))
+        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in loss_lines(summary["rejected"]))
         if self.tally.promise is not None:
             yield self.tally.promise.told()
         if summary["accepted"]:
-            yield from claims.told(self.tally)
+            yield from claims.claim_sentences(self.tally)
         if self.tally.simpler is not None:
             yield claims.does_better(self.tally, self.tally.simpler)
         if self.tally.admission is not None:
-            yield f"the picture ({self.loaded.pipeline.consensus.pictures}) {self.tally.admission.words}"
+            yield f"the picture ({self.loaded.pipeline.consensus.describe_pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
             yield _CONTRADICTED
         for name, about in summary["teachers"].items():
@@ -212,17 +216,17 @@ class Ending:
         yield from (told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted)
         yield from (told_without(name, meter.without_logprobs) for name, meter in teachers.items() if meter.without_logprobs)
         yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
-        yield self._paid()
+        yield self._paid_line()
         if self.written:
             yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
 
-    def _paid(self) -> str:
+    def _paid_line(self) -> str:
         """This invocation's Calls, then those of the whole journal: also the ones that were asked again, or are not of this pipeline."""
         summary = self.summary
         times, tokens = summary["calls_ended_total"], summary["tokens"]
         different = f" ({summary['calls_total']:,} different ones)" if times != summary["calls_total"] else ""
         priced = any(teacher.price.given for teacher in self.loaded.pipeline.teachers) or summary["cost_usd"]
-        usd = dollars(summary["cost_usd"]) if priced else "no price given"
+        usd = format_usd(summary["cost_usd"]) if priced else "no price given"
         return (
             f"{summary['calls']:,} calls now, {summary['calls_failed']:,} given up; in all {times:,} calls{different} "
             f"since this folder began, {tokens['input']:,} tokens in + {tokens['output']:,} out, {usd}"
@@ -249,11 +253,11 @@ _CONTRADICTED = (
 )
 
 
-def about(loaded: Loaded, totals: dict[str, Any]) -> About:
+def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
-    target = f", target {consensus.target:g}" if consensus.by.targeted else ""
+    target = f", target {consensus.target:g}" if consensus.make_rule.targeted else ""
     asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,
@@ -266,11 +270,11 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
-        pictures=consensus.pictures,
+        pictures=consensus.describe_pictures,
         consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
-        filters=[bounds(bound) for bound in pipeline.filters],
+        filters=[bounds_text(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
-        pipeline=dumped(kept),
+        pipeline=loaded.written,
         command="cotforge build pipeline.yaml",
         calls=totals["calls_ended"],
         input_tokens=totals["input"],
@@ -279,7 +283,7 @@ def about(loaded: Loaded, totals: dict[str, Any]) -> About:
     )
 
 
-def bounds(bound: Filter) -> str:
+def bounds_text(bound: Filter) -> str:
     """A filter in a few words."""
     sides: Sequence[str] = [f"{side} {value:g}" for side, value in (("min", bound.min), ("max", bound.max)) if value is not None]
     options = f" {bound.with_}" if bound.with_ else ""

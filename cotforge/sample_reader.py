@@ -9,10 +9,10 @@ from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sequence import Guide
-from cotforge.sources import Counts, Index, Row, samples
+from cotforge.sources import Counts, Index, RawRow, read_samples
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.reading import Features
+    from cotforge.consensus.image.features import Features
 
 
 Tell = Callable[[Sequence[str]], object]
@@ -37,7 +37,7 @@ class SampleReader:
         image = self._loaded.pipeline.consensus.image
         if image is None:
             return None
-        from cotforge.consensus.image.reading import Features  # numpy
+        from cotforge.consensus.image.features import Features  # numpy
 
         return Features(image, self._loaded.root, self._store.folder, self.samples, self._tell)
 
@@ -56,17 +56,17 @@ class SampleReader:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
         counts = self.counts = Counts()
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
-        read = samples(source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads, counts=counts)
+        read = read_samples(source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads, counts=counts)
         return self._asked_about(read)
 
     def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""
-        index = self._index(guide)
+        index = self._source_index(guide)
         for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
             self.counts = index.counts
             yield item
 
-    def _index(self, guide: Guide) -> Index:
+    def _source_index(self, guide: Guide) -> Index:
         if self._indexed is None or self._indexed[0] is not guide:
             self.close()
             source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
@@ -85,5 +85,5 @@ class SampleReader:
         with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
             total = source.size(self._loaded.root)
         if total is None:
-            total = sum(isinstance(row, Row) for row in source.rows(self._loaded.root, self._store.spool))
+            total = sum(isinstance(row, RawRow) for row in source.rows(self._loaded.root, self._store.spool))
         return min(total, *(most for most in (self._limit, source.limit) if most is not None), total)

@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 from jinja2 import Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.exceptions import SecurityError
 
-from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, render, size
-from cotforge.errors import MOST_FAULTS, PipelineError, in_words, shown
+from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, bounded_size, render_bounded
+from cotforge.errors import MOST_FAULTS, PipelineError, in_words, show_value
 from cotforge.records import Fault, Sample
 
 ASKING = frozenset({"question", "options", "images", "meta"})
@@ -41,7 +41,7 @@ _SANDBOX = Sandbox()
 _EXAMPLE = {"question": "Which?", "options": ("one", "two"), "images": (1,), "meta": {}, "reasoning": "It is wide.", "answer": "one"}
 
 
-def shipped(kind: Literal["pipelines", "prompts"]) -> Path:
+def shipped_folder(kind: Literal["pipelines", "prompts"]) -> Path:
     """The folder of shipped pipelines or prompts, of a wheel, an editable install or a checkout."""
     package = Path(__file__).parent
     packed = package / "shipped" / kind
@@ -66,9 +66,9 @@ class Prompt:
 
         Raises PipelineError where there is none, or it is not a template, or uses anything but `inputs`.
         """
-        path = _find(name, root)
-        text = _read(path)
-        return cls(str(path), text, *_compile(path, text, inputs))
+        path = _find_template(name, root)
+        text = _read_template(path)
+        return cls(str(path), text, *_compile_template(path, text, inputs))
 
     def render(self, sample: Sample, options: tuple[str, ...] | None = None) -> str:
         """What is asked about `sample`, its options in the given order (the file's order where left out).
@@ -77,23 +77,23 @@ class Prompt:
         """
         asked = sample.question, sample.options if options is None else options, tuple(range(1, len(sample.pictures) + 1))
         try:
-            return _fill(self, *asked, sample.meta) if "meta" in self.inputs else _remembered(self, *asked)
+            return _fill_prompt(self, *asked, sample.meta) if "meta" in self.inputs else _fill_remembered(self, *asked)
         except (SecurityError, RecursionError) as error:
-            if isinstance(error, Exhausted) and size((asked, sample.meta if "meta" in self.inputs else None)) > LARGE:
-                raise self._fault(sample, error) from error
-            raise PipelineError(f"{self.path}: {_why(error)}") from error
+            if isinstance(error, Exhausted) and bounded_size((asked, sample.meta if "meta" in self.inputs else None)) > LARGE:
+                raise self._prompt_fault(sample, error) from error
+            raise PipelineError(f"{self.path}: {_template_error(error)}") from error
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            raise self._fault(sample, error) from error
+            raise self._prompt_fault(sample, error) from error
 
-    def _fault(self, sample: Sample, error: Exception) -> Fault:
+    def _prompt_fault(self, sample: Sample, error: Exception) -> Fault:
         return Fault("prompt_input", f"{self.path}: {in_words(error)}", where=sample.where, id=sample.id)
 
     def try_once(self) -> None:
         """Raises PipelineError where the template has no end or does what it may not; a row may be needed to find what else is wrong."""
         try:
-            render(self.template, _EXAMPLE, longest=MOST_CHARACTERS)
+            render_bounded(self.template, _EXAMPLE, longest=MOST_CHARACTERS)
         except (SecurityError, RecursionError) as error:
-            raise PipelineError(f"{self.path}: {_why(error)}") from error
+            raise PipelineError(f"{self.path}: {_template_error(error)}") from error
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
             return
 
@@ -102,42 +102,42 @@ class Prompt:
         given = len(reasoning) + len(answer)
         longest, work = MOST_CHARACTERS + given, MOST_WORK + _WORK_PER_CHARACTER * given
         try:
-            text = render(self.template, {"reasoning": reasoning, "answer": answer}, longest=longest, work=work).rstrip()
+            text = render_bounded(self.template, {"reasoning": reasoning, "answer": answer}, longest=longest, work=work).rstrip()
         except (TemplateError, RecursionError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-            raise PipelineError(f"{self.path}: {_why(error)}") from error
+            raise PipelineError(f"{self.path}: {_template_error(error)}") from error
         return text.encode(errors="replace").decode()
 
 
-def _why(error: Exception) -> str:
+def _template_error(error: Exception) -> str:
     return "calls itself without end" if isinstance(error, RecursionError) else in_words(error)
 
 
-def _fill(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...], meta: Mapping[str, Any]) -> str:
+def _fill_prompt(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...], meta: Mapping[str, Any]) -> str:
     values = {"question": question, "options": options, "images": images, "meta": meta}
-    text = render(prompt.template, values, longest=MOST_CHARACTERS).rstrip()
+    text = render_bounded(prompt.template, values, longest=MOST_CHARACTERS).rstrip()
     text.encode()  # raises ValueError on half a surrogate pair, as broken JSON may hold: it could not be sent
     return text
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _remembered(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...]) -> str:
-    return _fill(prompt, question, options, images, {})
+def _fill_remembered(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...]) -> str:
+    return _fill_prompt(prompt, question, options, images, {})
 
 
-def _find(name: str, root: Path) -> Path:
+def _find_template(name: str, root: Path) -> Path:
     path = Path(os.path.normpath(root / name))
     if path.is_file():
         return path
-    folder = shipped("prompts")
+    folder = shipped_folder("prompts")
     names = sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.jinja"))
     if name in names:
         return folder / f"{name}.jinja"
     near = difflib.get_close_matches(name.removesuffix(".jinja"), names, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"shipped are {', '.join(names)}"
-    raise PipelineError(f"{shown(name)}: no such file, and no shipped prompt of that name; {hint}")
+    raise PipelineError(f"{show_value(name)}: no such file, and no shipped prompt of that name; {hint}")
 
 
-def _read(path: Path) -> str:
+def _read_template(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -151,11 +151,11 @@ def _read(path: Path) -> str:
 
 
 @lru_cache(maxsize=64)
-def _compile(path: Path, text: str, inputs: frozenset[str]) -> tuple[frozenset[str], Template]:
+def _compile_template(path: Path, text: str, inputs: frozenset[str]) -> tuple[frozenset[str], Template]:
     try:
         tree = _SANDBOX.parse(text, filename=str(path))
         used = frozenset(meta.find_undeclared_variables(tree))
-        if faults := list(islice(_faults(path, tree, used - inputs, inputs), MOST_FAULTS)):
+        if faults := list(islice(_template_faults(path, tree, used - inputs, inputs), MOST_FAULTS)):
             raise PipelineError(*faults)
         return used, _SANDBOX.metered(tree)
     except TemplateSyntaxError as error:
@@ -168,7 +168,7 @@ def _compile(path: Path, text: str, inputs: frozenset[str]) -> tuple[frozenset[s
         raise PipelineError(f"{path}: is no template: {in_words(error)}") from error
 
 
-def _faults(path: Path, tree: nodes.Template, unknown: frozenset[str], inputs: frozenset[str]) -> Iterator[str]:
+def _template_faults(path: Path, tree: nodes.Template, unknown: frozenset[str], inputs: frozenset[str]) -> Iterator[str]:
     for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         yield f"{path}:{other.lineno}: a prompt is one file; write out here what it takes from others"
     lines: dict[str, int] = {}
@@ -176,4 +176,4 @@ def _faults(path: Path, tree: nodes.Template, unknown: frozenset[str], inputs: f
         lines.setdefault(node.name, node.lineno)
     for name in sorted(unknown):
         why = "; the label is never shown to a teacher that votes" if name == "label" else ""
-        yield f"{path}:{lines[name]}: no input named {shown(name)}{why}; there are {', '.join(sorted(inputs))}"
+        yield f"{path}:{lines[name]}: no input named {show_value(name)}{why}; there are {', '.join(sorted(inputs))}"

@@ -16,7 +16,7 @@ DRAWS, LEVEL = 2_000, 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Answered(Record):
+class AnsweredSample(Record):
     """One held-out Sample and what a model said about it."""
 
     truth: str
@@ -32,7 +32,7 @@ class Answered(Record):
     """The answer was asked for after its thought had been cut off."""
 
 
-def scores(answers: Iterable[Answered], labels: Sequence[str] = (), *, seed: int = 0) -> dict[str, Any]:
+def score_answers(answers: Iterable[AnsweredSample], labels: Sequence[str] = (), *, seed: int = 0) -> dict[str, Any]:
     """All figures of an evaluation, ready for JSON; shares in [0, 1], null where there is nothing to divide by.
 
     `labels` are those of a closed set, in their order; truths outside of it (or, without it, all of them, sorted) come after them.
@@ -45,32 +45,32 @@ def scores(answers: Iterable[Answered], labels: Sequence[str] = (), *, seed: int
     names = [*labels, *sorted({each.truth for each in said} - set(labels))]
     hits = {name: counts[name, name] for name in names}
     support = {name: sum(count for (truth, _), count in counts.items() if truth == name) for name in names}
-    recall = {name: _share(hits[name], support[name]) for name in names}
-    intervals = _bootstrap([(support[name], hits[name]) for name in names if support[name]], seed=seed)
+    recall = {name: _share_of(hits[name], support[name]) for name in names}
+    intervals = _bootstrap_intervals([(support[name], hits[name]) for name in names if support[name]], seed=seed)
     return {
         "n": len(said),
-        "accuracy": _share(sum(hits.values()), len(said)),
+        "accuracy": _share_of(sum(hits.values()), len(said)),
         "accuracy_interval": intervals[0],
-        "macro_recall": macro(recall),
+        "macro_recall": macro_mean(recall),
         "macro_recall_interval": intervals[1],
         "recall": recall,
         "support": support,
-        "confusion": _confusion(counts, names),
-        "format_rate": _mean(each.well_formed for each in said),
-        "truncated_rate": _mean(each.truncated for each in said),
-        "unread_rate": _mean(each.answer is None for each in said),
-        "rescued_rate": _mean(each.rescued for each in said),
-        "reasoning_words": _mean(each.words for each in said),
+        "confusion": _confusion_table(counts, names),
+        "format_rate": _mean_of(each.well_formed for each in said),
+        "truncated_rate": _mean_of(each.truncated for each in said),
+        "unread_rate": _mean_of(each.answer is None for each in said),
+        "rescued_rate": _mean_of(each.rescued for each in said),
+        "reasoning_words": _mean_of(each.words for each in said),
     }
 
 
-def macro(recall: Mapping[str, float | None]) -> float | None:
+def macro_mean(recall: Mapping[str, float | None]) -> float | None:
     """The mean of what is known; None where nothing is."""
     known = [share for share in recall.values() if share is not None]
     return fmean(known) if known else None
 
 
-def wilson(count: int, of: int) -> list[float] | None:
+def wilson_interval(count: int, of: int) -> list[float] | None:
     """The interval of 95 % of a share, `count` of `of`, which has a width at 0 and 1 too; None of nothing. Source: Wilson 1927."""
     if not of:
         return None
@@ -79,16 +79,16 @@ def wilson(count: int, of: int) -> list[float] | None:
     return [max(0.0, (middle - half) / (of + z * z)), min(1.0, (middle + half) / (of + z * z))]
 
 
-def _share(part: int, whole: int) -> float | None:
+def _share_of(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _mean(values: Iterable[float]) -> float | None:
+def _mean_of(values: Iterable[float]) -> float | None:
     given = [float(value) for value in values]
     return fmean(given) if given else None
 
 
-def _confusion(counts: Mapping[tuple[str, str | None], int], names: Sequence[str]) -> dict[str, dict[str, int]]:
+def _confusion_table(counts: Mapping[tuple[str, str | None], int], names: Sequence[str]) -> dict[str, dict[str, int]]:
     """Truth to answer to count, without zeros; rows and columns in the order of the names, others after them, what was unread last."""
     place = {name: number for number, name in enumerate(names)}
     rows: dict[str, dict[str, int]] = {name: {} for name in names}
@@ -101,7 +101,7 @@ def _confusion(counts: Mapping[tuple[str, str | None], int], names: Sequence[str
     return {truth: row for truth, row in rows.items() if row}
 
 
-def _bootstrap(classes: Sequence[tuple[int, int]], *, seed: int) -> tuple[list[float] | None, list[float] | None]:
+def _bootstrap_intervals(classes: Sequence[tuple[int, int]], *, seed: int) -> tuple[list[float] | None, list[float] | None]:
     """Intervals of accuracy and macro recall, from (how many, how many right) of each class that occurs.
 
     n Samples drawn with replacement are, for these figures, one draw of a multinomial over (class, right or wrong).

@@ -23,7 +23,7 @@ from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Call, Gold
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.reading import Features
+    from cotforge.consensus.image.features import Features
     from cotforge.consensus.image.samples import SamplePictures
 
 
@@ -63,18 +63,21 @@ class Guide:
 
         Raises PipelineError where its gold is wrong, or voters too many.
         """
-        if loaded.pipeline.consensus.by.targeted and not replace(terms(loaded.pipeline, {}), image=features is not None).codable:
-            count = len(voters(loaded.pipeline))
+        if (
+            loaded.pipeline.consensus.make_rule.targeted
+            and not replace(vote_terms(loaded.pipeline, {}), image=features is not None).codable
+        ):
+            count = len(voter_names(loaded.pipeline))
             raise PipelineError(f"{loaded.path}: teachers: {count} voters are too many to ask in turn; take fewer teachers, or full votes")
-        by = loaded.pipeline.consensus.by if rule is None else rule
+        by = loaded.pipeline.consensus.make_rule if rule is None else rule
         assert isinstance(by, Sequential), "only rules that ask in turn have a guide"
-        found, samples = gold.find(loaded, folder), total()
+        found, samples = gold.find_gold(loaded, folder), total()
         return cls(loaded.pipeline, by.kept_in(folder.absolute()), by.waves(samples, found.checked), found, samples, features)
 
     def terms(self, prices: Mapping[str, float]) -> Terms:
         """The constants of the vote, where a Call to each voter has this price."""
         heard = self.features is not None and len(self.gold.answers) >= LEAST_CHECKED
-        return replace(terms(self.pipeline, prices), total=self.total, whole=self.waves.whole, image=heard)
+        return replace(vote_terms(self.pipeline, prices), total=self.total, whole=self.waves.whole, image=heard)
 
     def basis(self, wave: int) -> Basis:
         """Of which the policy of a wave is made."""
@@ -91,28 +94,28 @@ class Guide:
         return self.features(about, self.waves.fold) if about.image and self.features is not None else None
 
 
-def setting(pipeline: Pipeline, gold: Gold | None = None) -> Setting:
+def vote_setting(pipeline: Pipeline, gold: Gold | None = None) -> Setting:
     """The vote of a pipeline whose teachers are all asked at once."""
-    return Setting(terms(pipeline, {}), pipeline.consensus.label, gold or Gold())
+    return Setting(vote_terms(pipeline, {}), pipeline.consensus.label, gold or Gold())
 
 
-def voter(call: Call) -> str:
+def voter_name(call: Call) -> str:
     """Who is asked by a Call."""
     return f"{call.teacher}{SHORT}" if call.origin == "vote" else call.teacher
 
 
-def voters(pipeline: Pipeline) -> tuple[str, ...]:
+def voter_names(pipeline: Pipeline) -> tuple[str, ...]:
     """The names of all, in the order of the teachers, each before its short self."""
     ends = ("", SHORT) if pipeline.consensus.short_votes else ("",)
     return tuple(f"{teacher.name}{end}" for teacher in pipeline.teachers for end in ends)
 
 
-def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
+def vote_terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
     """The constants of a pipeline's vote; rows with options of their own have no closed set in common."""
     rule, columns = pipeline.consensus, getattr(pipeline.source, "columns", None)
     closed = pipeline.task.kind == "classify" and getattr(columns, "options", None) is None
     return Terms(
-        voters=tuple(Voter(name.removesuffix(SHORT), name.endswith(SHORT), prices.get(name, 1.0)) for name in voters(pipeline)),
+        voters=tuple(Voter(name.removesuffix(SHORT), name.endswith(SHORT), prices.get(name, 1.0)) for name in voter_names(pipeline)),
         options=pipeline.task.closed if closed else (),
         target=rule.target,
         objective=rule.wanted,
@@ -126,7 +129,7 @@ def terms(pipeline: Pipeline, prices: Mapping[str, float]) -> Terms:
 
 def _usual_order(pipeline: Pipeline) -> tuple[str, ...]:
     """In which a rule that waits for the label asks, by the prices in the file; empty of a rule that asks in any order."""
-    by, prices = pipeline.consensus.by, {one.name: one.price.input + one.price.output for one in pipeline.teachers}
+    by, prices = pipeline.consensus.make_rule, {one.name: one.price.input + one.price.output for one in pipeline.teachers}
     return by.usual(prices) if isinstance(by, UntilLabel) else ()
 
 

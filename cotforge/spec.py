@@ -6,23 +6,32 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
-def _path(text: str) -> str:
+def _expand_path(text: str) -> str:
     data = text.encode(errors="surrogateescape")
     if b"\0" in data or len(data) > 4_095 or max(map(len, data.split(b"/"))) > 255:  # Linux's limits
         raise ValueError("no file can have this name: a path has at most 4,095 bytes, 255 between slashes, and no NUL")
     return text
 
 
-_IS_PATH = AfterValidator(_path)
+_IS_PATH = AfterValidator(_expand_path)
 PathText = Annotated[str, _IS_PATH]
 """A path, or another name that a file of that name goes before."""
 
 
-def _word(value: Any) -> Any:
+def _yaml_word(value: Any) -> Any:
     return "off" if value is False else value  # what YAML makes of `off`
 
 
-AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_word)]
+AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_yaml_word, json_schema_input_type=Literal["auto", "off", False])]
+
+
+def written_as(type_: Any) -> BeforeValidator:
+    """Tells schema and docs what a file may have, where the type alone says less; changes no value."""
+    return BeforeValidator(_as_given, json_schema_input_type=type_)
+
+
+def _as_given(value: Any) -> Any:
+    return value
 
 
 class Spec(BaseModel):
@@ -45,21 +54,21 @@ def paths_in(section: type[BaseModel], values: Any) -> Iterator[tuple[dict[str, 
         yield from ((values, key) for key in path_keys(section) if key in values)
         for name, field in section.model_fields.items():
             given = values.get(field.alias or name)
-            for below in _sections(field.annotation):
+            for below in _section_models(field.annotation):
                 for each in given if isinstance(given, list) else [given]:
                     yield from paths_in(below, each)
 
 
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+def _section_models(annotation: Any) -> Iterator[type[BaseModel]]:
     """The sections that a field may hold, alone or in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
-        yield from _sections(part)
+        yield from _section_models(part)
 
 
 class WrongKey(ValueError):
-    """What a section's validator finds wrong with a key below the section: `tree.faults` tells it at that key's own path."""
+    """What a section's validator finds wrong with a key below the section: `tree.pydantic_faults` tells it at that key's own path."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"{key}: {message}")

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from cotforge import bounded_yaml
 from cotforge.bounded_yaml import YamlError
-from cotforge.errors import MOST_FAULTS, PipelineError, shown
+from cotforge.errors import MOST_FAULTS, PipelineError, show_value
 from cotforge.spec import WrongKey
 
 Tree = dict[str, Any]
@@ -28,73 +28,73 @@ MOST_EXPANDED = 2**20
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\}|(\{[^}]*\}?))")
 
 
-def read(path: Path) -> Tree:
+def read_tree(path: Path) -> Tree:
     """The file's tree. Raises PipelineError where it cannot be read, is not YAML, or is no mapping."""
-    return parsed(text(path), path)
+    return parse_tree(read_tree_text(path), path)
 
 
-def text(path: Path) -> str:
+def read_tree_text(path: Path) -> str:
     """The file's text. Raises PipelineError where it cannot be read, is too long or no text."""
     try:
         return bounded_yaml.read_text(path)
     except OSError as fault:
         raise PipelineError(f"{path}: {fault.strerror}") from fault
     except YamlError as fault:
-        raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
+        raise PipelineError(f"{_fault_place(path, fault)}: not YAML: {fault}") from fault
 
 
-def parsed(text: str, path: Path) -> Tree:
+def parse_tree(text: str, path: Path) -> Tree:
     """The tree that the file's text stands for. Raises PipelineError that shows the line."""
     try:
-        tree = bounded_yaml.load(text)
+        tree = bounded_yaml.load_yaml(text)
     except YamlError as fault:
-        raise PipelineError(f"{_at(path, fault)}: not YAML: {fault}") from fault
+        raise PipelineError(f"{_fault_place(path, fault)}: not YAML: {fault}") from fault
     if not isinstance(tree, dict):
         raise PipelineError(f"{path}: holds no pipeline; it starts with 'name: ...'")
     return tree
 
 
-def _at(path: Path, fault: YamlError) -> str:
+def _fault_place(path: Path, fault: YamlError) -> str:
     return f"{path}:{fault.line}" if fault.line else str(path)
 
 
-def override(tree: Tree, sets: Iterable[str]) -> Tree:
+def override_keys(tree: Tree, sets: Iterable[str]) -> Tree:
     """A copy of the tree with each `key.path=value` put in; values are YAML, list items go by index, `+` is a new one.
 
     Raises PipelineError.
     """
-    tree = _copied(tree)
+    tree = _copy_tree(tree)
     for given in sets:
         path, equals, text = given.partition("=")
         if not equals or not path.strip():
-            raise PipelineError(f"--set {shown(given)}: write it as key.path=value")
+            raise PipelineError(f"--set {show_value(given)}: write it as key.path=value")
         if _NOT_KEPT.search(given):
-            raise PipelineError(f"--set {shown(given)}: is one line of UTF-8 text; write a line break as \\n within double quotes")
+            raise PipelineError(f"--set {show_value(given)}: is one line of UTF-8 text; write a line break as \\n within double quotes")
         where = path if len(path) <= 100 else f"{path[:100]}..."
         steps = path.strip().split(".")
         if len(steps) > bounded_yaml.DEEPEST:
             raise PipelineError(f"--set {where}: names {len(steps):,} keys, one below the other; {bounded_yaml.DEEPEST} are the most")
         try:
-            value = bounded_yaml.load(text) if text.strip() else None
+            value = bounded_yaml.load_yaml(text) if text.strip() else None
         except YamlError as fault:
-            raise PipelineError(f"--set {where}: {shown(text)} is not a YAML value: {fault.problem}") from fault
-        _put(tree, steps, value, where)
+            raise PipelineError(f"--set {where}: {show_value(text)} is not a YAML value: {fault.problem}") from fault
+        _put_value(tree, steps, value, where)
     return tree
 
 
-def _copied(value: Any) -> Any:
+def _copy_tree(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+        return {key: _copy_tree(item) for key, item in value.items()}
+    return [_copy_tree(item) for item in value] if isinstance(value, list) else value
 
 
-def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
+def _put_value(at: Any, steps: list[str], value: Any, path: str) -> None:
     step, rest = steps[0], steps[1:]
     if step == "+":
         at, step = _appended_to(at, path)
     if isinstance(at, list):
         if not re.fullmatch("[0-9]{1,9}", step) or int(step) >= len(at):
-            raise PipelineError(f"--set {path}: {shown(step)} is no item of a list of {len(at)}; items count from 0")
+            raise PipelineError(f"--set {path}: {show_value(step)} is no item of a list of {len(at)}; items count from 0")
         slot: Any = int(step)
     elif isinstance(at, dict):
         slot = step
@@ -103,9 +103,9 @@ def _put(at: Any, steps: list[str], value: Any, path: str) -> None:
         elif rest == ["+"] and isinstance(at[step], str):  # one text where a list may stand too: a URL
             at[step] = [at[step]]
     else:
-        raise PipelineError(f"--set {path}: there is nothing below {shown(at)}")
+        raise PipelineError(f"--set {path}: there is nothing below {show_value(at)}")
     if rest:
-        _put(at[slot], rest, value, path)
+        _put_value(at[slot], rest, value, path)
     else:
         at[slot] = value
 
@@ -118,7 +118,7 @@ def _appended_to(at: Any, path: str) -> tuple[Any, str]:
     return at, str(len(at) - 1)
 
 
-def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:
+def expand_variables(value: Any, *, missing: Callable[[str, str], None], where: str = "") -> Any:
     """The tree with `${VAR}` in string values replaced from the environment and `$$` by a dollar.
 
     `missing(where, name)` hears of the variables that are not set. Raises PipelineError above `MOST_EXPANDED` characters of them.
@@ -142,7 +142,7 @@ def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") 
 
     def filled(value: Any, where: str) -> Any:
         if isinstance(value, dict):
-            return {key: filled(item, below(where, key)) for key, item in value.items()}
+            return {key: filled(item, key_path(where, key)) for key, item in value.items()}
         if isinstance(value, list):
             return [filled(item, f"{where}[{index}]") for index, item in enumerate(value)]
         return _VARIABLE.sub(lambda match: fill(match, where), value) if isinstance(value, str) and "$" in value else value
@@ -150,16 +150,16 @@ def expand(value: Any, *, missing: Callable[[str, str], None], where: str = "") 
     return filled(value, where)
 
 
-def below(where: str, key: object) -> str:
+def key_path(where: str, key: object) -> str:
     """The path of a key of the section at `where`; a key of any length stays a word."""
     name = str(key) if len(str(key)) <= _LONGEST_KEY else f"{str(key)[:_LONGEST_KEY]}..."
     return f"{where}.{name}" if where else name
 
 
-def faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
+def pydantic_faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
     """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
     found = _of_branch_meant(error.errors(include_url=False, include_context=True), model, given)
-    lines = [_fault(each, model, given) for each in found[:MOST_FAULTS]]
+    lines = [_pydantic_fault(each, model, given) for each in found[:MOST_FAULTS]]
     return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
 
 
@@ -191,17 +191,17 @@ def _is_of_other_branch(found: ErrorDetails) -> bool:
     return (kind in _SECTIONS) != isinstance(value, dict) or (kind in _LISTS) != isinstance(value, list)
 
 
-def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
+def _pydantic_fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
     if found["type"] == "extra_forbidden":
         *above, key = found["loc"]
-        return _strange(str(key), _Spot.of(above, model, given))
+        return _strange_key(str(key), _Spot.of(above, model, given))
     spot = _Spot.of(found["loc"], model, given)
     if found["type"] == "missing":
         return f"{spot.path}.{found['loc'][-1]}: is missing".removeprefix(".")
     if found["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        kind, kinds = found.get("ctx", {}).get("tag"), [_kind(each) for each in spot.models]
-        wrong = "is missing" if kind is None else f"{shown(kind)}: there is no such kind"
-        return f"{spot.path}.kind: {wrong}{_near(kind or '', kinds)}".removeprefix(".")
+        kind, kinds = found.get("ctx", {}).get("tag"), [_kind_of_model(each) for each in spot.models]
+        wrong = "is missing" if kind is None else f"{show_value(kind)}: there is no such kind"
+        return f"{spot.path}.kind: {wrong}{_near_name(kind or '', kinds)}".removeprefix(".")
     error = found.get("ctx", {}).get("error")
     if isinstance(error, WrongKey):
         return f"{spot.path}.{error.key}: {error.message}".removeprefix(".")
@@ -209,16 +209,16 @@ def _fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> str:
     value = found.get("input")
     if found["type"] == "value_error" or isinstance(value, dict | list):
         return f"{spot.path}: {message}".removeprefix(": ")
-    return f"{spot.path}: {shown(value)}: {message[:1].lower()}{message[1:]}"
+    return f"{spot.path}: {show_value(value)}: {message[:1].lower()}{message[1:]}"
 
 
-def _strange(key: str, spot: "_Spot") -> str:
+def _strange_key(key: str, spot: "_Spot") -> str:
     """The line about a key that a section does not have: it may be one of another kind, or misspelt."""
-    if others := [repr(_kind(model)) for model in spot.union if key in _keys([model])]:
+    if others := [repr(_kind_of_model(model)) for model in spot.union if key in _known_keys([model])]:
         belongs = f"kind {others[0]}" if len(others) == 1 else f"kinds {' and '.join(others)}"
-        line = f"{key} is for {belongs}; kind {_kind(spot.models[0])!r} has none"
+        line = f"{key} is for {belongs}; kind {_kind_of_model(spot.models[0])!r} has none"
     else:
-        line = f"no key named {shown(key)}{_near(key, _keys(spot.models))}"
+        line = f"no key named {show_value(key)}{_near_name(key, _known_keys(spot.models))}"
     return f"{spot.path}: {line}".removeprefix(": ")
 
 
@@ -241,59 +241,78 @@ class _Spot:
     def of(cls, loc: Iterable[int | str], model: type[BaseModel], given: Any) -> Self:
         path, models, union = "", [model], list[type[BaseModel]]()
         for step in loc:
-            if len(models) > 1 and (chosen := [each for each in models if _kind(each) == step]):
+            if len(models) > 1 and (chosen := [each for each in models if _kind_of_model(each) == step]):
                 models, union = chosen, models
-            elif _holds(given, step):
+            elif _holds_step(given, step):
                 given, union = given[step], []
-                models = models if isinstance(step, int) else _below(models, step)
+                models = models if isinstance(step, int) else _models_below(models, step)
                 path += f"[{step}]" if isinstance(step, int) else f".{step}"
         return cls(path.removeprefix("."), models, union)
 
 
-def _holds(given: Any, step: int | str) -> bool:
+def _holds_step(given: Any, step: int | str) -> bool:
     if isinstance(given, Mapping):
         return step in given
     return isinstance(given, Sequence) and not isinstance(given, str) and isinstance(step, int) and step < len(given)
 
 
-def _below(models: Iterable[type[BaseModel]], key: str) -> list[type[BaseModel]]:
+def _models_below(models: Iterable[type[BaseModel]], key: str) -> list[type[BaseModel]]:
     fields = [field for model in models for name, field in model.model_fields.items() if (field.alias or name) == key]
-    return [model for field in fields for model in _models(field.annotation)]
+    return [model for field in fields for model in _models_of(field.annotation)]
 
 
-def _kind(model: type[BaseModel]) -> str:
+def _kind_of_model(model: type[BaseModel]) -> str:
     """By which a union tells the model from the others; empty where it is in none."""
     names = get_args(getattr(model.model_fields.get("kind"), "annotation", None))
     return str(names[0]) if names else ""
 
 
-def _keys(models: Iterable[type[BaseModel]]) -> set[str]:
+def _known_keys(models: Iterable[type[BaseModel]]) -> set[str]:
     return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
-def _near(name: str, names: Iterable[str]) -> str:
+def _near_name(name: str, names: Iterable[str]) -> str:
     names = list(names)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(sorted(names))}" if names else ""
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def _models_of(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    return [model for part in get_args(annotation) for model in _models_of(part)]
 
 
-def merged(resolved: Mapping[str, Any], raw: Mapping[str, Any]) -> Tree:
+def user_text(text: str, raw: Tree, chosen: Tree | None, *, is_changed: bool) -> str:
+    """What a user wrote: the file's text as it stands, or, where `--set` changed it, its tree as YAML.
+
+    `chosen` is the tree without the keys left at default, of a file that a run folder keeps with all of them.
+    """
+    if chosen is not None:
+        return bounded_yaml.dump_yaml(keep_chosen(raw, chosen))
+    return bounded_yaml.dump_yaml(raw) if is_changed else text
+
+
+def keep_chosen(given: Any, chosen: Any) -> Any:
+    """Of a tree of values only the keys that `chosen`, a tree of the same shape, has too."""
+    if isinstance(given, dict) and isinstance(chosen, dict):
+        return {key: keep_chosen(value, chosen[key]) for key, value in given.items() if key in chosen}
+    if isinstance(given, list) and isinstance(chosen, list) and len(given) == len(chosen):
+        return [keep_chosen(*pair) for pair in zip(given, chosen, strict=True)]
+    return given
+
+
+def merge_unexpanded(resolved: Mapping[str, Any], raw: Mapping[str, Any]) -> Tree:
     """The resolved tree with every string that the file wrote with a dollar left as the file wrote it."""
-    return {key: _unexpanded(value, raw.get(key) if isinstance(raw, Mapping) else None) for key, value in resolved.items()}
+    return {key: _unexpanded_value(value, raw.get(key) if isinstance(raw, Mapping) else None) for key, value in resolved.items()}
 
 
-def _unexpanded(value: Any, raw: Any) -> Any:
+def _unexpanded_value(value: Any, raw: Any) -> Any:
     if isinstance(raw, str) and "$" in raw:
         return raw
     if isinstance(value, dict):
-        return merged(value, raw if isinstance(raw, dict) else {})
+        return merge_unexpanded(value, raw if isinstance(raw, dict) else {})
     if isinstance(value, list):
         raws = raw if isinstance(raw, list) else [raw] if isinstance(raw, str) else []
-        return [_unexpanded(item, raws[i] if i < len(raws) else None) for i, item in enumerate(value)]
+        return [_unexpanded_value(item, raws[i] if i < len(raws) else None) for i, item in enumerate(value)]
     return value

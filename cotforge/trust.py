@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from cotforge import tree
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PATHS = re.compile(
@@ -21,7 +21,7 @@ _SWITCHES = {"trust_remote_code": "runs Python that comes with a model", "push_t
 
 
 @dataclass(frozen=True)
-class Finding:
+class TrustFinding:
     """One thing that a pipeline file does beyond asking its own question about its own pictures."""
 
     does: Literal["runs", "reads", "sends"]
@@ -36,10 +36,16 @@ class Finding:
         return f"{self.where}: {self.what}"
 
 
-def findings(raw: tree.Tree, values: tree.Tree, root: Path) -> list[Finding]:
+def trust_findings(raw: tree.Tree, values: tree.Tree, root: Path) -> list[TrustFinding]:
     """All of a pipeline file. `raw` is the file as it is written, `values` with its variables filled in, `root` its folder."""
-    hosts = [_hosts(teacher) for teacher in _list(values, "teachers")]
-    return [*_python(values), *_variables(raw, hosts), *_keys(values, hosts), *_readers(values), *_files(values, root, _named(hosts))]
+    hosts = [_teacher_hosts(teacher) for teacher in _as_list(values, "teachers")]
+    return [
+        *_python_findings(values),
+        *_variable_findings(raw, hosts),
+        *_key_findings(values, hosts),
+        *_reader_findings(values),
+        *_file_findings(values, root, _named_hosts(hosts)),
+    ]
 
 
 def is_near(path: Path) -> bool:
@@ -50,59 +56,61 @@ def is_near(path: Path) -> bool:
         return False
 
 
-def _python(values: tree.Tree) -> Iterator[Finding]:
-    measures = [(f"filters[{place}]", each) for place, each in enumerate(_list(values, "filters"))]
-    for place, stage in enumerate(_list(values.get("train"), "stages")):
-        measures += [(f"train.stages[{place}].rewards[{index}]", each) for index, each in enumerate(_list(stage, "rewards"))]
+def _python_findings(values: tree.Tree) -> Iterator[TrustFinding]:
+    measures = [(f"filters[{place}]", each) for place, each in enumerate(_as_list(values, "filters"))]
+    for place, stage in enumerate(_as_list(values.get("train"), "stages")):
+        measures += [(f"train.stages[{place}].rewards[{index}]", each) for index, each in enumerate(_as_list(stage, "rewards"))]
     for where, each in measures:
         name = each.get("measure") if isinstance(each, Mapping) else None
         if isinstance(name, str) and ":" in name:
             file, _, function = name.rpartition(":")
-            yield Finding("runs", f"{where}.measure", f"runs Python: the function {shown(function)} of {shown(file)}")
-    for where, value in _leaves(values):
+            yield TrustFinding("runs", f"{where}.measure", f"runs Python: the function {show_value(function)} of {show_value(file)}")
+    for where, value in _tree_leaves(values):
         does = _SWITCHES.get(where.rpartition(".")[2])
         if does and value is not False:
-            yield Finding("runs", where, does)
+            yield TrustFinding("runs", where, does)
 
 
-def _variables(raw: tree.Tree, hosts: list[list[str]]) -> Iterator[Finding]:
-    for where, text in _leaves(raw):
+def _variable_findings(raw: tree.Tree, hosts: list[list[str]]) -> Iterator[TrustFinding]:
+    for where, text in _tree_leaves(raw):
         names = [name for name in _VARIABLE.findall(text) if name] if isinstance(text, str) else []
         if not names or _PATHS.fullmatch(where):
             continue
         what = "reads " + ", ".join(f"${{{name}}}" for name in dict.fromkeys(names))
         teacher = re.match(r"teachers\[(\d+)\]\.", where)
-        reached = hosts[int(teacher[1])] if teacher else _named(hosts)
+        reached = hosts[int(teacher[1])] if teacher else _named_hosts(hosts)
         to = ", ".join(reached[:5]) + (f" and {len(reached) - 5:,} more" if len(reached) > 5 else "")
         if teacher and reached:
-            yield Finding("sends", where, f"{what}, and sends it to {to}")
+            yield TrustFinding("sends", where, f"{what}, and sends it to {to}")
         elif not teacher:
-            yield Finding("reads", where, f"{what} into the dataset" + (f", and may send it to {to}" if to else ""))
+            yield TrustFinding("reads", where, f"{what} into the dataset" + (f", and may send it to {to}" if to else ""))
 
 
-def _keys(values: tree.Tree, hosts: list[list[str]]) -> Iterator[Finding]:
-    for place, (teacher, reached) in enumerate(zip(_list(values, "teachers"), hosts, strict=True)):
+def _key_findings(values: tree.Tree, hosts: list[list[str]]) -> Iterator[TrustFinding]:
+    for place, (teacher, reached) in enumerate(zip(_as_list(values, "teachers"), hosts, strict=True)):
         if isinstance(teacher, Mapping) and isinstance(teacher.get("key_env"), str) and reached:
-            yield Finding("sends", f"teachers[{place}].key_env", f"sends the key in {teacher['key_env']} to {', '.join(reached[:5])}")
+            yield TrustFinding("sends", f"teachers[{place}].key_env", f"sends the key in {teacher['key_env']} to {', '.join(reached[:5])}")
 
 
-def _readers(values: tree.Tree) -> Iterator[Finding]:
+def _reader_findings(values: tree.Tree) -> Iterator[TrustFinding]:
     """Second models that a stage's rewards ask: what the student says goes to them in training, and a key with it."""
-    for place, stage in enumerate(_list(values.get("train"), "stages")):
+    for place, stage in enumerate(_as_list(values.get("train"), "stages")):
         reader = stage.get("reader") if isinstance(stage, Mapping) else None
-        if isinstance(reader, Mapping) and (reached := _hosts(reader)):
+        if isinstance(reader, Mapping) and (reached := _teacher_hosts(reader)):
             key = f" with the key in {reader['key_env']}" if isinstance(reader.get("key_env"), str) else ""
-            yield Finding("runs", f"train.stages[{place}].reader", f"sends what the student says to {', '.join(reached)}{key} in training")
+            yield TrustFinding(
+                "runs", f"train.stages[{place}].reader", f"sends what the student says to {', '.join(reached)}{key} in training"
+            )
 
 
-def _files(values: tree.Tree, root: Path, hosts: list[str]) -> Iterator[Finding]:
+def _file_findings(values: tree.Tree, root: Path, hosts: list[str]) -> Iterator[TrustFinding]:
     """Files out of the pipeline's folder whose content is sent; the text of a template is."""
     prompts, source = values.get("prompts"), values.get("source")
     named = [(f"prompts.{key}", name) for key, name in prompts.items()] if isinstance(prompts, Mapping) else []
     named += [("source.path", source.get("path"))] if isinstance(source, Mapping) else []
     for where, name in named if hosts else ():
         if isinstance(name, str) and not name.endswith(".jinja") and _lies_outside(root, name):
-            yield Finding("sends", where, f"sends what is in {shown(name)} to {', '.join(hosts[:5])}", outside=True)
+            yield TrustFinding("sends", where, f"sends what is in {show_value(name)} to {', '.join(hosts[:5])}", outside=True)
 
 
 def _lies_outside(root: Path, name: str) -> bool:
@@ -113,33 +121,33 @@ def _lies_outside(root: Path, name: str) -> bool:
         return False
 
 
-def _hosts(teacher: Any) -> list[str]:
+def _teacher_hosts(teacher: Any) -> list[str]:
     urls = teacher.get("url") if isinstance(teacher, Mapping) else None
-    return _named([[_host(url) for url in ([urls] if isinstance(urls, str) else urls or ()) if isinstance(url, str)]])
+    return _named_hosts([[_url_host(url) for url in ([urls] if isinstance(urls, str) else urls or ()) if isinstance(url, str)]])
 
 
-def _host(url: str) -> str:
+def _url_host(url: str) -> str:
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or url
     except ValueError:
         return url
 
 
-def _named(hosts: list[list[str]]) -> list[str]:
+def _named_hosts(hosts: list[list[str]]) -> list[str]:
     return list(dict.fromkeys(host for each in hosts for host in each))
 
 
-def _list(section: Any, key: str) -> list[Any]:
+def _as_list(section: Any, key: str) -> list[Any]:
     items = section.get(key) if isinstance(section, Mapping) else None
     return items if isinstance(items, list) else []
 
 
-def _leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+def _tree_leaves(value: Any, where: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, tree.below(where, key))
+            yield from _tree_leaves(item, tree.key_path(where, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _leaves(item, f"{where}[{index}]")
+            yield from _tree_leaves(item, f"{where}[{index}]")
     else:
         yield where, value

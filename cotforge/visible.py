@@ -12,7 +12,7 @@ _KEPT = "\n\t\r"
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 
 
-def visible(text: str, *, keep: str = "\n\t") -> str:
+def show_invisible(text: str, *, keep: str = "\n\t") -> str:
     """The text with every invisible character as `\\x1b`, `\\u200b` or `\\U000e0041`: control, format, private and unassigned ones.
 
     Spaces of every width stay, and the controls in `keep`. Escape sequences of a terminal, changes of direction, zero-width characters and
@@ -20,19 +20,19 @@ def visible(text: str, *, keep: str = "\n\t") -> str:
     """
     if text.isprintable() and text.isascii():
         return text
-    return "".join(character if character in keep or _is_seen(character) else _escape(character) for character in text)
+    return "".join(character if character in keep or _is_seen(character) else _escape_character(character) for character in text)
 
 
-def spelled(text: str) -> str:
-    """As `visible`, so that `unspelled` finds the very text again: backslashes that could be taken for an escape are escaped too."""
-    shown = visible(text, keep=_KEPT)
+def spell_text(text: str) -> str:
+    """As `show_invisible`, so that `unspell_text` finds the very text again: a backslash that could begin an escape is escaped too."""
+    shown = show_invisible(text, keep=_KEPT)
     if shown == text and not _ESCAPE.search(text):
         return text
-    return "".join(r"\x5c" if character == "\\" else visible(character, keep=_KEPT) for character in text)
+    return "".join(r"\x5c" if character == "\\" else show_invisible(character, keep=_KEPT) for character in text)
 
 
-def unspelled(text: str) -> str:
-    """The text as it was before `spelled`."""
+def unspell_text(text: str) -> str:
+    """The text as it was before `spell_text`."""
     if "\\" not in text:
         return text
 
@@ -50,6 +50,6 @@ def _is_seen(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
-def _escape(character: str) -> str:
+def _escape_character(character: str) -> str:
     point = ord(character)
     return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"

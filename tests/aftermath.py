@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from cotforge.budget import Budget, Purse
-from cotforge.forge import Forge, Meter, Progress
-from cotforge.forge.watch import Patience
+from cotforge.forge import Forge, Progress, TeacherCounts
+from cotforge.forge.liveness import Patience
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import NOT_SENT, Journal
 from cotforge.pipeline import Loaded
-from cotforge.sources import Counts, samples
+from cotforge.sources import Counts, read_samples
 from tests.project import files, ran, sees, summary
 from tests.teacher import Teacher
 
@@ -48,7 +48,7 @@ def equals_the_undisturbed(folder: Path, *, calls: int = 0) -> bool:
 def forged(folder: Path, patience: Patience | None = None) -> tuple[Progress, list[str]]:
     """The counts of a forge that asks for all of the pipeline, and the lines it told; no server is looked at before."""
     loaded = Loaded.load(folder / "pipeline.yaml")
-    progress, told = Progress({teacher.name: Meter() for teacher in loaded.pipeline.teachers}), list[str]()
+    progress, told = Progress({teacher.name: TeacherCounts() for teacher in loaded.pipeline.teachers}), list[str]()
     (folder / RUN).mkdir(parents=True, exist_ok=True)
     with closing(PictureStore(folder / RUN, loaded.pipeline.images)) as store, Journal(folder / RUN / "journal.sqlite") as journal:
         asking = Forge(
@@ -56,5 +56,5 @@ def forged(folder: Path, patience: Patience | None = None) -> tuple[Progress, li
             patience=patience,
         )  # fmt: skip
         source, task = loaded.pipeline.source, loaded.pipeline.task
-        asyncio.run(asking.run(lambda: samples(source, task, store, root=loaded.root, limit=None, counts=Counts())))
+        asyncio.run(asking.run(lambda: read_samples(source, task, store, root=loaded.root, limit=None, counts=Counts())))
     return progress, told

@@ -21,7 +21,8 @@ PROGRAM = next((found for name in ("chromium", "chromium-browser", "google-chrom
 START_S = ANSWER_S = 120.0
 """After so long a browser is not slow, it hangs."""
 READY = """new Promise(done => {
-    const painted = () => performance.getEntriesByName("first-contentful-paint").length && [...document.images].every(one => one.complete || one.loading === "lazy");
+    const there = () => [...document.images].every(one => one.complete || one.loading === "lazy");
+    const painted = () => performance.getEntriesByName("first-contentful-paint").length && there();
     const look = () => painted() ? requestAnimationFrame(() => requestAnimationFrame(() => done(true))) : setTimeout(look, 10);
     look();
 })"""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from cotforge.optional import pass_over_torchvision
-from cotforge.redaction import forget
+from cotforge.redaction import forget_secrets
 from tests.nursery import Nursery
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", NO_PROXY="127.0.0.1,localhost", no_proxy="127.0.0.1,localhost")
@@ -32,7 +32,7 @@ def frozen_heap() -> None:
 def no_known_credentials() -> Iterator[None]:
     """What a process knows to be a key it cuts out of everything: the keys of one test are words of another."""
     yield
-    forget()
+    forget_secrets()
 
 
 @pytest.fixture(scope="session")

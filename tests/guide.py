@@ -16,8 +16,8 @@ from cotforge.consensus import sequential
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import SHORT
-from cotforge.forge import Meter, Progress
-from cotforge.order import rank
+from cotforge.forge import Progress, TeacherCounts
+from cotforge.order import sample_rank
 
 AUDIT = 10
 """One Sample in so many, of those after the warm-up, is asked about of everybody."""
@@ -35,9 +35,9 @@ class Waves(sequential.Waves):
         return self._count
 
     def place(self, id: str) -> tuple[int, bool]:
-        place = rank(id) / 2**64
+        place = sample_rank(id) / 2**64
         wave = 0 if place < self.warm else 1 + int((place - self.warm) / (1 - self.warm) * (self.count - 1))
-        return wave, wave == 0 or id in self.gold or (self.audit > 0 and rank(id, 1) % self.audit == 0)
+        return wave, wave == 0 or id in self.gold or (self.audit > 0 and sample_rank(id, 1) % self.audit == 0)
 
     def needs(self, wave: int) -> int:
         return (-1, 0, 0, 1, 1, 3)[wave]
@@ -129,7 +129,7 @@ def by_hand(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = Non
 def forge(pipeline: Path, run: Path, rule: Sequential, sets: Sequence[str] = ()) -> Progress:
     """What came of forging a pipeline in a run folder."""
     with Run.open(pipeline, out=run, rule=rule, sets=sets) as opened:
-        progress = Progress({teacher.name: Meter() for teacher in opened.loaded.pipeline.teachers})
+        progress = Progress({teacher.name: TeacherCounts() for teacher in opened.loaded.pipeline.teachers})
         opened.forge(progress, {})
     return progress
 

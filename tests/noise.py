@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from cotforge.simulate.faults import cut
+from cotforge.simulate.transport_faults import cut_connection
 
 Fault = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
 """Answers a request for which `text` would be the sound body."""
@@ -40,7 +40,7 @@ def _raw(head: str, *, then: str) -> Fault:
         while then == "hang" and not transport.is_closing():
             await asyncio.sleep(0.02)
         if then == "reset":
-            cut(transport)
+            cut_connection(transport)
         transport.close()
         return web.Response()
 

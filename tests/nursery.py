@@ -19,7 +19,7 @@ from tests.project import environment
 
 IMPORTED = (
     "stages", "command", "kinds.sft", "kinds.grpo", "kinds.dpo", "kinds.eval",
-    "evaluation.evaluate", "evaluation.askers", "evaluation.held", "evaluation.trials",
+    "evaluation.evaluate", "evaluation.askers", "evaluation.held_out", "evaluation.trials",
 )  # fmt: skip
 LIMIT_S = 600
 """After so long a process is ended: it waits for another that is no more."""

@@ -10,10 +10,10 @@ import torch
 from cotforge.plan import Sft
 from cotforge.train.curriculum.of_stage import of_lessons
 from cotforge.train.curriculum.samplers import RowSampler
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.data.prepared import Prepared
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 from tests.test_train_sft import made, work
 
 
@@ -43,7 +43,7 @@ class Noting:
         self.sampler.restore(state)
 
 
-class Listening(sft.Trainer):
+class Listening(sft.SftTrainer):
     """Keeps the batches that it learns, and the losses that it finds."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -74,10 +74,10 @@ def sum_of(prepared: Prepared, row: int) -> int:
 
 def learn(folder: Path, model: Path, dataset: Path, **keys: Any) -> tuple[Listening, Noting, Prepared, Any]:
     """A stage with a bandit: its trainer after the last step, the sampler, the lessons, and the student."""
-    lessons = find(dataset, cache=folder / "cache")
+    lessons = find_lessons(dataset, cache=folder / "cache")
     job = work(folder, model, lessons, curriculum={"by": "loss", "how": "bandit", "explore": 0.5}, learning_rate=3e-3, **keys)
     assert isinstance(job.stage, Sft)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     prepared = made(folder, pupil, lessons)
     config, rows = sft.config_of(job.stage, job, prepared), list(range(len(lessons)))
     sampler = of_lessons(job.stage, job, config, lessons, [(row, prepared.lengths[row]) for row in rows])

@@ -14,13 +14,13 @@ from cotforge.answers import Task
 from cotforge.plan import Grpo, Plan
 from cotforge.prompts import Prompts
 from cotforge.train import ranks
-from cotforge.train.data.lessons import find
-from cotforge.train.guards import Watch
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
-from cotforge.train.report.record import Record
-from cotforge.train.rollouts.trainer import Trainer
-from cotforge.train.students import student
-from cotforge.train.work import Work
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.rollouts.trainer import GrpoTrainer
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from tests import squares
 
 GROUP, ROLLOUT = 4, 12
@@ -34,7 +34,7 @@ SAID = [
 """What is said in the first rollout, in the order of all processes: of some form or none, and right for some of the lessons."""
 
 
-class Given(Trainer):
+class Given(GrpoTrainer):
     """Says what it is given to say at first, and keeps the advantages that its own completions got."""
 
     own: list[float]
@@ -90,18 +90,18 @@ def _trained(folder: Path, model: Path, dataset: Path, *, processes: int, steps:
             "rewards": [{"measure": "well_formed", "weight": 0.5}, {"measure": "correct"}, {"measure": "finish_ok"}],
         }
     )  # fmt: skip
-    lessons = find(dataset, cache=folder / "cache")
-    work = Work(
+    lessons = find_lessons(dataset, cache=folder / "cache")
+    work = StageRun(
         plan=Plan.model_validate({"student": {"model": str(model)}, "stages": [stage.model_dump(by_alias=True)]}), stage=stage, begin=model,
         out=folder, lessons=lambda: lessons, source=lambda: lessons, task=TASK, prompts=Prompts().load(folder), held_out=None, smoke=False,
-        resume_from=None, record=Record(None, "reason"), cache=folder / "cache",
+        resume_from=None, record=MetricsLog(None, "reason"), cache=folder / "cache",
     )  # fmt: skip
-    pupil = student.load(work.plan.student, model)
+    pupil = loaded_student.load_pupil(work.plan.student, model)
     rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         trainer = Given(
-            grpo.found(stage, work), rows, pupil, grpo.config_of(stage, work, pupil), watch=Watch(print),
+            grpo.find_rewards(stage, work), rows, pupil, grpo.config_of(stage, work, pupil), watch=MetricGuards(print),
             table=folder / "completions" if token_budget is None else None, token_budget=token_budget,
         )  # fmt: skip
         trainer.train()
@@ -110,7 +110,7 @@ def _trained(folder: Path, model: Path, dataset: Path, *, processes: int, steps:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks.join()
+    ranks.join_processes()
     place, begin, learnt = map(Path, sys.argv[1:4])
     found = scored(place, begin, learnt, processes=2)
     (place / f"process-{torch.distributed.get_rank()}.json").write_text(json.dumps(vars(found)))

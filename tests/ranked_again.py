@@ -12,13 +12,13 @@ import torch
 from cotforge.plan import Grpo, Plan
 from cotforge.prompts import Prompts
 from cotforge.train import ranks
-from cotforge.train.data.lessons import find
-from cotforge.train.guards import Watch
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
-from cotforge.train.report.record import Record
-from cotforge.train.rollouts.trainer import Trainer
-from cotforge.train.students import student
-from cotforge.train.work import Work
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.rollouts.trainer import GrpoTrainer
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from tests.ranked import TASK
 
 GROUP, GROUPS = 4, 2
@@ -32,7 +32,7 @@ Both must draw as many each time: the first process draws two groups, of which i
 """
 
 
-class Given(Trainer):
+class Given(GrpoTrainer):
     """Says what it is given to say in the first rollout."""
 
     draws = 0
@@ -61,18 +61,20 @@ def main(folder: Path, model: Path, dataset: Path) -> None:
             "learning_rate": 1e-3, "resample": 3, "rewards": [{"measure": "well_formed"}],
         }
     )  # fmt: skip
-    lessons = find(dataset, cache=folder / "cache")
-    work = Work(
+    lessons = find_lessons(dataset, cache=folder / "cache")
+    work = StageRun(
         plan=Plan.model_validate({"student": {"model": str(model)}, "stages": [stage.model_dump(by_alias=True)]}), stage=stage, begin=model,
         out=folder, lessons=lambda: lessons, source=lambda: lessons, task=TASK, prompts=Prompts().load(folder), held_out=None, smoke=False,
-        resume_from=None, record=Record(None, "reason"), cache=folder / "cache",
+        resume_from=None, record=MetricsLog(None, "reason"), cache=folder / "cache",
     )  # fmt: skip
-    pupil = student.load(work.plan.student, model)
+    pupil = loaded_student.load_pupil(work.plan.student, model)
     rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         config = grpo.config_of(stage, work, pupil)
-        trainer = Given(grpo.found(stage, work), rows, pupil, config, watch=Watch(print), table=folder / "completions", resample=3)
+        trainer = Given(
+            grpo.find_rewards(stage, work), rows, pupil, config, watch=MetricGuards(print), table=folder / "completions", resample=3
+        )
         trainer.train()
     rank = torch.distributed.get_rank()
     first = next(row for row in trainer.state.log_history if "resample/flat" in row)
@@ -84,6 +86,6 @@ def main(folder: Path, model: Path, dataset: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks.join()
+    ranks.join_processes()
     main(*map(Path, sys.argv[1:4]))
     torch.distributed.destroy_process_group()

@@ -11,7 +11,7 @@ import torch
 
 from cotforge.records import Picture, Reply, Sample
 from cotforge.train import ranks
-from cotforge.train.evaluation.askers import Checkpoint, Question
+from cotforge.train.evaluation.askers import CheckpointAsker, Question
 from cotforge.train.evaluation.engines import Shared
 from tests import squares
 
@@ -41,7 +41,7 @@ def picture(data: bytes) -> Picture:
 class Counting:
     """An asker that counts what it is asked."""
 
-    def __init__(self, asker: Checkpoint) -> None:
+    def __init__(self, asker: CheckpointAsker) -> None:
         self.asker, self.own = asker, 0
         self.name, self.dtype, self.engine = asker.name, asker.dtype, asker.engine
 
@@ -55,7 +55,7 @@ class Counting:
 def answered(model: Path) -> dict[str, Any]:
     """All replies, how many of them are this process's own, and what was told of the progress."""
     told: list[int] = []
-    asker = Counting(Checkpoint.load(str(model), batch=4))
+    asker = Counting(CheckpointAsker.load(str(model), batch=4))
     replies = Shared(asker).answers(questions(), max_tokens=48, done=told.append)
     surprise = Shared(asker.asker).perplexities([(question, "<answer>red</answer>") for question in questions()[:SCORED]])
     return {"said": [reply.content for reply in replies], "own": asker.own, "told": sum(told), "perplexities": surprise}
@@ -80,11 +80,11 @@ def fault() -> str:
     """What all processes are told of one that fails."""
 
     def fail() -> None:
-        if ranks.number() == 1:
+        if ranks.process_number() == 1:
             raise ValueError("a fault of process 1")
 
     try:
-        ranks.every(fail)
+        ranks.gather_processes(fail)
     except ValueError as found:
         return str(found)
     return ""
@@ -92,8 +92,8 @@ def fault() -> str:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    ranks.join()
+    ranks.join_processes()
     model, dataset, folder = map(Path, sys.argv[1:])
     made = answered(model) | drawn(model, dataset, folder) | {"fault": fault()}
-    (folder / f"process-{ranks.number()}.json").write_text(json.dumps(made))
-    ranks.leave()
+    (folder / f"process-{ranks.process_number()}.json").write_text(json.dumps(made))
+    ranks.leave_processes()

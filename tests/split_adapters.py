@@ -11,7 +11,7 @@ from torch.distributed.tensor import distribute_tensor
 
 from cotforge.plan import Lora, Prior, Student
 from cotforge.train.prior.gradient import GradientPrior
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 
 NAMES = ("layers.0.self_attn.q_proj.weight", "layers.0.self_attn.k_proj.weight", "layers.1.mlp.down_proj.weight")
 
@@ -22,7 +22,7 @@ def drawn(shape: Any, seed: int) -> torch.Tensor:
 
 def model_of(begin: Path) -> Any:
     """A student whose adapters all differ from zero: of three rows, so that two processes hold one more and one fewer."""
-    model = student.load(Student(model=str(begin), lora=Lora(rank=3)), begin).model
+    model = loaded_student.load_pupil(Student(model=str(begin), lora=Lora(rank=3)), begin).model
     for seed, weight in enumerate(weight for weight in model.parameters() if weight.requires_grad):
         weight.data = drawn(weight.shape, seed)
     return model

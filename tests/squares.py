@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from cotforge.export.columns import PREFERENCE, lessons, schema, table
+from cotforge.export.columns import PREFERENCE, arrow_schema, arrow_table, lesson_columns
 from cotforge.train.students import tiny
 
 COLOURS = {"red": "Warm as fire.", "green": "Leaves and grass.", "blue": "The sea, and the sky above it.", "white": "Snow."}
 QUESTION = "Which colour is this?"
 PROMPT = f"{QUESTION}\n\nExactly one of these is the answer:\n- red\n- green\n- blue\n- white"
-SIZE = tiny.Size(width=32, side=16, patch=8, vocabulary=400, context=512)
+SIZE = tiny.TinySize(width=32, side=16, patch=8, vocabulary=400, context=512)
 
 VARIED = """
 from itertools import count
@@ -46,7 +46,7 @@ def square(colour: str, side: int = 24, *, size: tuple[int, int] | None = None) 
 
 def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken: int | None = None) -> Path:
     """A dataset of `count` lessons in `folder`, in row groups of 10; the first ones say `thoughts`, one may have no sound picture."""
-    columns = lessons([])
+    columns = lesson_columns([])
     rows = []
     for number in range(count):
         colour = list(COLOURS)[number % 4]
@@ -54,11 +54,11 @@ def write(folder: Path, count: int = 32, *, thoughts: Sequence[str] = (), broken
         text = said(colour, thoughts[number] if number < len(thoughts) else "")
         about = (QUESTION, tuple(COLOURS), colour, colour, False, 1.0, (), "one", "model", "solve", 5, f"call-{number}", None)
         rows.append((f"row-{number}", images, PROMPT, text, *about))
-    shape = schema(columns)
+    shape = arrow_schema(columns)
     (folder / "data").mkdir(parents=True)
     with pq.ParquetWriter(folder / "data" / "train-00000-abc.parquet", shape) as writer:
         for start in range(0, count, 10):
-            writer.write_table(table(rows[start : start + 10], columns, shape))
+            writer.write_table(arrow_table(rows[start : start + 10], columns, shape))
     return folder
 
 
@@ -71,8 +71,8 @@ def prefer(dataset: Path, count: int) -> Path:
          ((square(colours[number % 4]), f"{number}.png"),))
         for number in range(count)
     ]  # fmt: skip
-    shape = schema(PREFERENCE)
-    pq.write_table(table(rows, PREFERENCE, shape), dataset / "preference" / "train-00000-abc.parquet")
+    shape = arrow_schema(PREFERENCE)
+    pq.write_table(arrow_table(rows, PREFERENCE, shape), dataset / "preference" / "train-00000-abc.parquet")
     return dataset
 
 
@@ -80,7 +80,7 @@ def prefer(dataset: Path, count: int) -> Path:
 def _student() -> dict[str, bytes]:
     """The files of a student, made once: it takes as long as a stage of few steps."""
     with TemporaryDirectory() as folder:
-        made = tiny.llava(Path(folder) / "student", TEXTS, SIZE)
+        made = tiny.make_llava(Path(folder) / "student", TEXTS, SIZE)
         return {file.name: file.read_bytes() for file in made.iterdir()}
 
 

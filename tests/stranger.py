@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
-from cotforge.simulate.faults import cut
+from cotforge.simulate.transport_faults import cut_connection
 from tests.project import said
 
 Said = Callable[[int, dict[str, Any]], bytes | Iterable[bytes]]
@@ -90,7 +90,7 @@ class Stranger:
             await asyncio.sleep(self.pause)
         if isinstance(text, bytes) and b"\r\nreset: " in text:
             await asyncio.sleep(0.02)  # what was sent arrives
-            cut(writer.transport)
+            cut_connection(writer.transport)
 
 
 def http(status: int, body: str, *, kind: str = "application/json", length: bool = True, **headers: object) -> bytes:

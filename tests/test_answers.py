@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cotforge.answers import Task, normal, read, reads_well, seen
+from cotforge.answers import Task, clean_text, normal_form, read_reply, reads_well
 from cotforge.records import Call, Fault, Reply, Sample, Trace
 
 EMOTIONS = Task(kind="classify", labels=("amusement", "awe", "fear", "sadness"))
@@ -22,7 +22,7 @@ def trace(content: str, task: Task = EMOTIONS, *, options: tuple[str, ...] | Non
     """The Trace of a reply that ended by itself, unless the fields say otherwise."""
     sample = Sample("1", (), "Which?", task.options() if options is None else options)
     call = Call("k", sample, "t", "m", 0, ())
-    return read(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
+    return read_reply(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_different_expressions_stay_apart(one: str, other: str) -> None:
     ],
 )
 def test_an_expression_made_to_stall_the_grader_is_compared_as_text(text: str) -> None:
-    assert free("math").comparable(text) == normal(text)
+    assert free("math").comparable(text) == normal_form(text)
 
 
 def test_formulas_are_read_outside_the_main_thread_too() -> None:
@@ -330,7 +330,7 @@ def test_what_a_terminal_would_obey_is_cut_out_of_the_reasoning() -> None:
     assert trace("<think>half \ud83d</think><answer>x\udc00</answer>", free("exact")).answer == "x"
     assert trace("<think>half \ud83d</think>").reasoning == "half"
     persian = "\u0645\u06cc\u200c\u062e\u0648"
-    assert seen(persian) == persian
+    assert clean_text(persian) == persian
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_any_reply_gives_an_option_or_a_fault(content: str, reasoning: str) -> N
 
 
 _BODY = st.text(alphabet=st.characters(exclude_characters="<>", exclude_categories=["Cs"]), min_size=1).filter(
-    lambda text: bool(seen(text))
+    lambda text: bool(clean_text(text))
 )
 
 
@@ -359,7 +359,7 @@ _BODY = st.text(alphabet=st.characters(exclude_characters="<>", exclude_categori
 def test_what_was_composed_reads_back_as_it_was(reasoning: str, answer: str) -> None:
     text = f"<think>{reasoning}</think>\n<answer>{answer}</answer>"
     read_ = trace(text)
-    assert (read_.reasoning, read_.answer, read_.well_formed, read_.read_as) == (seen(reasoning), answer, True, "tags")
+    assert (read_.reasoning, read_.answer, read_.well_formed, read_.read_as) == (clean_text(reasoning), answer, True, "tags")
     assert reads_well(text)
 
 
@@ -384,8 +384,8 @@ def test_only_the_whole_form_reads_well(text: str) -> None:
 
 @given(st.text())
 def test_the_normal_form_of_a_normal_form_is_itself(text: str) -> None:
-    once = normal(text)
-    assert normal(once) == once
+    once = normal_form(text)
+    assert normal_form(once) == once
 
 
 @pytest.mark.parametrize(

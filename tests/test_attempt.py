@@ -16,13 +16,13 @@ from cotforge.replies.attempt import (
     KEPT,
     NOT_SENT,
     Attempt,
-    answered,
-    damaged,
-    failed,
+    answered_attempt,
+    damaged_attempt,
+    failed_attempt,
     outcome_of_row,
-    unsent,
+    unsent_attempt,
 )
-from cotforge.replies.chat import completion
+from cotforge.replies.chat import read_completion
 
 KEY = "ab" * 32
 FILTERED, REFUSED = Outcome(OutcomeKind.FILTERED, "content_filter"), Outcome(OutcomeKind.REFUSED, "400")
@@ -34,7 +34,9 @@ def body(content: Any = "<answer>awe</answer>", finish: str = "stop", **top: Any
 
 
 def of(text: str, **given: Any) -> Attempt:
-    return answered(KEY, text, number=3, max_tokens=64, usd=lambda read, written: read + 2.0 * written, estimate=lambda: 500, **given)
+    return answered_attempt(
+        KEY, text, number=3, max_tokens=64, usd=lambda read, written: read + 2.0 * written, estimate=lambda: 500, **given
+    )
 
 
 def ended(outcome: Outcome, **fields: Any) -> Attempt:
@@ -72,7 +74,7 @@ def test_a_body_is_parsed_once_also_from_the_disk() -> None:
 
     def watch(frame: FrameType, event: str, _: object) -> None:
         nonlocal parsed
-        parsed += event == "call" and frame.f_code is completion.__code__
+        parsed += event == "call" and frame.f_code is read_completion.__code__
 
     sys.setprofile(watch)
     try:
@@ -132,10 +134,12 @@ def test_an_attempt_may_have_been_charged_where_the_work_may_have_been_done(stat
 
 
 def test_attempts_without_a_reply_have_their_own_words() -> None:
-    found = failed(KEY, Outcome(OutcomeKind.PASSING, "500", "two\nlines"), number=1, max_tokens=None, status=500, body="x" * 3 * KEPT)
+    found = failed_attempt(
+        KEY, Outcome(OutcomeKind.PASSING, "500", "two\nlines"), number=1, max_tokens=None, status=500, body="x" * 3 * KEPT
+    )
     assert (found.detail, len(found.body), found.final) == ("two lines", KEPT, False)
-    assert (unsent(1, KEY).error, unsent(1, KEY).passing) == (NOT_SENT, True)
-    assert (damaged(1, bytes.fromhex(KEY)).error, damaged(1, bytes.fromhex(KEY)).final) == (DAMAGED, True)
+    assert (unsent_attempt(1, KEY).error, unsent_attempt(1, KEY).passing) == (NOT_SENT, True)
+    assert (damaged_attempt(1, bytes.fromhex(KEY)).error, damaged_attempt(1, bytes.fromhex(KEY)).final) == (DAMAGED, True)
 
 
 def test_whether_another_attempt_makes_sense_can_be_said_anew() -> None:

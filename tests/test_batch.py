@@ -22,16 +22,16 @@ from hypothesis import strategies as st
 
 from cotforge.build import Run
 from cotforge.errors import JournalError, PipelineError, TeacherError
-from cotforge.forge import Meter, Work, missing
-from cotforge.forge.batches import Batches
+from cotforge.forge import PendingSample, TeacherCounts, missing_work
+from cotforge.forge.batches import BatchRunner
 from cotforge.forge.batches.spool import CALLS, Spool
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.batch import result
+from cotforge.teachers.batch import read_result
 from cotforge.teachers.kind import TeacherKind
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from tests.batches import Provider
 from tests.project import ran, sees, teacher, write_pipeline, write_rows
 
@@ -49,21 +49,21 @@ class Once:
     def __init__(
         self, path: Path, *, admit: Callable[[Call], bool] | None = None, collect: bool = True, submit: bool = True, most_bytes: int = 10**8
     ) -> None:
-        self.meter, self.told, self.ended = Meter(), list[str](), list[Attempt]()
+        self.meter, self.told, self.ended = TeacherCounts(), list[str](), list[Attempt]()
         with Run.open(path, out=path.parent / "run") as run:
             asyncio.run(self._run(run, admit, collect, submit, most_bytes))
-            works = list(missing(run.loaded, run.samples(), run.journal))
-            self.missing = sum(len(work.calls) for work in works if isinstance(work, Work))
-            self.stored = [stored for work in works if isinstance(work, Work) for _, stored in work.had]
+            works = list(missing_work(run.loaded, run.samples(), run.journal))
+            self.missing = sum(len(work.calls) for work in works if isinstance(work, PendingSample))
+            self.stored = [stored for work in works if isinstance(work, PendingSample) for _, stored in work.had]
 
     async def _run(self, run: Run, admit: Callable[[Call], bool] | None, collect: bool, submit: bool, most_bytes: int) -> None:
         (teacher,) = run.loaded.pipeline.teachers
         folder = run.folder.path / "batches"
         ended = self.ended.append
-        async with Batches(teacher, run.journal, folder, "run-1", meter=self.meter, ended=ended, most_bytes=most_bytes) as batches:
+        async with BatchRunner(teacher, run.journal, folder, "run-1", meter=self.meter, ended=ended, most_bytes=most_bytes) as batches:
             await batches.adopt(self.told.append)
             if submit:
-                await batches.submit(missing(run.loaded, run.samples(), run.journal), admit)
+                await batches.submit(missing_work(run.loaded, run.samples(), run.journal), admit)
             if collect:
                 await asyncio.wait_for(batches.collect(self.told.append), 60)
             self.open, self.left, self.strange, self.closes = batches.open, batches.outbox.left, len(batches.strange), batches.outbox.closes
@@ -170,11 +170,11 @@ def test_a_picture_that_is_gone_is_counted_and_the_others_are_asked(tmp_path: Pa
     with Provider(sees) as provider:
         path = project(tmp_path, provider, 5)
         with Run.open(path, out=tmp_path / "run") as run:
-            found = list(missing(run.loaded, run.samples(), run.journal))
+            found = list(missing_work(run.loaded, run.samples(), run.journal))
             (tmp_path / "images" / "2.jpg").write_bytes(b"another picture")
 
             async def submit() -> int:
-                async with Batches(run.loaded.pipeline.teachers[0], run.journal, tmp_path / "run" / "batches", "r") as batches:
+                async with BatchRunner(run.loaded.pipeline.teachers[0], run.journal, tmp_path / "run" / "batches", "r") as batches:
                     await batches.submit(iter(found))
                     await batches.collect(lambda line: None)
                     return batches.outbox.faults
@@ -194,12 +194,12 @@ def test_two_teachers_of_one_provider_wait_side_by_side(tmp_path: Path) -> None:
                 await asyncio.gather(*map(one, run.loaded.pipeline.teachers))
 
             async def one(spec: TeacherKind) -> None:
-                async with Batches(spec, run.journal, tmp_path / "run" / "batches", "r") as batches:
-                    await batches.submit(missing(run.loaded, run.samples(), run.journal))
+                async with BatchRunner(spec, run.journal, tmp_path / "run" / "batches", "r") as batches:
+                    await batches.submit(missing_work(run.loaded, run.samples(), run.journal))
                     await batches.collect(lambda line: None)
 
             asyncio.run(both())
-            assert all(not work.calls for work in missing(run.loaded, run.samples(), run.journal) if isinstance(work, Work))
+            assert all(not work.calls for work in missing_work(run.loaded, run.samples(), run.journal) if isinstance(work, PendingSample))
         assert rows(path, "SELECT model, count(*) FROM batches GROUP BY 1 ORDER BY 1") == [("model-one", 3), ("model-two", 3)]
         assert len(provider.paid) == 12
 
@@ -602,8 +602,8 @@ def test_waiting_can_be_cancelled_at_any_time(tmp_path: Path) -> None:
         with Run.open(path, out=tmp_path / "run") as run:
 
             async def wait() -> None:
-                async with Batches(run.loaded.pipeline.teachers[0], run.journal, tmp_path / "run" / "batches", "r") as batches:
-                    await batches.submit(missing(run.loaded, run.samples(), run.journal))
+                async with BatchRunner(run.loaded.pipeline.teachers[0], run.journal, tmp_path / "run" / "batches", "r") as batches:
+                    await batches.submit(missing_work(run.loaded, run.samples(), run.journal))
                     task = asyncio.create_task(batches.collect(lambda line: None))
                     while provider.log.count("GET /batches/id") < 3:
                         await asyncio.sleep(0.01)
@@ -624,7 +624,7 @@ def test_looking_at_a_batch_teacher_first_names_what_is_served(tmp_path: Path) -
     with Provider(models=["other/model"]) as provider:
         path = project(tmp_path, provider, 1)
         with pytest.raises(TeacherError, match=r"does not serve 'model-one'; served there: 'other/model'"):
-            asyncio.run(preflight(Loaded.load(path).pipeline.teachers))
+            asyncio.run(check_teachers(Loaded.load(path).pipeline.teachers))
 
 
 @pytest.mark.parametrize(
@@ -649,7 +649,7 @@ ROWS = st.recursive(st.none() | st.integers() | st.floats() | st.text(), lambda 
 
 @given(st.binary() | ROWS.map(lambda row: json.dumps(row).encode()) | st.just(b"[" * 100_000))
 def test_no_line_of_a_stranger_raises(line: bytes) -> None:
-    found = result(line)
+    found = read_result(line)
     assert found is None or isinstance(found.name, str)
 
 

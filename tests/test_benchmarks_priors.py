@@ -13,7 +13,7 @@ from benchmarks.priors import task
 from benchmarks.priors.__main__ import SMOKE, WHOLE, compare, wilson
 from benchmarks.priors.arms import NAMES, STRANGER, Run
 from cotforge.pipeline import Loaded
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 
 DIGITS = st.lists(st.integers(0, 9), min_size=4, max_size=4)
 
@@ -50,7 +50,7 @@ def test_the_run_has_the_shipped_branches_each_merge_with_lessons_after_it_and_t
         (place / "config.json").write_text("{}")
     run.write()
     stages = yaml.safe_load(run.file.read_text())["train"]["stages"]
-    given = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text())["train"]["stages"]
+    given = yaml.safe_load((shipped_folder("pipelines") / "merges.yaml").read_text())["train"]["stages"]
     names = [stage["name"] for stage in stages]
     assert names[: len(given)] == [stage["name"] for stage in given]
     strangers = stages[len(given) :][: len(STRANGER)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, render, size
+from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, bounded_size, render_bounded
 from cotforge.errors import PipelineError
 from cotforge.prompts import Prompts
 from cotforge.records import Fault, Picture, Sample
@@ -185,7 +185,7 @@ def plain() -> st.SearchStrategy[object]:
 
 @given(plain())
 def test_a_value_counts_for_no_less_than_a_share_of_its_text(value: object) -> None:
-    assert len(repr(value)) <= 25 * size(value)  # what is not printable takes ten characters, and a number 24
+    assert len(repr(value)) <= 25 * bounded_size(value)  # what is not printable takes ten characters, and a number 24
 
 
 @given(st.text(st.sampled_from("{}%|'()[] abx~+*-1")), st.text())
@@ -195,7 +195,7 @@ def test_any_text_is_a_template_or_is_refused(text: str, question: str) -> None:
     sandbox = Sandbox()
     try:
         template = sandbox.metered(sandbox.parse(text))
-        assert len(render(template, {"a": question, "b": [question], "x": 3}, longest=1000, work=1000)) <= 1000
+        assert len(render_bounded(template, {"a": question, "b": [question], "x": 3}, longest=1000, work=1000)) <= 1000
     except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, SyntaxError):
         pass
 
@@ -203,9 +203,9 @@ def test_any_text_is_a_template_or_is_refused(text: str, question: str) -> None:
 def test_work_is_bounded_by_what_is_left() -> None:
     sandbox = Sandbox()
     template = sandbox.metered(sandbox.parse("{% for a in range(100) %}{{ a }}{% endfor %}"))
-    assert len(render(template, {}, longest=1000)) == 190
+    assert len(render_bounded(template, {}, longest=1000)) == 190
     with pytest.raises(Exhausted, match=f"{MOST_WORK:,}"):
-        render(template, {}, longest=1000, work=100)
+        render_bounded(template, {}, longest=1000, work=100)
 
 
 @pytest.mark.parametrize("text", ["{{ question | dictsort }}", "{{ question | xmlattr }}", "{{ options | groupby('x') | list }}"])

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge import bounded_yaml
-from cotforge.bounded_yaml import DEEPEST, MOST_BYTES, MOST_VALUES, YamlError, load, read_text
+from cotforge.bounded_yaml import DEEPEST, MOST_BYTES, MOST_VALUES, YamlError, load_yaml, read_text
 from cotforge.errors import PipelineError
-from cotforge.tree import override, read
+from cotforge.tree import override_keys, read_tree
 
 REST = "name: a\nnote: b\n"
 
@@ -70,21 +70,21 @@ HOSTILE = {
 @pytest.mark.parametrize(("text", "line", "problem"), HOSTILE.values(), ids=HOSTILE)
 def test_what_is_no_sound_yaml_is_refused_at_its_line(tmp_path: Path, text: str, line: int, problem: str) -> None:
     with pytest.raises(YamlError) as caught:
-        load(text)
+        load_yaml(text)
     assert problem in str(caught.value)
     assert caught.value.line == line
     assert len(str(caught.value)) < 700
     if text.isascii() and len(text) < 10_000:
         (tmp_path / "p.yaml").write_text(text)
         with pytest.raises(PipelineError) as told:
-            read(tmp_path / "p.yaml")
+            read_tree(tmp_path / "p.yaml")
         assert str(told.value).startswith(f"{tmp_path / 'p.yaml'}:{line}: not YAML: ")
 
 
 def test_the_offending_line_is_shown(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(REST + "labels: awe: fear\n")
     with pytest.raises(PipelineError, match=r"p\.yaml:3: not YAML: mapping .*; the line is 'labels: awe: fear'"):
-        read(tmp_path / "p.yaml")
+        read_tree(tmp_path / "p.yaml")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_offending_line_is_shown(tmp_path: Path) -> None:
 )
 def test_a_value_set_on_the_command_line_is_bounded_in_the_same_way(hostile: str) -> None:
     with pytest.raises(PipelineError) as caught:
-        override({"a": 1}, [f"a={hostile}"])
+        override_keys({"a": 1}, [f"a={hostile}"])
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 700
 
@@ -100,36 +100,36 @@ def test_a_value_set_on_the_command_line_is_bounded_in_the_same_way(hostile: str
 @pytest.mark.parametrize("path", ["a." * 60_000 + "b", "b.²", "b.-1", "b." + "9" * 5_000, "b.0.c.d", "b.0\n", "\ud800"])
 def test_a_path_that_leads_nowhere_is_one_line(path: str) -> None:
     with pytest.raises(PipelineError) as caught:
-        override({"a": {}, "b": [1]}, [f"{path}=1"])
+        override_keys({"a": {}, "b": [1]}, [f"{path}=1"])
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 700
 
 
 def test_a_merged_key_gives_way_to_one_that_is_written_out() -> None:
     text = "base: &base {a: 1, b: 2}\nmore: &more {b: 3, c: 4}\nuse:\n  <<: [*base, *more]\n  a: 5\n"
-    assert load(text)["use"] == {"a": 5, "b": 2, "c": 4} == yaml.safe_load(text)["use"]
+    assert load_yaml(text)["use"] == {"a": 5, "b": 2, "c": 4} == yaml.safe_load(text)["use"]
 
 
 def test_what_an_alias_names_is_a_copy() -> None:
-    value = load("a: &a [1]\nb: *a\n")
+    value = load_yaml("a: &a [1]\nb: *a\n")
     value["a"].append(2)
     assert value["b"] == [1]
 
 
 def test_numbers_and_dates_are_read_as_people_write_them() -> None:
-    assert load("[2.0e8, 1e-3, 2024-01-02, 0x10, =, yes]") == [2e8, 1e-3, "2024-01-02", 16, "=", True]
+    assert load_yaml("[2.0e8, 1e-3, 2024-01-02, 0x10, =, yes]") == [2e8, 1e-3, "2024-01-02", 16, "=", True]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_files_of_other_editors_are_read(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "p.yaml").write_bytes("name: gefühle\r\n".encode(encoding))
-    assert read(tmp_path / "p.yaml") == {"name": "gefühle"}
+    assert read_tree(tmp_path / "p.yaml") == {"name": "gefühle"}
 
 
 def test_bytes_that_are_no_text_are_named_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_bytes(b"name: a\nnote: \xff\n")
     with pytest.raises(PipelineError, match=r"p\.yaml:2: not YAML: is not text in UTF-8"):
-        read(tmp_path / "p.yaml")
+        read_tree(tmp_path / "p.yaml")
 
 
 def test_a_file_of_any_size_is_read_to_the_bound_only(tmp_path: Path) -> None:
@@ -148,13 +148,13 @@ def plain() -> st.SearchStrategy[Any]:
 
 @given(plain())
 def test_what_was_dumped_is_read_back(value: Any) -> None:
-    assert load(bounded_yaml.dump(value)) == value
+    assert load_yaml(bounded_yaml.dump_yaml(value)) == value
 
 
 @given(st.text(st.sampled_from(list("ab01:-?[]{},&*!|>'\"%#\n \t<.~\\ux")) | st.characters()))
 def test_any_text_is_a_value_or_a_fault(text: str) -> None:
     try:
-        value = load(text)
+        value = load_yaml(text)
     except YamlError:
         return
     count, depth = _counted(value)
@@ -168,4 +168,4 @@ def _counted(value: Any) -> tuple[int, int]:
 
 
 def test_the_bounds_hold_what_people_write() -> None:
-    assert bounded_yaml.load("labels: [" + ", ".join(f"label {i}" for i in range(20_000)) + "]")["labels"][-1] == "label 19999"
+    assert bounded_yaml.load_yaml("labels: [" + ", ".join(f"label {i}" for i in range(20_000)) + "]")["labels"][-1] == "label 19999"

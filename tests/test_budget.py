@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.budget import ENOUGH, FEW, MARGIN, NOTHING, UNKNOWN_INPUT, Amount, Budget, Hold, Purse, dollars, spent
+from cotforge.budget import ENOUGH, FEW, MARGIN, NOTHING, UNKNOWN_INPUT, Amount, Budget, Hold, Purse, format_usd, spent_so_far
 from cotforge.errors import PipelineError
-from cotforge.history import History, histories
+from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
-from cotforge.replies.attempt import Attempt, unsent
+from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.usage import ANY_INPUT
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
@@ -129,7 +129,7 @@ def test_a_reply_takes_what_it_took_and_what_was_not_sent_or_turned_away_takes_n
     held(of).drop()
     for error, status in (("429", 429), ("500", 500), ("400", 400), ("content_filter", 400)):
         held(of).settle(failed(error, status))
-    held(of).settle(unsent(1, "00"))
+    held(of).settle(unsent_attempt(1, "00"))
     assert (of.spent.tokens, of.spent.calls, of.in_flight) == (730, 1, Amount())
 
 
@@ -177,8 +177,8 @@ def test_a_teacher_whose_tokens_are_not_bounded_is_not_held_back() -> None:
     free = TEACHER.model_copy(update={"price": Price()})
     of = purse(usd=1000, calls=1000)
     assert all(of.admit(free, call()) for _ in range(50))
-    assert not of.weighs(free)
-    assert of.weighs(TEACHER)
+    assert not of.bounds_tokens(free)
+    assert of.bounds_tokens(TEACHER)
 
 
 def test_a_call_is_set_aside_with_all_that_its_server_can_be_believed_to_count() -> None:
@@ -345,7 +345,7 @@ def test_minutes_are_of_this_invocation_and_let_what_is_in_flight_finish() -> No
 
 
 def test_small_sums_are_told_with_digits_that_say_something() -> None:
-    assert [dollars(usd) for usd in (0, 0.000123, 0.0456, 0.1, 12.345, 1234.5)] == [
+    assert [format_usd(usd) for usd in (0, 0.000123, 0.0456, 0.1, 12.345, 1234.5)] == [
         "$0.00", "$0.00012", "$0.046", "$0.10", "$12.35", "$1,234.50",
     ]  # fmt: skip
 
@@ -359,14 +359,17 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
             keys = [f"{number:02}" * 32 for number in range(6)]
             attempts = [journal.begin(key, "one", "m")[0] for key in keys]
             for number, key, stored in zip(
-                attempts, keys, (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent(1, "00")), strict=False
+                attempts,
+                keys,
+                (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent_attempt(1, "00")),
+                strict=False,
             ):
                 last = journal.end(replace(stored, number=number, key=bytes.fromhex(key)))
             await last
 
     asyncio.run(earlier())
     with Journal(tmp_path / "journal.sqlite") as journal:
-        past = histories(journal)
+        past = teacher_histories(journal)
         assert past == {
             ("one", "m"): History(
                 replies=2, calls=2, input_tokens=2400, output_tokens=300, squares=50_000, cost_usd=pytest.approx(0.054), seconds=2,
@@ -381,7 +384,7 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
 
 
 def test_a_teacher_that_left_the_file_still_counts() -> None:
-    told = spent([], {("gone", "m"): History(replies=1, input_tokens=10, output_tokens=5, cost_usd=2.0, unknown=1)})
+    told = spent_so_far([], {("gone", "m"): History(replies=1, input_tokens=10, output_tokens=5, cost_usd=2.0, unknown=1)})
     assert told == Amount(2.0, 15 + UNKNOWN_INPUT + UNBOUNDED_OUTPUT, 2)
 
 

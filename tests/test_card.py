@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import mixed
 
-from cotforge.card import card, fenced, plain
-from cotforge.consensus.claim import Claim, Count, Stratum, claim
+from cotforge.card import dataset_card, fenced_code, plain_markdown
+from cotforge.card_keys import header_faults
+from cotforge.consensus.claim import Claim, Count, Stratum, make_claim
 from cotforge.export import columns
-from cotforge.pages import About, AboutTeacher, Exported, Shard
+from cotforge.pages import About, AboutTeacher, ExampleLesson, Exported, Shard
 from cotforge.tally import Tally
 
 
@@ -35,8 +36,8 @@ def made(shards=None, said=None, **others):
     for outcome in mixed(20):
         tally.add(outcome)
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
-    exported = Exported(shards, {"default": columns.features(columns.lessons(["measure_reasoning_words"]))})
-    return card(about(**others), tally, exported)
+    exported = Exported(shards, {"default": columns.hub_features(columns.lesson_columns(["measure_reasoning_words"]))})
+    return dataset_card(about(**others), tally, exported)
 
 
 def parts(text):
@@ -55,12 +56,12 @@ def test_the_header_lists_files_by_name_and_licences_of_source_and_teachers():
 
 def test_the_header_has_the_features_that_datasets_writes_itself():
     names = ["measure_reasoning_words"]
-    for shape in (columns.lessons(names), columns.traces(names), columns.PREFERENCE):
-        read = Features.from_arrow_schema(columns.schema(shape))
-        assert read._to_yaml_list() == columns.features(shape)
+    for shape in (columns.lesson_columns(names), columns.trace_columns(names), columns.PREFERENCE):
+        read = Features.from_arrow_schema(columns.arrow_schema(shape))
+        assert read._to_yaml_list() == columns.hub_features(shape)
 
 
-@pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "n>100M")])
+@pytest.mark.parametrize(("rows", "word"), [(999, "n<1K"), (1_000, "1K<n<10K"), (99_999, "10K<n<100K"), (10**9, "1B<n<10B")])
 def test_the_size_is_the_hubs_word_for_it(rows, word):
     header, _ = parts(made({"default": {"train": [Shard("data/x.parquet", rows, 1)]}}))
     assert header["size_categories"] == [word]
@@ -96,7 +97,7 @@ def test_a_class_of_which_too_few_answers_are_checked_has_counts_and_no_share():
 
 
 def test_without_gold_no_number_is_given_for_precision():
-    text = made(said=claim([]))
+    text = made(said=make_claim([]))
     assert "so no precision is claimed" in text
     assert "at least, with 95 %" not in text
 
@@ -127,7 +128,7 @@ def test_no_name_can_break_the_header_or_a_table(name, model):
 
 @given(st.text())
 def test_plain_text_is_one_line_without_live_marks(text):
-    line = plain(text)
+    line = plain_markdown(text)
     assert "\n" not in line
     assert not re.search(r"(?<!\\)(?:\\\\)*[|`\[\]<>*]", line)
     assert not re.search("[\u202a-\u202e\u2066-\u2069\x00-\x08\x1b]", line)
@@ -135,15 +136,58 @@ def test_plain_text_is_one_line_without_live_marks(text):
 
 @given(st.text(alphabet="`~a\n "), st.sampled_from(["", "yaml"]))
 def test_nothing_in_a_code_block_can_end_it(text, language):
-    lines = fenced(text, language).split("\n")
+    lines = fenced_code(text, language).split("\n")
     fence = lines[-1]
     assert lines[0] == fence + language
     assert not any(line.strip().startswith(fence) for line in lines[1:-1])
 
 
+EXAMPLE = ExampleLesson(
+    question="Which emotion?",
+    reasoning="A dog *runs*.\n\n# It is glad\n| a | <script>x</script>",
+    answer="awe",
+    label="fear",
+    votes=[("t0", "awe"), ("t1", "fear")],
+    teacher="t0 (org/t0)",
+    picture="assets/lesson.jpg",
+)
+
+
+def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_contradicts():
+    _, body = parts(made(example=EXAMPLE, funnel="assets/funnel.svg"))
+    assert "](assets/lesson.jpg)" in body
+    assert "](assets/funnel.svg)" in body
+    assert "**Question:** Which emotion?\n\n> A dog \\*runs\\*.\n>\n> \\# It is glad\n>\n> \\| a \\| \\<script\\>x\\</script\\>\n\n" in body
+    assert "**Answer:** awe (the raw label says fear)" in body
+    assert "Votes: t0 says awe, t1 says fear." in body
+    assert "One lesson" not in made()
+
+
+def test_what_is_not_folded_away_is_read_in_two_minutes():
+    _, body = parts(made(example=EXAMPLE, citation="@misc{a}", calls=1234))
+    shown = re.sub(r"<details>.*?</details>|```.*?```|^\|.*$", "", body, flags=re.S | re.M)
+    assert len(shown.split()) < 2 * 230
+    assert body.count("<details>") == body.count("</details>") == 5
+
+
+def test_the_dataset_is_licensed_by_source_and_teachers_and_names_where_it_comes_from():
+    text = made(license="mit", card_license="cc-by-nc-4.0", license_notes=["org/t1 may not be used commercially"], lineage=["org/raw"])
+    header, body = parts(text)
+    assert (header["license"], header["source_datasets"]) == ("cc-by-nc-4.0", ["org/raw"])
+    assert "- org/t1 may not be used commercially.\n" in body
+    assert parts(made(card_license="other", license_name="house-rules"))[0]["license_link"] == "LICENSE"
+
+
+@given(st.text(), st.sampled_from(["classify", "answer"]), st.sampled_from([None, "cc-by-4.0"]))
+def test_the_hub_has_nothing_against_any_header(name, task, licence):
+    teachers = [AboutTeacher(f"t{name}", name, license=name)]
+    header, _ = parts(made(name=f"a{name}", task=task, license=licence, teachers=teachers))
+    assert header_faults(header, "dataset") == []
+
+
 def test_without_lessons_the_card_says_why_and_names_no_file():
     tally = Tally()
-    header, body = parts(card(about(), tally, Exported(note="no lessons: 3 of 3 rows ended as vote:tie")))
+    header, body = parts(dataset_card(about(), tally, Exported(note="no lessons: 3 of 3 rows ended as vote:tie")))
     assert "configs" not in header
     assert "no lessons: 3 of 3 rows ended as vote:tie" in body
     assert "load\\_dataset" not in body

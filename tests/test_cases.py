@@ -124,7 +124,7 @@ def _turns(folder: Path, wanted: int) -> Iterator[str]:
 
     from cotforge.train.students import processors
 
-    end = processors.load(folder / "student").tokenizer.eos_token_id
+    end = processors.load_processor(folder / "student").tokenizer.eos_token_id
     found = sorted((folder / RUN / "train").rglob("index.npy"))
     if not found:
         yield "no lesson was prepared"
@@ -143,7 +143,7 @@ def write_student(folder: Path, case: Case) -> None:
     from cotforge.train.students import tiny
 
     texts = [row.reply.text or "" for row in case.samples()]
-    tiny.llava(folder / "student", [*texts, "Form 000: which?", "awe", "fear"])
+    tiny.make_llava(folder / "student", [*texts, "Form 000: which?", "awe", "fear"])
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.records import ANSWERED, Closing, OutcomeKind
-from cotforge.replies.chat import MOST_TOKENS, REASONING_FIELDS, SHOWN, Completion, completion, refused_in
+from cotforge.replies.chat import MOST_TOKENS, REASONING_FIELDS, SHOWN, Completion, read_completion, refused_in
 from cotforge.replies.finish_reasons import REASONS, Finish
 
 TEXT = "<think>a wide sky</think><answer>awe</answer>"
@@ -20,7 +20,7 @@ def whole(content: Any = TEXT, finish: Any = "stop", *, message: Any = None, cho
 
 
 def read(body: Any) -> Completion:
-    return completion(body if isinstance(body, str) else json.dumps(body), "application/json; charset=utf-8")
+    return read_completion(body if isinstance(body, str) else json.dumps(body), "application/json; charset=utf-8")
 
 
 # Texts
@@ -252,7 +252,7 @@ def test_a_list_of_models_or_a_page_is_no_refusal(body: str) -> None:
     ],
 )  # fmt: skip
 def test_a_body_nobody_can_read_passes_and_shows_its_beginning(body: str) -> None:
-    outcome = completion(body, "text/html; charset=utf-8").outcome
+    outcome = read_completion(body, "text/html; charset=utf-8").outcome
     assert (outcome.error, outcome.kind, outcome.retry) == ("bad_body", OutcomeKind.PASSING, True)
     assert ": text/html, " in outcome.detail
     shown = " ".join(body.split())[:SHOWN]
@@ -261,7 +261,7 @@ def test_a_body_nobody_can_read_passes_and_shows_its_beginning(body: str) -> Non
 
 
 def test_a_body_without_a_content_type_says_so() -> None:
-    assert completion("<p>").outcome.detail == "not a chat completion: no content type, beginning '<p>'"
+    assert read_completion("<p>").outcome.detail == "not a chat completion: no content type, beginning '<p>'"
 
 
 # Laws
@@ -283,13 +283,13 @@ JSON = st.recursive(
 def test_any_json_at_all_is_read_without_an_exception(body: Any, kind: str) -> None:
     text = json.dumps(body)
     for written in (text, f"data: {text}\n\n", f"{text}\n{text}", text[: len(text) // 2]):
-        found = completion(written, kind)
+        found = read_completion(written, kind)
         assert found.outcome.has_text or found.outcome.detail or found.outcome.error
         refused_in(written)
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "data: ", ": ", "{", "[", "event: x\n"]))
 def test_any_text_at_all_is_read_without_an_exception(body: str, before: str) -> None:
-    found = completion(before + body)
+    found = read_completion(before + body)
     assert found.outcome.has_text or "\n" not in found.outcome.detail
     refused_in(before + body)

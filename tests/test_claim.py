@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, Claim, Expected, HeldOut, certifiable, claim, fewest, lower_bound, upper_bound
+from cotforge.consensus.claim import (
+    FEW,
+    SHRINK,
+    UNSEEN,
+    Claim,
+    Expected,
+    HeldOut,
+    certifiable_bound,
+    fewest_checked,
+    lower_bound,
+    make_claim,
+    upper_bound,
+)
 
 ONE = HeldOut(accepted=True, right=True, told=True, agrees=True, answer="cat", confidence=0.9)
 WRONG = ONE._replace(right=False)
@@ -41,18 +53,18 @@ EXPECTED = st.none() | st.builds(Expected, st.none() | SHARES, st.none() | SHARE
 @given(st.lists(held_out(), max_size=20), EXPECTED, st.randoms(use_true_random=False))
 def test_the_order_of_the_checked_samples_decides_nothing(found, expected, random) -> None:
     mixed = random.sample(found, len(found))
-    assert claim(mixed, expected) == claim(found, expected)
+    assert make_claim(mixed, expected) == make_claim(found, expected)
 
 
 @given(st.lists(held_out(), max_size=20), EXPECTED)
 def test_a_sample_met_twice_is_two_samples(found, expected) -> None:
     spelled = [one._replace(times=1) for one in found for _ in range(one.times)]
-    assert claim(spelled, expected) == claim(found, expected)
+    assert make_claim(spelled, expected) == make_claim(found, expected)
 
 
 @given(st.lists(held_out(), max_size=20), EXPECTED)
 def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, expected) -> None:
-    made = claim([one._replace(weight=1.0) for one in found], expected)
+    made = make_claim([one._replace(weight=1.0) for one in found], expected)
     assert made.gold >= made.checked >= made.right
     assert made.ambiguous <= made.gold
     assert (made.precision is None) or (made.low is not None)
@@ -66,37 +78,37 @@ def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, e
 
 def test_what_the_rule_expects_weighs_as_much_as_so_many_checked_answers() -> None:
     found = [ONE] * 90 + [WRONG] * 10
-    assert claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK + UNSEEN))
-    assert claim(found).precision == pytest.approx(0.9)
-    assert claim(found, Expected(0.99)).low == claim(found).low == pytest.approx(lower_bound(90, 100))
+    assert make_claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK + UNSEEN))
+    assert make_claim(found).precision == pytest.approx(0.9)
+    assert make_claim(found, Expected(0.99)).low == make_claim(found).low == pytest.approx(lower_bound(90, 100))
 
 
 def test_a_claim_is_never_below_its_own_bound() -> None:
-    made = claim([ONE] * 300, Expected(0.8))
+    made = make_claim([ONE] * 300, Expected(0.8))
     assert made.precision == made.low == pytest.approx(lower_bound(300, 300))
 
 
 def test_where_nobody_checked_there_is_no_number() -> None:
-    assert claim([]) == Claim()
-    few = claim([ONE] * (FEW - 1))
+    assert make_claim([]) == Claim()
+    few = make_claim([ONE] * (FEW - 1))
     assert (few.precision, few.low, few.with_label, few.calibrated) == (None, None, None, False)
     assert (few.checked, few.right, few.gold) == (FEW - 1,) * 3
-    assert claim([ONE] * FEW).calibrated
+    assert make_claim([ONE] * FEW).calibrated
 
 
 def test_an_accepted_answer_to_what_people_could_not_tell_is_a_wrong_one() -> None:
-    told, untold = claim([ONE] * 88), claim([ONE] * 88 + [UNTOLD] * 12)
+    told, untold = make_claim([ONE] * 88), make_claim([ONE] * 88 + [UNTOLD] * 12)
     assert (told.precision, untold.precision) == (1, pytest.approx(0.88))
     assert (untold.checked, untold.right, untold.ambiguous, untold.ambiguous_share) == (100, 88, 12, pytest.approx(0.12))
     assert untold.low == pytest.approx(lower_bound(88, 100))
-    passed_over = claim([ONE] * 88 + [UNTOLD._replace(accepted=False)] * 12)
+    passed_over = make_claim([ONE] * 88 + [UNTOLD._replace(accepted=False)] * 12)
     assert (passed_over.checked, passed_over.ambiguous, passed_over.precision) == (88, 12, 1)
 
 
 @pytest.mark.parametrize("count", [FEW - 1, FEW])
 def test_answers_against_the_label_are_claimed_by_themselves_and_only_with_enough_of_them(count: int) -> None:
     found = [ONE] * 100 + [AGAINST] * (count - 5) + [AGAINST._replace(right=False)] * 5
-    made = claim(found, Expected(0.99, 0.995))
+    made = make_claim(found, Expected(0.99, 0.995))
     assert made.with_label is not None
     assert made.with_label == pytest.approx((100 + SHRINK * 0.995) / (100 + SHRINK + UNSEEN))
     assert (made.count_against.checked, made.count_against.right) == (count, count - 5)
@@ -110,7 +122,7 @@ def test_answers_against_the_label_are_claimed_by_themselves_and_only_with_enoug
 
 
 def test_the_summary_tells_the_bound_first_and_parts_as_the_contract_names_them() -> None:
-    said = json.loads(json.dumps(claim([ONE] * 40 + [AGAINST] * 3, Expected(0.9)).summary()))
+    said = json.loads(json.dumps(make_claim([ONE] * 40 + [AGAINST] * 3, Expected(0.9)).summary()))
     assert next(iter(said)) == "low"
     assert {"low", "precision", "calibrated", "checked", "right", "ambiguous", "with_label", "against_label", "per_class"} <= set(said)
     assert set(said["with_label"]) == {"precision", "low", "checked"}
@@ -120,7 +132,7 @@ def test_the_summary_tells_the_bound_first_and_parts_as_the_contract_names_them(
 
 
 def test_a_part_of_a_claim_is_a_number_that_travels_with_its_bound() -> None:
-    part = claim([ONE] * 30 + [WRONG] * 2).with_label
+    part = make_claim([ONE] * 30 + [WRONG] * 2).with_label
     assert part is not None
     for again in (pickle.loads(pickle.dumps(part)), deepcopy(part)):
         assert (again, again.precision, again.low, again.checked) == (30 / 32, 30 / 32, part.low, 32)
@@ -133,7 +145,7 @@ def test_samples_that_were_drawn_more_often_count_for_less() -> None:
     for _ in range(400):
         easy = [ONE._replace(right=bool(right), weight=9.0, place=random.random()) for right in random.random(75) < 0.98]
         hard = [ONE._replace(right=bool(right), weight=1.0, place=random.random()) for right in random.random(75) < 0.5]
-        made = claim([*easy, *hard])
+        made = make_claim([*easy, *hard])
         shares.append(made.precision)
         lows.append(made.low)
     assert np.mean(shares) == pytest.approx(truth, abs=0.005)
@@ -144,7 +156,7 @@ def test_each_part_has_a_bound_of_samples_that_are_as_if_drawn_by_chance_for_it(
     places = [number / 100 for number in range(100)]
     many = [ONE._replace(weight=9.0, place=place) for place in places]
     few = [AGAINST._replace(weight=1.0, place=place) for place in places]
-    made = claim([*many, *few])
+    made = make_claim([*many, *few])
     assert made.unequal
     assert (made.checked, made.right, made.low) == (112, 112, lower_bound(112, 112))
     assert made.count_against == (100, 100)  # all of them were drawn alike
@@ -154,29 +166,29 @@ def test_each_part_has_a_bound_of_samples_that_are_as_if_drawn_by_chance_for_it(
 
 def test_samples_that_were_chosen_by_no_chance_say_nothing_of_others() -> None:
     chosen = [WRONG._replace(weight=0.0)] * 40
-    made = claim([ONE] * 60 + chosen)
+    made = make_claim([ONE] * 60 + chosen)
     assert (made.precision, made.checked, made.right, made.gold, made.chosen) == (1.0, 60, 60, 100, 40)
     for expected in (None, Expected(0.99)):
-        alone = claim(chosen, expected)
+        alone = make_claim(chosen, expected)
         assert (alone.precision, alone.low, alone.calibrated, alone.gold) == (None, None, False, 40)
 
 
 @given(st.integers(1, 2000))
 def test_the_most_that_can_be_certified_is_the_bound_of_an_errorless_check(count: int) -> None:
-    assert certifiable(count) == pytest.approx(lower_bound(count, count), abs=1e-9)
+    assert certifiable_bound(count) == pytest.approx(lower_bound(count, count), abs=1e-9)
 
 
 @given(st.floats(0.5, 0.999))
 def test_the_fewest_that_certify_are_the_fewest(precision: float) -> None:
-    count = fewest(precision)
-    assert certifiable(count) >= precision - 1e-6
-    assert count == 1 or certifiable(count - 1) < precision
+    count = fewest_checked(precision)
+    assert certifiable_bound(count) >= precision - 1e-6
+    assert count == 1 or certifiable_bound(count - 1) < precision
 
 
 def test_a_hundred_checked_without_an_error_certify_970() -> None:
-    assert certifiable(100) == pytest.approx(0.9705, abs=1e-4)
-    assert [fewest(precision) for precision in (0.95, 0.97, 0.99)] == [59, 99, 299]
-    assert certifiable(0) == 0
+    assert certifiable_bound(100) == pytest.approx(0.9705, abs=1e-4)
+    assert [fewest_checked(precision) for precision in (0.95, 0.97, 0.99)] == [59, 99, 299]
+    assert certifiable_bound(0) == 0
 
 
 @given(st.integers(1, 300), st.data())

@@ -11,7 +11,7 @@ import pytest
 
 import cotforge as package
 from cotforge.cli import EXAMPLES, cli
-from cotforge.errors import printable
+from cotforge.errors import printable_line
 from tests.project import Running, command, cotforge, environment, ran, replay, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -190,8 +190,8 @@ def test_no_word_of_a_server_reaches_the_terminal_as_a_command(tmp_path: Path, s
 
 
 def test_plain_text_is_one_line_that_a_terminal_only_shows() -> None:
-    assert printable(f"a{ESCAPE}b\r\nc\u202ed") == r"a\x1b]0;owned\x07\x1b[31mb c\u202ed"
-    assert printable("ä 漢 字 …") == "ä 漢 字 …"
+    assert printable_line(f"a{ESCAPE}b\r\nc\u202ed") == r"a\x1b]0;owned\x07\x1b[31mb c\u202ed"
+    assert printable_line("ä 漢 字 …") == "ä 漢 字 …"
 
 
 # Secrets and interrupts

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cotforge.export.conflicts import COLUMNS, votes
-from cotforge.gold.cells import unguarded
+from cotforge.export.conflicts import COLUMNS, votes_text
+from cotforge.gold.csv_cells import unguard_cell
 from cotforge.records import Ballot, Verdict
 from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
 from tests.teacher import Teacher
@@ -18,7 +18,7 @@ def conflicts(run: Path) -> list[dict[str, str]]:
     with (run / "conflicts.csv").open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         assert tuple(rows.fieldnames or ()) == COLUMNS
-        return [{name: unguarded(cell) for name, cell in row.items()} for row in rows]
+        return [{name: unguard_cell(cell) for name, cell in row.items()} for row in rows]
 
 
 def written(tmp_path: Path, answers: dict[str, list[str]], **sections: object) -> list[dict[str, str]]:
@@ -98,5 +98,5 @@ def test_where_a_picture_is_no_file_of_its_own_its_row_in_the_source_is_named(tm
 
 def test_votes_are_told_the_most_frequent_answer_first_whatever_their_order() -> None:
     ballots = (Ballot("b", "awe"), Ballot("a", "fear"), Ballot("a", "awe"), Ballot("c", "fear"), Ballot("d", "fear"))
-    told = {votes(Verdict("fear", 0.6, True, "", order)) for order in (ballots, ballots[::-1])}
+    told = {votes_text(Verdict("fear", 0.6, True, "", order)) for order in (ballots, ballots[::-1])}
     assert told == {"fear 3 (a, c, d), awe 2 (a, b)"}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cotforge.consensus import RULES, Consensus, Decider, Heard, Setting
-from cotforge.consensus.majority import majority
-from cotforge.consensus.poll import poll
+from cotforge.consensus.majority import majority_lead
+from cotforge.consensus.poll import make_poll
 from cotforge.consensus.polling import PollRule, Polls
 from cotforge.consensus.sequential import Terms, Voter
 from cotforge.records import Ballot, Sample, Verdict
@@ -54,7 +54,7 @@ def taught(rows: Sequence[Row], options: Options, *, teachers: int = 3, **spec: 
     consensus = Consensus.model_validate(spec)
     voters = tuple(Voter(f"voter {place}") for place in range(teachers))
     terms = Terms(voters, target=consensus.target, label=consensus.label == "vote")
-    rule = consensus.by
+    rule = consensus.make_rule
     assert isinstance(rule, PollRule)
     counted = rule.rows(Setting(terms, consensus.label))
     for row in rows:
@@ -91,7 +91,7 @@ POLLS = [rule.name for rule in RULES if isinstance(rule, PollRule)]
 def test_every_rule_is_known_by_its_name_and_a_misspelt_one_is_told() -> None:
     assert [rule.name for rule in RULES] == ["majority", "unanimous", "weighted", "dawid_skene", "sequential", "label_match", "cascade"]
     for rule in RULES:
-        assert Consensus.model_validate({"rule": rule.name}).by is rule
+        assert Consensus.model_validate({"rule": rule.name}).make_rule is rule
     with pytest.raises(ValidationError, match="no rule named 'majorty'; did you mean 'majority'"):
         Consensus(rule="majorty")
     assert Consensus.model_json_schema()["properties"]["rule"]["enum"] == [rule.name for rule in RULES]
@@ -159,8 +159,8 @@ def test_a_label_that_is_ignored_has_no_say_but_its_conflict_is_reported() -> No
 
 def test_a_ballot_counts_by_its_weight() -> None:
     ballots = [Ballot("a", "awe", 0.1), Ballot("b", "awe", 0.1), Ballot("c", "awe", 0.1), Ballot("d", "fear", 0.3)]
-    assert majority(poll(ballots, None, OPTIONS), None, 0.9).reason == "tie"
-    assert majority(poll([*ballots, Ballot("e", "awe", 0.1)], None, OPTIONS), None, 0.9).answer == "awe"
+    assert majority_lead(make_poll(ballots, None, OPTIONS), None, 0.9).reason == "tie"
+    assert majority_lead(make_poll([*ballots, Ballot("e", "awe", 0.1)], None, OPTIONS), None, 0.9).answer == "awe"
 
 
 _BALLOTS = st.lists(st.builds(Ballot, st.sampled_from("abc"), st.sampled_from(OPTIONS)), max_size=7)
@@ -312,7 +312,7 @@ def test_posteriors_are_those_of_crowd_kit_where_nothing_is_shrunk() -> None:
     # A tolerance below zero keeps it from stopping where clipping near-empty cells makes its bound dip: after 30 rounds, .04 off.
     theirs = aggregation.DawidSkene(n_iter=60, tol=-1.0).fit(frame).probas_
     votes = taught(rows, options).rows.votes
-    ours = em.matrices(em.ground(votes, label=False), votes.options, kappa=0)
+    ours = em.fit_matrices(em.vote_arrays(votes, label=False), votes.options, kappa=0)
     for item, (ballots, _) in enumerate(rows):
-        posterior = ours.posterior(poll(ballots, None, options))
+        posterior = ours.posterior(make_poll(ballots, None, options))
         assert posterior == pytest.approx(theirs.loc[str(item)].to_dict(), abs=1e-3)

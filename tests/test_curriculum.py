@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from cotforge.errors import PipelineError
 from cotforge.plan import Curriculum, Grpo, Plan, Sft
 from cotforge.train.curriculum.feedback import of_prompts
-from cotforge.train.curriculum.making import RowFacts, Size, clustered, sampler_of
-from cotforge.train.curriculum.orders import EasyFirst, InPasses, Passes, Shuffled, cut
+from cotforge.train.curriculum.orders import EasyFirst, InPasses, Passes, Shuffled, cut_parts
 from cotforge.train.curriculum.samplers import Bandit, Review, RowSampler
-from cotforge.tree import faults
+from cotforge.train.curriculum.stage_order import RowFacts, StageSize, cluster_rows, sampler_of
+from cotforge.tree import pydantic_faults
 
 SIZES = st.integers(1, 9)
 COUNTS = st.integers(1, 60)
@@ -35,7 +35,7 @@ def fault(**fields: Any) -> str:
     values = {"student": {"model": "some/model"}, "stages": [{"name": "one", **fields}]}
     with pytest.raises(ValidationError) as found:
         Plan.model_validate(values)
-    (line,) = faults(found.value, Plan, values)
+    (line,) = pydantic_faults(found.value, Plan, values)
     return line
 
 
@@ -104,7 +104,7 @@ def test_easy_first_has_every_row_once_in_each_pass_and_the_first_one_from_easy_
         assert sorted(order.of_pass(number)) == list(range(count))
         assert order.of_pass(number) == order.of_pass(number)
     first = order.of_pass(0)[: min(reach, count)]
-    parts = cut(sorted(first, key=lambda row: hardness[row]), buckets, size=size)
+    parts = cut_parts(sorted(first, key=lambda row: hardness[row]), buckets, size=size)
     found, at = [], 0
     for part in parts:
         found.append([hardness[row] for row in first[at : at + len(part)]])
@@ -132,7 +132,7 @@ def test_rows_are_drawn_pass_after_pass_and_from_where_another_one_stood(count: 
 def samplers() -> dict[str, RowSampler]:
     lengths = [1 + row * 13 % 40 for row in range(40)]
     rates = [row % 5 / 4 if row % 7 else None for row in range(40)]
-    facts, size = RowFacts(rates, lengths, alike=True), Size(4, 200)
+    facts, size = RowFacts(rates, lengths, alike=True), StageSize(4, 200)
     made = {
         name: sampler_of(each, facts, size, lambda line: None)
         for name, each in {
@@ -227,7 +227,7 @@ def test_a_review_brings_back_once_the_hardest_rows_of_the_steps_before_it(
 def test_rows_are_clustered_by_pass_rate_and_length_and_no_cluster_is_smaller_than_a_step() -> None:
     rates = [row // 10 / 9 for row in range(100)]
     lengths = [row % 10 for row in range(100)]
-    found = clustered(RowFacts(rates, lengths), 4, 8)
+    found = cluster_rows(RowFacts(rates, lengths), 4, 8)
     assert found is not None
     assert sorted(row for part in found for row in part) == list(range(100))
     assert [len(part) for part in found] == [12, 13] * 4
@@ -235,14 +235,14 @@ def test_rows_are_clustered_by_pass_rate_and_length_and_no_cluster_is_smaller_th
     assert all(min(easier) >= max(harder) for easier, harder in pairwise(quantiles))
     for short, long in zip(found[::2], found[1::2], strict=True):
         assert max(lengths[row] for row in short) <= min(lengths[row] for row in long)
-    few = clustered(RowFacts(rates, lengths), 50, 8)
+    few = cluster_rows(RowFacts(rates, lengths), 50, 8)
     assert few is not None
     assert min(map(len, few)) >= 8
     assert len(few) == 12
-    by_length = clustered(RowFacts([None] * 100, lengths), 4, 8)
+    by_length = cluster_rows(RowFacts([None] * 100, lengths), 4, 8)
     assert by_length is not None
     assert [len(part) for part in by_length] == [25] * 4
-    assert clustered(RowFacts([None] * 100), 4, 8) is None
+    assert cluster_rows(RowFacts([None] * 100), 4, 8) is None
 
 
 def test_what_a_curriculum_goes_by_has_to_be_known_of_some_rows() -> None:
@@ -253,9 +253,9 @@ def test_what_a_curriculum_goes_by_has_to_be_known_of_some_rows() -> None:
         (stage("grpo", "reward_variance", "bandit"), "nothing tells its rows apart"),
     ):
         with pytest.raises(PipelineError, match=line):
-            sampler_of(asked, nothing, Size(2, 8), told.append)
+            sampler_of(asked, nothing, StageSize(2, 8), told.append)
     assert told == []
-    sampler = sampler_of(stage("grpo", "pass_rate", "easy_first", buckets=4), some, Size(2, 8), told.append)
+    sampler = sampler_of(stage("grpo", "pass_rate", "easy_first", buckets=4), some, StageSize(2, 8), told.append)
     assert sampler is not None
     assert {row % 4 for row in sampler.draw(2)} == {2}  # the rows that are always right come first
     assert told == ["curriculum: 2 of 8 rows have no pass rate, and are taken for as hard as the median one"]

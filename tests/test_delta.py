@@ -13,14 +13,14 @@ from transformers import AutoConfig, GPTNeoXConfig, GPTNeoXForCausalLM, LlamaCon
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
-from cotforge.plan.modules import chosen
-from cotforge.train.students import student, tiny
-from cotforge.train.weights.delta import Delta, delta
-from cotforge.train.weights.names import decoder_weights, plain
+from cotforge.plan.modules import choose_modules
+from cotforge.train.students import loaded_student, tiny
+from cotforge.train.weights.delta import Delta, make_delta
+from cotforge.train.weights.names import decoder_weights, plain_name
 from tests import experts, squares
 
-BODY = chosen(["attn", "mlp"])
-FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
+BODY = choose_modules(["attn", "mlp"])
+FAMILIES = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def vlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("vlm"), squares.TEXTS, squares.SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("vlm"), squares.TEXTS, squares.SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def decoder(vlm: Path) -> dict[str, torch.Tensor]:
 
 
 def in_memory(folder: Path, **spec: Any) -> dict[str, torch.Tensor]:
-    return decoder_weights(student.load(Student(model=str(folder), **spec), folder).model)
+    return decoder_weights(loaded_student.load_pupil(Student(model=str(folder), **spec), folder).model)
 
 
 def made(expert: Path, base: Path | Mapping[str, torch.Tensor], cache: Path, **more: Any) -> Delta:
-    return delta(expert, base, cache=cache, **{"wanted": BODY, **more})
+    return make_delta(expert, base, cache=cache, **{"wanted": BODY, **more})
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -86,7 +86,7 @@ def llama(folder: Path, vlm: Path, *, kind: torch.dtype, shard: str) -> Path:
 def test_names_in_memory_lose_what_peft_fsdp_and_compile_put_into_them(vlm: Path, decoder: dict[str, torch.Tensor]) -> None:
     assert set(in_memory(vlm, lora={})) == set(decoder)
     wrapped = "module.base_model.model._orig_mod.layers.0._fsdp_wrapped_module.self_attn.q_proj.base_layer.weight"
-    assert plain(wrapped) == "layers.0.self_attn.q_proj.weight"
+    assert plain_name(wrapped) == "layers.0.self_attn.q_proj.weight"
 
 
 def test_the_difference_of_two_text_models_is_a_task_vector(
@@ -115,7 +115,7 @@ def test_it_is_made_once_and_anew_where_either_side_or_the_choice_is_another(
     folders = {
         made(other, decoder, tmp_path).folder,
         made(expert, moved, tmp_path).folder,
-        made(expert, decoder, tmp_path, wanted=chosen(["attn"])).folder,
+        made(expert, decoder, tmp_path, wanted=choose_modules(["attn"])).folder,
         made(expert, decoder, tmp_path, bias=False).folder,
         made(expert, decoder, tmp_path, known_as="by its fingerprint").folder,
     }
@@ -174,7 +174,7 @@ def test_a_tied_head_is_the_embedding_and_one_of_other_words_is_left_out(
 ) -> None:
     tied = experts.text_model(tmp_path / "tied", vlm, tie_word_embeddings=True)
     assert "lm_head.weight" not in experts.weights(tied)
-    words = chosen(["embed", "head"])
+    words = choose_modules(["embed", "head"])
     head = torch.ones_like(decoder["embed_tokens.weight"])
     found = made(tied, decoder | {"lm_head.weight": head}, tmp_path, wanted=words)
     assert torch.equal(found["lm_head.weight"], experts.weights(tied)["embed_tokens.weight"] - head)
@@ -285,7 +285,7 @@ def test_a_model_without_the_students_names_and_a_choice_of_nothing_are_told(
     tmp_path: Path, vlm: Path, decoder: dict[str, torch.Tensor], expert: Path
 ) -> None:
     with pytest.raises(PipelineError, match="no weight of the student's language model is chosen; look at modules and layers"):
-        made(expert, decoder, tmp_path, wanted=chosen(["mlp"], layers=[9]))
+        made(expert, decoder, tmp_path, wanted=choose_modules(["mlp"], layers=[9]))
     renamed = {name.replace("layers.", "stack."): weight for name, weight in decoder.items()}
     with pytest.raises(PipelineError, match=r"none of the student's 14 weights, such as 'stack.0.self_attn.q_proj.weight', is in "):
         made(expert, renamed, tmp_path)

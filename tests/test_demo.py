@@ -12,11 +12,11 @@ import yaml
 from PIL import Image
 from pyarrow import parquet
 
-from cotforge.demo.digits import LESSONS, TEACHERS, people, prepare, write_digits
-from cotforge.demo.score import Score, beside, score
+from cotforge.demo.digits import LESSONS, TEACHERS, answer_as_people, prepare_digits, write_digits
+from cotforge.demo.score import Score, score_run, scores_table
 from cotforge.errors import PipelineError
-from cotforge.simulate.eyes import eye
-from cotforge.simulate.sight import see
+from cotforge.simulate.eyes import make_eye
+from cotforge.simulate.sight import see_picture
 from cotforge.teachers.simulated import Simulated
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -29,7 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare(tmp_path_factory.mktemp("digits")).parent
+    return prepare_digits(tmp_path_factory.mktemp("digits")).parent
 
 
 def test_every_digit_is_written_once_as_a_grey_64_pixel_png(folder: Path) -> None:
@@ -66,7 +66,7 @@ def test_writing_again_touches_no_file(folder: Path) -> None:
         return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
     before = times()
-    prepare(folder)
+    prepare_digits(folder)
     assert times() == before
 
 
@@ -79,13 +79,13 @@ def test_a_link_in_the_demos_folder_has_nothing_overwritten_elsewhere(tmp_path: 
     link.parent.mkdir(parents=True)
     link.symlink_to(outside if place == "images" else outside / "precious")
     with pytest.raises(PipelineError, match="is a link") if place == "images" else nullcontext():
-        prepare(tmp_path / "raw", short=True)
+        prepare_digits(tmp_path / "raw", short=True)
     assert [path.read_text() for path in sorted(outside.iterdir())] == ["precious"] * 2
 
 
 def test_the_short_form_asks_and_trains_less_and_another_port_is_everyones(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "images").symlink_to(folder / "images")
-    short = yaml.safe_load(prepare(tmp_path, short=True, port=9000).read_text())
+    short = yaml.safe_load(prepare_digits(tmp_path, short=True, port=9000).read_text())
     whole = yaml.safe_load((folder / "digits.yaml").read_text())
     assert (short["source"].pop("limit"), whole["source"].get("limit")) == (240, None)
     assert (short["eval"].pop("at_most"), whole["eval"].get("at_most")) == (40, None)
@@ -104,10 +104,10 @@ def test_no_pipeline_of_the_demo_names_the_truth(folder: Path) -> None:
 def test_five_different_teachers_err_on_different_digits_and_none_is_above_93_percent(folder: Path) -> None:
     truth = {row["id"]: row["label"] for row in rows(folder / "truth.csv")}
     pool = rows(folder / "pool.csv")[:150]
-    sights = [see((folder / row["image"]).read_bytes()) for row in pool]
+    sights = [see_picture((folder / row["image"]).read_bytes()) for row in pool]
     wrong = []
     for teacher in yaml.safe_load((folder / "digits.yaml").read_text())["teachers"]:
-        seen = eye(Simulated.model_validate(teacher["simulate"]), DIGITS, root=folder)
+        seen = make_eye(Simulated.model_validate(teacher["simulate"]), DIGITS, root=folder)
         scores = [seen.scores([sight]) for sight in sights]
         wrong.append({row["id"] for row, each in zip(pool, scores, strict=True) if max(each, key=each.__getitem__) != truth[row["id"]]})
     assert all(0.07 < len(each) / len(pool) < 0.4 for each in wrong)
@@ -127,7 +127,7 @@ def test_the_score_compares_a_run_with_the_truth(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         parquet.write_table(pa.table(table), path)
     (tmp_path / "run" / "summary.json").write_text(json.dumps({"samples": 4, "calls_total": 6, "cost_usd": 0.25}))
-    assert score(tmp_path / "run", tmp_path) == Score(
+    assert score_run(tmp_path / "run", tmp_path) == Score(
         4, 3, 0.75, pytest.approx(2 / 3), 3, pytest.approx(1 / 3), {"x": 0.5, "y": 0.5}, 6, 0.25
     )
 
@@ -136,9 +136,9 @@ def test_a_run_that_accepted_nothing_scores_zero(tmp_path: Path) -> None:
     (tmp_path / "truth.csv").write_text("id,label\na,1\n")
     (tmp_path / "pool.csv").write_text("id,image,label,split\na,a.png,1,train\n")
     (tmp_path / "summary.json").write_text(json.dumps({"samples": 1, "calls_total": 0, "cost_usd": 0.0}))
-    empty = score(tmp_path, tmp_path)
+    empty = score_run(tmp_path, tmp_path)
     assert empty == Score(1, 0, 0.0, 0.0, 0, 0.0, {}, 0, 0.0)
-    assert beside({"all": empty, "some": empty})[:2] == [
+    assert scores_table({"all": empty, "some": empty})[:2] == [
         f"{'':14}{'all':33}  some",
         f"{'accepted':14}{'0 of 1 (coverage 0.000)':33}  0 of 1 (coverage 0.000)",
     ]
@@ -153,12 +153,12 @@ def test_what_a_person_checked_is_no_proof_of_the_precision(tmp_path: Path) -> N
     parquet.write_table(pa.table({"id": ["a", "b"], "answer": ["1", "3"], "label_conflict": [False, True]}), path)
     claim = {"precision": 0.9, "low": 0.7, "calibrated": True}
     (tmp_path / "summary.json").write_text(json.dumps({"samples": 2, "calls_total": 2, "cost_usd": 0.0, "claim": claim}))
-    found = score(tmp_path, tmp_path)
+    found = score_run(tmp_path, tmp_path)
     assert (found.precision, found.claimed, found.low) == (0.0, 0.9, 0.7)
 
 
 def test_people_check_a_tenth_and_never_err(tmp_path: Path, folder: Path) -> None:
-    people(tmp_path / "gold.csv", folder, short=False)
+    answer_as_people(tmp_path / "gold.csv", folder, short=False)
     truth = {row["id"]: row["label"] for row in rows(folder / "truth.csv")}
     told = rows(tmp_path / "gold.csv")
     assert len(told) == 120

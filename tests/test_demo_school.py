@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
-from cotforge.demo import learn
-from cotforge.demo.digits import prepare, rows_of
-from cotforge.demo.school import BASELINE, baseline, table, trainings
+from cotforge.demo import train_students
+from cotforge.demo.digits import prepare_digits, rows_of
+from cotforge.demo.school import BASELINE, baseline_pipeline, school_table, school_trainings
 from cotforge.demo.trainings import train_all
 from cotforge.export import columns
 from cotforge.pipeline import Loaded
@@ -33,14 +33,14 @@ def one_thread() -> Iterator[None]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's pipeline file, with stages of two steps, and lessons about 16 digits in its run folder."""
     run = tmp_path_factory.mktemp("demo")
-    path = prepare(run / "raw", short=True)
+    path = prepare_digits(run / "raw", short=True)
     whole = yaml.safe_load(path.read_text())
     whole["source"]["limit"] = 16
     whole["eval"]["at_most"] = 6
     for stage in whole["train"]["stages"]:
         stage |= TINY | ({"max_completion": 12, "accumulate": 1} if stage["kind"] == "grpo" else {})
     path.write_text(yaml.safe_dump(whole, sort_keys=False))
-    kinds, rows = columns.lessons([]), []
+    kinds, rows = columns.lesson_columns([]), []
     for row in rows_of(run / "raw" / "pool.csv")[:16]:
         images = (((run / "raw" / row["image"]).read_bytes(), row["image"]),)
         said = f"<think>It looks like {row['label']}, as far as I can see.</think>\n<answer>{row['label']}</answer>"
@@ -48,19 +48,19 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         about = ("Which digit is it?", tuple("0123456789"), label, label, False, 1.0, (), "one", "model", "solve", 5, row["id"], None)
         rows.append((row["id"], images, "Which digit is written in this image?", said, *about))
     (run / "dataset" / "data").mkdir(parents=True)
-    pq.write_table(columns.table(rows, kinds, columns.schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")
+    pq.write_table(columns.arrow_table(rows, kinds, columns.arrow_schema(kinds)), run / "dataset" / "data" / "train-00000-abc.parquet")
     return path
 
 
 def test_the_baseline_has_the_same_student_and_as_many_steps_on_the_raw_labels(file: Path) -> None:
-    ours, other = Loaded.load(file).pipeline, Loaded.load(baseline(file)).pipeline
+    ours, other = Loaded.load(file).pipeline, Loaded.load(baseline_pipeline(file)).pipeline
     assert ours.train is not None
     assert other.train is not None
     stages, (labels,) = ours.train.expanded(), other.train.expanded()
     assert [stage.name for stage in stages] == ["inject", "format", "reason", "clip"]
     assert (labels.kind, labels.data) == ("sft", "source")
     assert (labels.batch, labels.learning_rate, labels.trl) == (stages[0].batch, stages[0].learning_rate, stages[0].trl)
-    assert "truth" not in baseline(file).read_text()
+    assert "truth" not in baseline_pipeline(file).read_text()
     assert labels.steps == sum(stage.steps or 0 for stage in stages)
     assert (other.train.student, other.source, other.eval, other.task) == (ours.train.student, ours.source, ours.eval, ours.task)
 
@@ -68,8 +68,8 @@ def test_the_baseline_has_the_same_student_and_as_many_steps_on_the_raw_labels(f
 def test_two_students_are_trained_once_and_the_table_says_what_was_measured(file: Path) -> None:
     run = file.parents[1]
     first: list[str] = []
-    train_all(trainings(file, run), at_once=1, tell=first.append)
-    shown = table(run)
+    train_all(school_trainings(file, run), at_once=1, tell=first.append)
+    shown = school_table(run)
     found = {
         path.stem: json.loads(path.read_text())
         for path in (*sorted((run / "eval").glob("*.json")), run / BASELINE / "eval" / "01-labels.json")
@@ -85,9 +85,9 @@ def test_two_students_are_trained_once_and_the_table_says_what_was_measured(file
     assert len(plain.read_text().splitlines()) == sum(steps) == 8
 
     again: list[str] = []
-    train_all(trainings(file, run), at_once=1, tell=again.append)
+    train_all(school_trainings(file, run), at_once=1, tell=again.append)
     assert sum("done already" in line for line in again) == 5
-    assert table(run) == shown
+    assert school_table(run) == shown
 
 
 def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
@@ -95,6 +95,6 @@ def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
 ) -> None:
     monkeypatch.setitem(sys.modules, "trl", None)
     said: list[str] = []
-    learn(file, file, tmp_path, seeds=1, tell=said.append)
+    train_students(file, file, tmp_path, seeds=1, tell=said.append)
     assert said == ["students would be trained now, but that needs trl: pip install 'cotforge[train]', then the same command again\n"]
     assert list(tmp_path.iterdir()) == []

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cotforge.demo import adders
-from cotforge.demo.adders import Row, label_only, labels_run, reasoner, reasoner_run, table
+from cotforge.demo.adders import AdderRow, adders_table, label_only, labels_run, reasoner_pipeline, reasoner_run
 from cotforge.demo.digits import SHORT, write_digits, write_pipeline
-from cotforge.demo.sums import PICTURES, TRIED, parts, write_sums
+from cotforge.demo.sums import PICTURES, TRIED, split_parts, write_sums
 from cotforge.demo.trainings import Training, train_all
 from cotforge.errors import PipelineError
 from cotforge.export import columns
 from cotforge.pipeline import Loaded
 from cotforge.simulate.cells import STYLES, work_out
-from cotforge.simulate.eyes import best, eye
+from cotforge.simulate.eyes import best_label, make_eye
 from cotforge.simulate.sight import see_cells
 
 
@@ -52,7 +52,7 @@ def test_the_pictures_of_a_split_are_made_of_its_own_digits_and_their_labels_are
     labels = {int(row["id"][-4:]): int(row["label"]) for row in rows(folder / "truth.csv")}
     truth = {row["id"]: int(row["label"]) for row in rows(folder / "sums" / "truth.csv")}
     pool = rows(folder / "sums" / "pool.csv")
-    ranges = {part.split: range(part.first, part.last) for part in parts(len(known))}
+    ranges = {part.split: range(part.first, part.last) for part in split_parts(len(known))}
     assert Counter(row["split"] for row in pool) == {"train": PICTURES, "validation": TRIED, "test": TRIED}
     for row in pool[::7]:
         picture = pixels(folder / "sums" / row["image"])
@@ -64,7 +64,7 @@ def test_the_pictures_of_a_split_are_made_of_its_own_digits_and_their_labels_are
 
 def test_no_split_shares_a_digit_with_another_or_with_a_teacher(folder: Path) -> None:
     taught = {int(Path(row["image"]).stem[-4:]) for path in (folder / "teachers").iterdir() for row in rows(path)}
-    used = [number for part in parts(1797) for number in range(part.first, part.last)]
+    used = [number for part in split_parts(1797) for number in range(part.first, part.last)]
     assert sorted([*taught, *used]) == list(range(1797))
 
 
@@ -75,7 +75,7 @@ def test_eight_percent_of_the_sums_are_labelled_wrongly_and_none_that_is_held_ou
 
 
 def test_no_pipeline_of_the_sums_names_the_truth(folder: Path) -> None:
-    files = [folder / "sums.yaml", label_only(folder / "sums.yaml", 0), reasoner(folder / "sums.yaml", folder / "run", 1)]
+    files = [folder / "sums.yaml", label_only(folder / "sums.yaml", 0), reasoner_pipeline(folder / "sums.yaml", folder / "run", 1)]
     assert [file for file in files if "truth" in file.read_text()] == []
 
 
@@ -87,8 +87,8 @@ def test_each_teacher_is_right_about_a_whole_picture_as_seldom_as_its_reading_of
     for teacher in Loaded.load(folder / "sums.yaml").pipeline.teachers:
         assert teacher.simulate is not None
         assert teacher.simulate.cells is not None
-        judge = eye(teacher.simulate, (), root=folder)
-        read = [[best(scores) for scores in judge.scores_each(each)] for each in inks]
+        judge = make_eye(teacher.simulate, (), root=folder)
+        read = [[best_label(scores) for scores in judge.scores_each(each)] for each in inks]
         told.append([work_out(teacher.simulate.cells, each, style=STYLES[0])[1] for each in read])
     right = [fmean(answer == truth[row["id"]] for answer, row in zip(each, pool, strict=True)) for each in told]
     assert all(0.2 < share < 0.75 for share in right)
@@ -108,7 +108,7 @@ def test_the_short_form_asks_and_trains_less(tmp_path: Path, folder: Path) -> No
 
 
 def test_students_of_other_seeds_differ_in_nothing_but_the_seed(folder: Path) -> None:
-    first, other = (Loaded.load(reasoner(folder / "sums.yaml", folder / "run", seed)).pipeline for seed in (0, 2))
+    first, other = (Loaded.load(reasoner_pipeline(folder / "sums.yaml", folder / "run", seed)).pipeline for seed in (0, 2))
     assert first.train is not None
     assert other.train is not None
     assert {stage.seed for stage in first.train.expanded()} == {0}
@@ -147,7 +147,7 @@ def test_the_table_has_a_mean_over_seeds_and_adds_up_steps_and_seconds_from_the_
             write_figures(reasoner_run(tmp_path, seed), name, 0.1 * place + 0.1 * seed, 20 + seed)
         for name in ("01-labels", "02-longer", "03-answers"):
             write_figures(labels_run(tmp_path, seed), name, 0.1, 7)
-    lines = table(tmp_path)
+    lines = adders_table(tmp_path)
     assert lines[0].startswith("sums of four digits, 400 held-out pictures")
     assert len(lines) == 2 + len(adders.LINES) + 1
     last = lines[2 + len(adders.LINES) - 1]
@@ -158,8 +158,8 @@ def test_the_table_has_a_mean_over_seeds_and_adds_up_steps_and_seconds_from_the_
 
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=5))
 def test_an_interval_holds_its_mean_and_is_never_narrower_than_that_of_one_student(right: list[int]) -> None:
-    row = Row("", tuple(count / 400 for count in right), 1.0, 400, 1, 1.0)
-    alone = Row("", (fmean(row.accuracies),), 1.0, 400, 1, 1.0)
+    row = AdderRow("", tuple(count / 400 for count in right), 1.0, 400, 1, 1.0)
+    alone = AdderRow("", (fmean(row.accuracies),), 1.0, 400, 1, 1.0)
     low, high = row.interval
     assert 0 <= low <= fmean(row.accuracies) <= high <= 1
     assert low <= alone.interval[0] + 1e-9
@@ -174,7 +174,7 @@ def tiny(folder: Path) -> Path:
     for stage in whole["train"]["stages"]:
         stage |= {"steps": 2, "batch": 8} | ({"max_completion": 12} if stage["kind"] == "grpo" else {})
     (folder / "tiny.yaml").write_text(yaml.safe_dump(whole, sort_keys=False))
-    kinds, lessons = columns.lessons([]), []
+    kinds, lessons = columns.lesson_columns([]), []
     for row in rows(folder / "sums" / "pool.csv")[:16]:
         images = (((folder / "sums" / row["image"]).read_bytes(), row["image"]),)
         said = f"<think>The top left shows 1, and so on.</think>\n<answer>{row['label']}</answer>"
@@ -182,16 +182,16 @@ def tiny(folder: Path) -> Path:
         lessons.append((row["id"], images, "What do they add up to? Reason first.", said, *about))
     data = folder / "tiny" / "dataset" / "data"
     data.mkdir(parents=True)
-    pq.write_table(columns.table(lessons, kinds, columns.schema(kinds)), data / "train-00000-abc.parquet")
+    pq.write_table(columns.arrow_table(lessons, kinds, columns.arrow_schema(kinds)), data / "train-00000-abc.parquet")
     return folder / "tiny.yaml"
 
 
 def test_students_are_trained_side_by_side_and_the_table_says_what_was_measured(tiny: Path) -> None:
     run, said = tiny.with_suffix(""), list[str]()
-    train_all(adders.trainings(tiny, run, seeds=1), at_once=2, tell=said.append)
+    train_all(adders.seed_trainings(tiny, run, seeds=1), at_once=2, tell=said.append)
     assert {line.partition(":")[0] for line in said} == {"sums, seed 0", "sums, labels, seed 0"}
     assert sum("done in" in line for line in said) == 7
-    lines = table(run, seeds=1)
+    lines = adders_table(run, seeds=1)
     assert lines[0].startswith("sums of four digits, 6 held-out pictures with their true labels; one seed")
     assert [line.split()[-2] for line in lines[2:-1]] == ["0", "2", "4", str(adders.ANSWERS["steps"]), "2", "4", "6", "8"]
     for line, (_, run_of, chain) in zip(lines[2:-1], adders.LINES, strict=True):

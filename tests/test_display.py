@@ -8,13 +8,15 @@ import pytest
 from rich.console import Console
 
 from cotforge.display import PLAIN_S, REFRESH_S, Display
-from cotforge.forge import Meter, Progress
+from cotforge.forge import Progress, TeacherCounts
 
 
 def progress() -> Progress:
-    quick = Meter(asked=1200, attempts=1210, in_flight=8, input_tokens=900_000, output_tokens=100_000, cost_usd=1.5, seconds=605.0)
-    failing = Meter(asked=40, failed=30, attempts=60, in_flight=2, seconds=6.0, last_error="500: out of memory")
-    return Progress({"quick": quick, "failing": failing, "idle": Meter()}, samples=1300, per_sample=1, settled=900, judged=600, agreed=450)
+    quick = TeacherCounts(asked=1200, attempts=1210, in_flight=8, input_tokens=900_000, output_tokens=100_000, cost_usd=1.5, seconds=605.0)
+    failing = TeacherCounts(asked=40, failed=30, attempts=60, in_flight=2, seconds=6.0, last_error="500: out of memory")
+    return Progress(
+        {"quick": quick, "failing": failing, "idle": TeacherCounts()}, samples=1300, per_sample=1, settled=900, judged=600, agreed=450
+    )
 
 
 def shown(display: Display) -> str:
@@ -106,7 +108,7 @@ def test_a_call_that_hangs_is_named_with_its_teacher_and_since_when() -> None:
 
 
 def test_a_teacher_whose_calls_all_take_minutes_is_not_said_to_hang() -> None:
-    of, clock = Progress({"slow": Meter(attempts=12, in_flight=2, seconds=1000.0, begun={1: 1000.0})}), Clock()
+    of, clock = Progress({"slow": TeacherCounts(attempts=12, in_flight=2, seconds=1000.0, begun={1: 1000.0})}), Clock()
     display = Display(of, console=Console(file=io.StringIO()), clock=clock)
     clock.now += 290.0
     assert "waiting" not in display.line()
@@ -116,7 +118,7 @@ def test_a_teacher_whose_calls_all_take_minutes_is_not_said_to_hang() -> None:
 
 @pytest.mark.parametrize("message", ["\x1b]0;owned\x07\x1b[2J", "[bold]loud[/] [link=http://x]y[/link]", "[/]", "a\nb\rc", "\u202eback"])
 def test_a_servers_message_is_shown_as_text(message: str) -> None:
-    of = Progress({"one": Meter(asked=1, failed=1, last_error=message)})
+    of = Progress({"one": TeacherCounts(asked=1, failed=1, last_error=message)})
     display = terminal(of)
     text = shown(display)
     assert all(character.isprintable() or character == "\n" for character in text)

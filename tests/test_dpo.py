@@ -16,42 +16,42 @@ from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Plan
 from cotforge.prompts import Prompts
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.kinds import dpo
-from cotforge.train.report.record import Record
+from cotforge.train.report.record import MetricsLog
 from cotforge.train.rollouts.own_pairs import own_pairs
-from cotforge.train.students import student, tiny
-from cotforge.train.work import Work, replaced
+from cotforge.train.stage_run import StageRun, replaced_folder
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 
 TASK = Task(kind="classify", question="?", labels=tuple(squares.COLOURS))
 
 
-def job(folder: Path, *, pairs: int, model: Path | None = None, student: dict[str, Any] | None = None, **keys: Any) -> Work:
+def job(folder: Path, *, pairs: int, model: Path | None = None, student: dict[str, Any] | None = None, **keys: Any) -> StageRun:
     """A student that knows nothing yet, unless another is given, and lessons, of which so many have a wrong text beside the right one."""
     folder.mkdir(exist_ok=True)
-    begin = model or tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    begin = model or tiny.make_llava(folder / "begin", squares.TEXTS, squares.SIZE)
     dataset = squares.write(folder / "dataset", 8)
     if pairs:
         squares.prefer(dataset, pairs)
     return work_in(folder, begin, dataset, student=student, **keys)
 
 
-def work_in(folder: Path, begin: Path, dataset: Path, *, student: dict[str, Any] | None = None, **keys: Any) -> Work:
+def work_in(folder: Path, begin: Path, dataset: Path, *, student: dict[str, Any] | None = None, **keys: Any) -> StageRun:
     """A stage of kind dpo on a dataset, in `folder / "stage"`."""
     fields = {"name": "prefer", "kind": "dpo", "steps": 6, "batch": 4, "learning_rate": 1e-3} | keys
     plan = Plan.model_validate({"student": {"model": str(begin), **(student or {})}, "stages": [fields]})
-    lessons = find(dataset, cache=folder / "cache")
+    lessons = find_lessons(dataset, cache=folder / "cache")
     out = folder / "stage"
     out.mkdir(parents=True, exist_ok=True)
-    return Work(
+    return StageRun(
         plan=plan, stage=plan.stages[0], begin=begin, out=out, lessons=lambda: lessons, source=lambda: lessons, task=TASK,
-        prompts=Prompts().load(Path()), held_out=None, smoke=False, resume_from=None, record=Record(out / "metrics.jsonl", "prefer"),
+        prompts=Prompts().load(Path()), held_out=None, smoke=False, resume_from=None, record=MetricsLog(out / "metrics.jsonl", "prefer"),
         cache=folder / "cache",
     )  # fmt: skip
 
 
-def train(work: Work) -> list[dict[str, Any]]:
+def train(work: StageRun) -> list[dict[str, Any]]:
     """Its metrics."""
     assert isinstance(work.stage, Dpo)
     with work.record:
@@ -66,7 +66,7 @@ def test_the_right_text_becomes_likelier_than_the_wrong_one(tmp_path: Path) -> N
     assert rows[0]["loss"] == pytest.approx(0.6931, abs=1e-3)  # ln 2: nothing is preferred yet
     assert rows[-1]["loss"] < rows[0]["loss"]
     assert rows[-1]["rewards/margins"] > 0.1
-    assert student.fingerprint(work.weights) != student.fingerprint(work.begin)
+    assert loaded_student.weights_fingerprint(work.weights) != loaded_student.weights_fingerprint(work.begin)
 
 
 def test_a_dataset_without_pairs_is_a_line(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_stage_trains_the_vision_tower_that_the_plan_freezes(tmp_path: Path) -
     work = job(tmp_path, pairs=8, student={"freeze": ["vision", "projector"]}, **stage)
     train(work)
     before, after = (load_file(folder / "model.safetensors") for folder in (work.begin, work.weights))
-    changed = {student.part(name) for name, weight in before.items() if not torch.equal(weight, after[name])}
+    changed = {loaded_student.part_of_name(name) for name, weight in before.items() if not torch.equal(weight, after[name])}
     assert changed == {"vision", "projector"}
 
 
@@ -94,25 +94,25 @@ OWN = {
 }
 
 
-def own(work: Work) -> list[dict[str, Any]]:
+def own(work: StageRun) -> list[dict[str, Any]]:
     """The pairs of a stage, as rows."""
     assert isinstance(work.stage, Dpo)
     return list(own_pairs(work.stage, work).rows())
 
 
-def completions(work: Work) -> list[dict[str, Any]]:
+def completions(work: StageRun) -> list[dict[str, Any]]:
     return [row for file in sorted((work.out / "rollouts").iterdir()) for row in pq.read_table(file).to_pylist()]
 
 
 @pytest.fixture(scope="module")
-def sampled(vlm: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
+def sampled(vlm: Path, tmp_path_factory: pytest.TempPathFactory) -> StageRun:
     """A student that tells colours, and its completions at a temperature at which it errs."""
     work = job(tmp_path_factory.mktemp("own") / "p", pairs=0, model=vlm, **OWN)
     own(work)
     return work
 
 
-def test_a_right_completion_is_preferred_to_a_wrong_one_of_the_same_sample(sampled: Work) -> None:
+def test_a_right_completion_is_preferred_to_a_wrong_one_of_the_same_sample(sampled: StageRun) -> None:
     rows, said = own(sampled), completions(sampled)
     assert [(row["row"], row["number"]) for row in said] == [(place, number) for place in range(8) for number in range(6)]
     assert 2 <= len(rows) <= 8
@@ -129,7 +129,7 @@ def test_a_right_completion_is_preferred_to_a_wrong_one_of_the_same_sample(sampl
     assert len({row["id"] for row in rows}) == len(rows)
 
 
-def test_what_is_there_is_not_made_again_and_what_is_lost_is_made_the_same(sampled: Work, tmp_path: Path) -> None:
+def test_what_is_there_is_not_made_again_and_what_is_lost_is_made_the_same(sampled: StageRun, tmp_path: Path) -> None:
     files = sorted((sampled.out / "rollouts").iterdir())
     assert [file.name for file in files] == ["00000.parquet", "00001.parquet"]
     held, made = [file.read_bytes() for file in files], [file.stat().st_ino for file in files]
@@ -142,19 +142,19 @@ def test_what_is_there_is_not_made_again_and_what_is_lost_is_made_the_same(sampl
     other = {"pairs_per_sample": 3, "margin": 1.0}
     again = replace(sampled, stage=Dpo.model_validate({"name": "prefer", "kind": "dpo", **OWN, "rollouts": OWN["rollouts"] | other}))
     out = tmp_path / "again"
-    shutil.copytree(sampled.out, replaced(out))
+    shutil.copytree(sampled.out, replaced_folder(out))
     again = replace(again, out=out)
     assert len(own(again)) > len(rows)  # of the completions of the stage that it replaces
     assert [file.stat().st_ino for file in sorted((out / "rollouts").iterdir())] == [
-        file.stat().st_ino for file in sorted((replaced(out) / "rollouts").iterdir())
+        file.stat().st_ino for file in sorted((replaced_folder(out) / "rollouts").iterdir())
     ]
 
 
-def test_a_stage_learns_from_its_own_pairs(sampled: Work) -> None:
+def test_a_stage_learns_from_its_own_pairs(sampled: StageRun) -> None:
     rows = train(sampled)
     assert rows[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
     assert rows[-1]["loss"] < rows[0]["loss"]
-    assert student.fingerprint(sampled.weights) != student.fingerprint(sampled.begin)
+    assert loaded_student.weights_fingerprint(sampled.weights) != loaded_student.weights_fingerprint(sampled.begin)
 
 
 def test_only_the_machinery_is_tried_where_there_may_be_no_pair(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.errors import LONGEST, LONGEST_LINE, SHOWN, PipelineError, grouped, in_words, printable, shown
+from cotforge.errors import LONGEST, LONGEST_LINE, SHOWN, PipelineError, group_faults, in_words, printable_line, show_value
 
 
 class NoRoomLeftError(Exception):
@@ -42,20 +42,20 @@ def test_an_exception_is_told_in_words_and_not_by_its_class(fault: Exception, wo
     ],
 )
 def test_a_strangers_value_is_shown_in_short_and_with_escapes(value: object, said: str) -> None:
-    assert shown(value) == said
+    assert show_value(value) == said
 
 
 def test_a_value_without_a_text_and_one_that_holds_itself_are_shown() -> None:
-    assert shown(10**100_000) == "a whole number of 332,193 bits"
+    assert show_value(10**100_000) == "a whole number of 332,193 bits"
     itself: list[object] = []
     itself.append(itself)
-    assert len(shown(itself)) < 100
-    assert len(shown([["x" * 9_999] * 9] * 9)) < 600
+    assert len(show_value(itself)) < 100
+    assert len(show_value([["x" * 9_999] * 9] * 9)) < 600
 
 
 @given(st.text() | st.binary().map(lambda data: data.decode("utf-8", "surrogateescape")))
 def test_a_printable_line_holds_nothing_that_a_terminal_obeys(text: str) -> None:
-    line = printable(text * 50)
+    line = printable_line(text * 50)
     assert line.isprintable()
     assert line.encode().decode() == line
 
@@ -81,16 +81,16 @@ def test_whatever_it_says_comes_on_one_line(text: str) -> None:
 def test_faults_that_differ_in_their_place_alone_are_one_line_from_three_on() -> None:
     rows = [f"x.csv:{line}: answer: is missing" for line in (3, 4, 9)]
     keys = [f"x.yaml: teachers[{place}].rpm: 0: is too small" for place in range(9)]
-    assert grouped([rows[0], "y.csv:3: other", rows[1], *keys, rows[2]]) == [
+    assert group_faults([rows[0], "y.csv:3: other", rows[1], *keys, rows[2]]) == [
         "x.csv:3: answer: is missing; and 2 more of the same, at 4, 9",
         "y.csv:3: other",
         "x.yaml: teachers[0].rpm: 0: is too small; and 8 more of the same, at [1], [2], [3], [4], [5], ...",
     ]
-    assert grouped(rows[:2]) == rows[:2]
+    assert group_faults(rows[:2]) == rows[:2]
 
 
 @given(st.lists(st.sampled_from(["a:1: x", "a:2: x", "a[3]: y", "z", ""])))
 def test_grouping_loses_no_kind_of_fault_and_its_order(faults: list[str]) -> None:
-    lines = grouped(faults)
+    lines = group_faults(faults)
     assert len(lines) <= len(faults)
     assert {line.partition("; and ")[0] for line in lines} <= set(faults)

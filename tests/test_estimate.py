@@ -9,9 +9,9 @@ import pytest
 
 from cotforge.budget import Amount, Budget
 from cotforge.estimate import OUTPUT_TOKENS
-from cotforge.estimate.outlook import LEAST_OUTPUT, Outlook, Range, guessed, measured, remembered
+from cotforge.estimate.estimate_text import estimate_text
+from cotforge.estimate.outlook import LEAST_OUTPUT, Outlook, Range, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
-from cotforge.estimate.words import text
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds.openai import OpenAITeacher as Spec
@@ -54,7 +54,7 @@ def test_the_text_names_samples_faults_teachers_bounds_and_the_whole() -> None:
         ),
     }
     found = Estimate(shares, Budget(), Amount(), 1230, {"image_empty": 2, "duplicate_id": 1000})
-    assert text(found).splitlines() == [
+    assert estimate_text(found).splitlines() == [
         "1,230 samples; 1,000 rows duplicate_id; 2 rows image_empty",
         "one     1,200 calls to make, 30 in the journal, about 600,000 in + 90,000 out tokens, about $1.50, about 2.0 h",
         "        360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h: a guess",
@@ -81,7 +81,7 @@ def test_the_budget_that_reaches_least_far_is_named_with_how_far_it_reaches() ->
     shares = {"one": share(spec(price={"input": 0, "output": 1000}, concurrency=10), outlook, calls=1000, counted=100_000)}
 
     def last(**budget: float) -> str:
-        return text(Estimate(shares, Budget.model_validate(budget), Amount(20.0, 5000, 100), 1000)).splitlines()[-1]
+        return estimate_text(Estimate(shares, Budget.model_validate(budget), Amount(20.0, 5000, 100), 1000)).splitlines()[-1]
 
     assert last(usd=60) == "budget: usd 60 does not suffice: $20.00 spent, about $100.00 to come; it reaches about 400 calls"
     assert last(usd=150) == "budget: usd 150 may not suffice: $20.00 spent, up to $200.00 to come"
@@ -95,24 +95,24 @@ def test_the_budget_that_reaches_least_far_is_named_with_how_far_it_reaches() ->
 
 
 def test_a_teacher_that_never_answered_is_guessed_at_within_wide_bounds() -> None:
-    assert guessed(spec()).outputs == Range(LEAST_OUTPUT, OUTPUT_TOKENS, 2048)
-    assert guessed(spec(max_tokens=20)).outputs == Range(20, 20, 20)
-    assert guessed(spec()).seconds is None
+    assert guess_outlook(spec()).outputs == Range(LEAST_OUTPUT, OUTPUT_TOKENS, 2048)
+    assert guess_outlook(spec(max_tokens=20)).outputs == Range(20, 20, 20)
+    assert guess_outlook(spec()).seconds is None
 
 
 def test_the_range_of_a_history_narrows_with_replies_and_never_passes_max_tokens() -> None:
     def outputs(replies: int, *, calls: int = 10_000) -> Range:
         history = History(replies, replies, 1000 * replies, 500 * replies, (500**2 + 200**2) * replies, 0.0, 10.0 * replies)
-        return remembered(spec(), history, calls=calls, counted=calls * 500).outputs
+        return recall_outlook(spec(), history, calls=calls, counted=calls * 500).outputs
 
     for few, many in ((2, 5), (5, 50), (50, 5000)):
         assert outputs(few).low <= outputs(many).low < 500 < outputs(many).high < outputs(few).high <= 2048
     assert outputs(5000, calls=1).high > outputs(5000).high, "of one call nobody knows much"
-    found = remembered(spec(), History(4, 4, 4000, 2000, 2_000_000, 0.0, 40.0), calls=10, counted=5000)
+    found = recall_outlook(spec(), History(4, 4, 4000, 2000, 2_000_000, 0.0, 40.0), calls=10, counted=5000)
     assert found.inputs == Range(1.0, 2.0, 2.0), "the server counted twice what we do"
     assert found.seconds is not None
     assert found.seconds.about == 10.0
-    assert remembered(spec(), History(1, 1, 100, 100, 10_000.0), calls=10, counted=1000).outputs == Range(25, 100, 400)
+    assert recall_outlook(spec(), History(1, 1, 100, 100, 10_000.0), calls=10, counted=1000).outputs == Range(25, 100, 400)
 
 
 def test_nine_of_ten_probes_of_thirty_hold_the_true_mean_in_their_range() -> None:
@@ -121,7 +121,7 @@ def test_nine_of_ten_probes_of_thirty_hold_the_true_mean_in_their_range() -> Non
     held = 0
     for _ in range(30):
         replies = [(100, reply(round(chance.lognormvariate(0, 0.5) * 300), seconds=chance.uniform(1, 3))) for _ in range(30)]
-        found = measured(spec(), replies)
+        found = measure_outlook(spec(), replies)
         held += found.outputs.low <= mean <= found.outputs.high
         assert found.outputs.low < found.outputs.about < found.outputs.high
         assert found.seconds is not None
@@ -131,9 +131,9 @@ def test_nine_of_ten_probes_of_thirty_hold_the_true_mean_in_their_range() -> Non
 
 def test_a_probe_says_the_same_of_the_same_replies_and_widens_a_single_one() -> None:
     replies = [(50, reply(tokens)) for tokens in (100, 300, 200)]
-    assert measured(spec(), replies) == measured(spec(), replies)
-    assert measured(spec(), replies).inputs == Range(2.0, 2.0, 2.0)
-    assert measured(spec(), replies[:1]).outputs == Range(25, 100, 400)
+    assert measure_outlook(spec(), replies) == measure_outlook(spec(), replies)
+    assert measure_outlook(spec(), replies).inputs == Range(2.0, 2.0, 2.0)
+    assert measure_outlook(spec(), replies[:1]).outputs == Range(25, 100, 400)
 
 
 # the command

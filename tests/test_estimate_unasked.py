@@ -7,7 +7,7 @@ import pytest
 
 from cotforge.build import Run
 from cotforge.estimate import Estimator
-from cotforge.forge import missing
+from cotforge.forge import missing_work
 from tests.project import teacher, write_pipeline, write_rows
 
 PROMPTS = {
@@ -31,7 +31,7 @@ def test_both_ways_of_counting_give_the_same_figures(tmp_path: Path, prompt: str
     everybody = (lambda id: id.endswith("3")) if consensus["rule"] == "sequential" else None
     with Run.open(path, out=tmp_path / "run") as run:
         slow, quick = (Estimator(run.loaded, run.journal, everybody=everybody) for _ in range(2))
-        slow.read(missing(run.loaded, run.samples(), run.journal), draw=4)
+        slow.read(missing_work(run.loaded, run.samples(), run.journal), draw=4)
         quick.read_unasked(run.samples(), draw=4)
     assert quick.text() == slow.text()
     assert quick.drawn == slow.drawn

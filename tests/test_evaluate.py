@@ -20,9 +20,9 @@ from cotforge.difficulty import read_rated
 from cotforge.pipeline import Loaded
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
-from cotforge.train.evaluation.askers import Checkpoint
-from cotforge.train.evaluation.evaluate import closing, evaluate
-from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.askers import CheckpointAsker
+from cotforge.train.evaluation.evaluate import closing_text, evaluate_asker
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from cotforge.train.evaluation.tryout import name_of
 from cotforge.train.students import tiny
 from tests import squares, tiny_vlm
@@ -93,7 +93,7 @@ def test_the_sample_between_stages_is_part_of_all_and_of_every_larger_one_and_ha
     labels: list[str], most: int
 ) -> None:
     samples = tuple(Sample(str(number), (), "", (), label) for number, label in enumerate(labels))
-    held = Held(Task(kind="classify", question="?", labels=tuple("abcd")), Prompts().load(Path()).student, samples)
+    held = HeldOutSamples(Task(kind="classify", question="?", labels=tuple("abcd")), Prompts().load(Path()).student, samples)
     few = held.between(most).samples
     assert len(few) == min(most, len(samples))
     assert [sample for sample in held.between(most + 1).samples if sample in few] == list(few)
@@ -105,11 +105,11 @@ def test_the_sample_between_stages_is_part_of_all_and_of_every_larger_one_and_ha
 
 
 def test_a_thought_that_is_cut_off_is_rescued_where_that_is_asked_for(vlm: Path, folder: Path) -> None:
-    held = Held.of(Loaded.load(pipeline(folder, {"split": "test"})), folder / "run")
-    checkpoint = Checkpoint.load(str(vlm))
-    cut = evaluate(checkpoint, held, max_tokens=3)
+    held = HeldOutSamples.of(Loaded.load(pipeline(folder, {"split": "test"})), folder / "run")
+    checkpoint = CheckpointAsker.load(str(vlm))
+    cut = evaluate_asker(checkpoint, held, max_tokens=3)
     assert (cut["truncated_rate"], cut["accuracy"], cut["rescued_rate"], cut["format_rate"]) == (1.0, 0.0, 0.0, 0.0)
-    saved = evaluate(checkpoint, held, max_tokens=3, rescue=24)
+    saved = evaluate_asker(checkpoint, held, max_tokens=3, rescue=24)
     assert (saved["truncated_rate"], saved["format_rate"]) == (1.0, 0.0)
     assert saved["rescued_rate"] == 1.0
     assert saved["accuracy"] > 0.5
@@ -138,7 +138,7 @@ def test_figures_go_by_the_models_name_or_by_the_run_and_stage_it_was_trained_in
     ],
 )
 def test_what_follows_a_cut_can_only_be_the_answer(begun: str, closed: str) -> None:
-    assert closing(begun) == closed
+    assert closing_text(begun) == closed
 
 
 def test_held_out_rows_with_options_of_their_own_are_counted_by_them(folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_server_is_asked_greedily_the_students_prompt_and_counted_alike(folder
     assert figures["confusion"]["blue"] == {"red": 3}
     assert figures["accuracy_interval"][0] < 0.75 < figures["accuracy_interval"][1]
     assert [entry.sampling for entry in server.ledger] == [{"temperature": 0.0, "max_tokens": 99}] * HELD
-    held = Held.of(Loaded.load(path), folder / "run")
+    held = HeldOutSamples.of(Loaded.load(path), folder / "run")
     (asked,) = {entry.prompt for entry in server.ledger}
     assert asked == held.messages(held.samples[0])[0]["content"][1]["text"]
     assert [asked.index(f"- {colour}") for colour in COLOURS] == sorted(asked.index(f"- {colour}") for colour in COLOURS)
@@ -236,7 +236,7 @@ def server() -> Iterator[Teacher]:
 
 def test_what_a_share_holds_out_is_never_asked_of_a_teacher_and_all_else_is(folder: Path, server: Teacher) -> None:
     path = pipeline(folder, {"share": 0.4}, teacher(server), source={"kind": "table", "path": "rows.jsonl", "split": ["train", "test"]})
-    held = Held.of(Loaded.load(path), folder / "run")
+    held = HeldOutSamples.of(Loaded.load(path), folder / "run")
     done = ran("build", path, "--out", "run", cwd=folder)
     assert done.returncode == 0, done.stderr
     asked = {image for entry in server.ledger for image in entry.images}
@@ -245,12 +245,12 @@ def test_what_a_share_holds_out_is_never_asked_of_a_teacher_and_all_else_is(fold
     assert not asked & kept
     assert len(asked) + len(kept) + held.unlabelled == TRAINED + HELD + 1
     assert summary(folder / "run")["samples"] == len(asked)
-    again = Held.of(Loaded.load(path), folder / "elsewhere")
+    again = HeldOutSamples.of(Loaded.load(path), folder / "elsewhere")
     assert [sample.id for sample in again.samples] == [sample.id for sample in held.samples]
 
 
 def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(folder: Path) -> None:
-    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(folder / "begin", squares.TEXTS, squares.SIZE)
     squares.write(folder / "run" / "dataset", 8)
     stages = [{"name": "inject", "kind": "sft", "steps": 2, "batch": 4}, {"name": "look", "kind": "eval"}]
     plan = {"student": {"model": str(begin)}, "stages": stages}
@@ -277,7 +277,7 @@ def test_training_tries_the_student_before_and_after_each_stage_and_not_twice(fo
 
 
 def test_the_student_is_evaluated_when_the_plan_says_on_few_samples_before_the_end_and_on_all_there(folder: Path) -> None:
-    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(folder / "begin", squares.TEXTS, squares.SIZE)
     squares.write(folder / "run" / "dataset", 8)
     stages = [{"name": name, "kind": "sft", "steps": 1, "batch": 4} for name in ("one", "two")]
     plan = {"student": {"model": str(begin)}, "stages": [*stages, {"name": "look", "kind": "eval"}]}
@@ -300,7 +300,7 @@ def test_the_student_is_evaluated_when_the_plan_says_on_few_samples_before_the_e
 
 def sft(folder: Path, **more: Any) -> dict[str, Any]:
     """A plan of one stage, with a student of its own."""
-    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(folder / "begin", squares.TEXTS, squares.SIZE)
     return {"student": {"model": str(begin)}, "stages": [{"name": "inject", "kind": "sft", "steps": 1, "batch": 2}], **more}
 
 

@@ -47,7 +47,7 @@ def test_a_run_of_two_processes_has_the_figures_of_one_and_chooses_the_same_chec
     stage = INJECT | {"batch": 4, "learning_rate": 1e-3, "trl": {"save_steps": 1}}
     folder = squares.project(tmp_path / "p", stage, eval={"split": "test", "best": "accuracy", "between": 5})
     shutil.rmtree(folder / "student")
-    tiny.llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=120))
+    tiny.make_llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=120))
     done = nursery.train(folder, "train", "squares.yaml", "--out", "run", count=2)
     assert done.returncode == 0, done.stderr
     two = {file.stem: json.loads(file.read_text()) for file in (folder / "run" / "eval").iterdir()}
@@ -82,15 +82,15 @@ def test_the_next_batch_never_shrinks_nor_more_than_doubles_and_fits_by_what_the
         assert found == min(2 * batch, LARGEST)
 
 
-@pytest.mark.parametrize("make", [tiny.qwen, tiny.idefics3])
+@pytest.mark.parametrize("make", [tiny.make_qwen, tiny.make_idefics3])
 def test_a_model_is_evaluated_under_the_dtype_and_the_budget_of_pixels_of_the_plan(make: Any, tmp_path: Path) -> None:
-    size = tiny.Size(width=32, side=64, patch=8, vocabulary=400)
+    size = tiny.TinySize(width=32, side=64, patch=8, vocabulary=400)
     folder = make(tmp_path / "model", squares.TEXTS, size)
     wide = [question for question in questions(side=64) if len(question.sample.pictures) == 1][:2]
     read = {pixels: Candidate(str(folder), Student(model="m", max_pixels=pixels, dtype="bfloat16")).loaded() for pixels in (None, 32**2)}
     tokens = {pixels: asker.answers(wide, max_tokens=1, done=bool)[0].input_tokens for pixels, asker in read.items()}
     assert {asker.dtype for asker in read.values()} == {"bfloat16"}
-    assert tokens[32**2] < tokens[None] or make is tiny.idefics3
+    assert tokens[32**2] < tokens[None] or make is tiny.make_idefics3
 
 
 def test_vllm_that_is_not_installed_is_a_line_before_anything_is_evaluated(tmp_path: Path) -> None:

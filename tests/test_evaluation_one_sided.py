@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.scores import Answered, scores
-from cotforge.train.evaluation.one_sided import commonest, never_answered, one_sided
+from cotforge.scores import AnsweredSample, score_answers
+from cotforge.train.evaluation.one_sided import commonest_label, never_answered, one_sided
 
 LABELS = ("red", "green", "blue")
 
 
 def figures(truths: list[str], answers: list[str | None], labels: tuple[str, ...] = LABELS) -> dict[str, Any]:
-    found = scores([Answered(truth, answer) for truth, answer in zip(truths, answers, strict=True)], labels)
+    found = score_answers([AnsweredSample(truth, answer) for truth, answer in zip(truths, answers, strict=True)], labels)
     return found | {"never_answered": never_answered(found, labels)}
 
 
@@ -48,7 +48,7 @@ def test_answers_that_cannot_be_read_are_told_and_of_no_class() -> None:
 
 def test_where_all_samples_have_one_label_or_all_is_well_nothing_is_told() -> None:
     assert lines(["red"] * 5, ["red"] * 5) == []
-    assert commonest(figures(["red"] * 5, ["red"] * 5)) is None
+    assert commonest_label(figures(["red"] * 5, ["red"] * 5)) is None
     assert lines(TRUTHS, [*TRUTHS]) == []
 
 
@@ -56,14 +56,14 @@ def test_figures_of_an_earlier_version_are_read_too() -> None:
     found = figures(TRUTHS, ["red", "green"] * 5)
     del found["never_answered"]
     assert list(one_sided(found)) == []
-    assert commonest(found) is not None
-    assert commonest({"n": 4, "accuracy": 0.5}) is None
+    assert commonest_label(found) is not None
+    assert commonest_label({"n": 4, "accuracy": 0.5}) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, None])), min_size=1, max_size=60))
 def test_always_the_commonest_label_is_as_good_as_any_one_answer_and_no_such_student_beats_it(pairs: list[tuple[str, str | None]]) -> None:
     truths = [truth for truth, _ in pairs]
-    always = commonest(figures(truths, [answer for _, answer in pairs]))
+    always = commonest_label(figures(truths, [answer for _, answer in pairs]))
     if always is None:
         assert len(set(truths)) == 1
         return
@@ -79,6 +79,6 @@ def test_always_the_commonest_label_is_as_good_as_any_one_answer_and_no_such_stu
 def test_a_student_that_looks_beats_it() -> None:
     draw = random.Random(0)
     truths = draw.choices(LABELS, k=300)
-    always = commonest(found := figures(truths, [truth if draw.random() < 0.9 else "red" for truth in truths]))
+    always = commonest_label(found := figures(truths, [truth if draw.random() < 0.9 else "red" for truth in truths]))
     assert always is not None
     assert always.is_beaten_by(found)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cotforge.measures import measure
+from cotforge.measures import find_measure
 from cotforge.records import Sample, Trace
 from tests.project import cotforge, environment, files, summary, table
 
@@ -37,7 +37,7 @@ def test_the_measure_of_ones_own_drops_the_reasoning_that_names_nothing_seen(run
 
 
 def test_the_measure_counts_each_word_once_and_knows_the_words_it_is_given() -> None:
-    visual_words = measure("own_measure.py:visual_words", root=EXAMPLES)
+    visual_words = find_measure("own_measure.py:visual_words", root=EXAMPLES)
     sample = Sample("1", (), "Which shape?")
     trace = Trace("k", "t", "m", 0, "Red, red edges; a disc.", "circle")
     assert visual_words(sample, trace, None) == 2

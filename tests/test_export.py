@@ -1,6 +1,8 @@
+import functools
 import hashlib
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
 
-from cotforge.card import card
+from cotforge.card import dataset_card
 from cotforge.errors import JournalError
-from cotforge.export import export
-from cotforge.export.shards import SAMPLES
+from cotforge.export import export_dataset
+from cotforge.export.shards import SHARD
+from cotforge.formats.dataset_rows import DatasetRows
 from cotforge.records import CuratedSample, Fault, Judged, Lesson, Outcome, OutcomeKind, Reply, Sample
 from cotforge.tally import NOT_ASKED, Tally
 
@@ -22,7 +25,7 @@ MEASURES = ("reasoning_words", "mine/checks.py:calm")
 
 def write(folder, stream, readme=lambda exported: "card"):
     tally = Tally()
-    return export(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
+    return export_dataset(stream, folder, measures=MEASURES, tally=tally, card=readme), tally
 
 
 def table(folder, config):
@@ -118,7 +121,7 @@ def test_an_unread_reply_shows_its_beginning_and_a_call_without_one_is_not_asked
     unread = replace(unread, traces=(replace(unread.traces[0], said=said),))
     missing = replace(unread, failed=(("t0", Reply("f" * 64, outcome=Outcome(OutcomeKind.PASSING, NOT_ASKED))),))
     tally = Tally()
-    export([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
+    export_dataset([missing, lesson(0)], tmp_path, measures=[], tally=tally, card=lambda exported: "")
     rows = [(row["teacher"], row["stage"], row["reason"], row["detail"]) for row in losses(tmp_path)]
     assert rows[:2] == [
         ("t0", "forge", "not_asked", "data.jsonl:4: the journal has no reply; `cotforge build` asks"),
@@ -132,7 +135,7 @@ def test_datasets_loads_every_config_by_the_card_with_images_and_the_summarys_co
     about = pytest.importorskip("test_card").about()
     tally = Tally()
     stream = [*mixed(20), lesson(20, split="test")]
-    export(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: card(about, tally, exported))
+    export_dataset(stream, tmp_path, measures=MEASURES, tally=tally, card=lambda exported: dataset_card(about, tally, exported))
     assert "&id" not in (tmp_path / "dataset" / "README.md").read_text()
     folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
     lessons = datasets.load_dataset(folder, cache_dir=cache)
@@ -172,18 +175,104 @@ def test_a_changed_row_gives_its_shard_another_name(tmp_path, change):
     assert first.shards["default"]["train"][0].path != second.shards["default"]["train"][0].path
 
 
-def test_a_changed_filter_repacks_only_shards_whose_rows_changed_and_new_rows_only_the_last(tmp_path):
-    count = 2 * SAMPLES + 100
-    first, _ = write(tmp_path, map(lesson, range(count)))
-    place = SAMPLES + 5
-    other, _ = write(tmp_path, (filtered(number) if number == place else lesson(number) for number in range(count)))
-    more, _ = write(tmp_path, (filtered(number) if number == place else lesson(number) for number in range(count + 10)))
-    paths = [[shard.path for shard in exported.shards["default"]["train"]] for exported in (first, other, more)]
-    assert [len(there) for there in paths] == [3, 3, 3]
-    assert [one == two for one, two in zip(paths[0], paths[1], strict=True)] == [True, False, True]
-    assert [one == two for one, two in zip(paths[1], paths[2], strict=True)] == [True, True, False]
-    assert [shard.rows for shard in more.shards["default"]["train"]] == [SAMPLES, SAMPLES - 1, 110]
-    assert names(tmp_path / "dataset" / "data") == sorted(Path(path).name for path in paths[2])
+@pytest.fixture(scope="module")
+def long(tmp_path_factory):
+    """A dataset of several shards, and what was exported; tests work on copies."""
+    folder = tmp_path_factory.mktemp("long") / "run"
+    return folder, write(folder, map(lesson, range(COUNT)))[0]
+
+
+COUNT = 3 * SHARD.samples
+
+
+def paths(exported):
+    return [shard.path for shard in exported.shards["default"]["train"]]
+
+
+def groups(folder, exported):
+    """Ids and all else in each row group of the lessons, as text."""
+    files = [pq.ParquetFile(folder / "dataset" / path) for path in paths(exported)]
+    return {repr(file.read_row_group(number).to_pylist()) for file in files for number in range(file.num_row_groups)}
+
+
+def test_a_changed_filter_repacks_only_shards_whose_rows_changed_and_new_rows_only_the_last(tmp_path, long):
+    folder, first = shutil.copytree(long[0], tmp_path / "run"), long[1]
+    shards = first.shards["default"]["train"]
+    assert len(shards) > 3
+    place = shards[0].rows + 5
+    other, _ = write(folder, (filtered(number) if number == place else lesson(number) for number in range(COUNT)))
+    more, _ = write(folder, (filtered(number) if number == place else lesson(number) for number in range(COUNT + 10)))
+    assert [one == two for one, two in zip(paths(first), paths(other), strict=True)] == [at != 1 for at in range(len(shards))]
+    assert paths(other)[:-1] == paths(more)[: len(shards) - 1]
+    assert paths(other)[-1] not in paths(more)
+    assert sum(shard.rows for shard in more.shards["default"]["train"]) == COUNT + 9
+    assert names(folder / "dataset" / "data") == sorted(Path(path).name for path in paths(more))
+
+
+def test_rows_that_come_ahead_of_all_others_repack_the_first_shard_and_no_picture_of_another_is_read(tmp_path, long):
+    folder, first = shutil.copytree(long[0], tmp_path / "run"), long[1]
+    ends = next(number for number in range(10**6, 2 * 10**6) if SHARD.ends_after(f"s{number}", len(png(number))))
+    _, tally = write(folder, [lesson(ends), *(lesson(number, load=gone) for number in range(COUNT))])
+    assert (tally.lessons, tally.rejected["export:image_changed"]) == (COUNT + 1, 0)
+    found = names(folder / "dataset" / "data")
+    assert [name.rpartition("-")[2] for name in found[1:]] == [Path(path).name.rpartition("-")[2] for path in paths(first)]
+    assert [name[:11] for name in found] == [f"train-{number:05}" for number in range(len(found))]
+    assert [row["id"] for row in table(folder, "data")[:2]] == [f"s{ends}", "s0"]
+
+
+def test_a_shard_that_moves_up_is_packed_again_where_its_older_file_is_damaged(tmp_path, long):
+    folder, first = shutil.copytree(long[0], tmp_path / "run"), long[1]
+    for path in paths(first)[1:]:
+        os.truncate(folder / "dataset" / path, 1_000)
+    gap = first.shards["default"]["train"][0].rows
+    _, tally = write(folder, map(lesson, range(gap, COUNT)))
+    assert tally.lessons == COUNT - gap
+    assert [row["id"] for row in table(folder, "data")] == [f"s{number}" for number in range(gap, COUNT)]
+
+
+def test_a_row_that_goes_leaves_all_row_groups_but_its_own_as_they_are(tmp_path, long):
+    folder, first = shutil.copytree(long[0], tmp_path / "run"), long[1]
+    before = groups(folder, first)
+    gone_from = (lesson(number) for number in range(COUNT) if number not in (100, 3_000))
+    after = groups(folder, write(folder, gone_from)[0])
+    assert len(before) > 10
+    assert len(before - after) <= 4, "two, unless one of them ends by the ceiling"
+
+
+def test_every_column_has_an_offset_index_and_the_searched_ones_an_index_of_values(long):
+    folder, first = long
+    traces = first.shards["traces"]["train"][0].path
+    for path in (*paths(first), traces):
+        group = pq.read_metadata(folder / "dataset" / path).row_group(0)
+        columns = {group.column(place).path_in_schema: group.column(place) for place in range(group.num_columns)}
+        assert all(column.has_offset_index for column in columns.values())
+        assert {"id", "answer", "teacher"} <= {name for name, column in columns.items() if column.has_column_index}
+    told = [b"content_defined_chunking" in pq.read_metadata(folder / "dataset" / path).metadata for path in (paths(first)[0], traces)]
+    assert told == [False, True], "pages of pictures that end by their content make a second push larger"
+
+
+def test_a_dataset_of_an_earlier_layout_is_read_and_the_next_export_packs_it_anew(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("name: older\n")
+    about = pytest.importorskip("test_card").about()
+
+    def exported():
+        tally = Tally()
+        card = functools.partial(dataset_card, about, tally)
+        return export_dataset(mixed(30), tmp_path, measures=MEASURES, tally=tally, card=card)
+
+    now = exported()
+    rows, dataset = table(tmp_path, "data"), tmp_path / "dataset"
+    older = dataset / "data" / "train-00000-0123456789abcdef.parquet"  # as layout 1 has it: groups by their size, and no page index
+    (path,) = paths(now)
+    pq.write_table(pq.read_table(dataset / path), older, row_group_size=3)
+    (dataset / path).unlink()
+    readme = (dataset / "README.md").read_text()
+    (dataset / "README.md").write_text(readme.replace(path, f"data/{older.name}"))
+    (tmp_path / ".cotforge-shards").write_text((tmp_path / ".cotforge-shards").read_text().replace(path, f"data/{older.name}"))
+    assert [row.id for row in DatasetRows(tmp_path, "sft")] == [row["id"] for row in rows]
+    exported()
+    assert names(dataset / "data") == [Path(path).name]
+    assert table(tmp_path, "data") == rows
 
 
 def test_each_split_has_its_own_shards_under_a_name_datasets_accepts(tmp_path):
@@ -282,13 +371,13 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from outcomes import *
 from cotforge.errors import JournalError
-from cotforge.export import export
+from cotforge.export import export_dataset
 from cotforge.tally import Tally
 import os
 def noise():
     return os.urandom(20_000)
 try:
-    export((lesson(n, load=noise) for n in range(100)), Path(sys.argv[1]), measures=[], tally=Tally(), card=lambda exported: "new")
+    export_dataset((lesson(n, load=noise) for n in range(100)), Path(sys.argv[1]), measures=[], tally=Tally(), card=lambda exported: "new")
 except JournalError as fault:
     print(fault)
 """
@@ -321,9 +410,9 @@ def test_another_fault_of_the_disk_is_not_called_full(tmp_path):
 
 def test_exporting_imports_neither_pandas_nor_datasets():
     program = (
-        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export; "
+        "import sys, tempfile; from pathlib import Path; from outcomes import *; from cotforge.export import export_dataset; "
         "from cotforge.tally import Tally; "
-        "export(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
+        "export_dataset(mixed(9), Path(tempfile.mkdtemp()), measures=['a'], tally=Tally(), card=lambda exported: ''); "
         "print({'pandas', 'polars', 'datasets'} & set(sys.modules))"
     )
     paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])

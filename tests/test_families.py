@@ -16,10 +16,10 @@ from benchmarks.families import stages
 from benchmarks.families.builders import FAMILIES, SMALL
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
-from cotforge.train.data.making import ACROSS, Making
-from cotforge.train.data.prepared import collate
-from cotforge.train.students import fits, processors, student
-from cotforge.train.students.folder import demand_student
+from cotforge.train.data.lesson_records import ACROSS, Making
+from cotforge.train.data.prepared import collate_lessons
+from cotforge.train.students import fits, loaded_student, processors
+from cotforge.train.students.student_folder import demand_student
 
 THROUGH = [
     "LLaVA", "LLaVA-OneVision", "Qwen2.5-VL", "Qwen3-VL", "InternVL, tiles", "SmolVLM", "Gemma3", "PaliGemma", "Mistral3", "Pixtral",
@@ -39,12 +39,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def loaded(folder: Path, family: str) -> student.Pupil:
+def loaded(folder: Path, family: str) -> loaded_student.Pupil:
     FAMILIES[family](folder, TEXTS, SMALL)
-    return student.load(Student(model=str(folder)), folder)
+    return loaded_student.load_pupil(Student(model=str(folder)), folder)
 
 
-def asked(pupil: student.Pupil, shapes: list[list[tuple[int, int]]]) -> Any:
+def asked(pupil: loaded_student.Pupil, shapes: list[list[tuple[int, int]]]) -> Any:
     """A batch of prompts about pictures of these sizes."""
     texts = [
         pupil.processor.apply_chat_template(
@@ -73,7 +73,7 @@ def test_a_student_of_any_family_sees_and_is_the_same_once_saved(family: str, tm
     pupil = loaded(tmp_path / "base", family)
     made = asked(pupil, [*SIZES])
     pupil.save(tmp_path / "saved")
-    again = student.load(Student(model="saved"), tmp_path / "saved")
+    again = loaded_student.load_pupil(Student(model="saved"), tmp_path / "saved")
     with torch.no_grad():
         said = pupil.model.eval()(**made).logits
         assert torch.equal(said, again.model.eval()(**asked(again, [*SIZES])).logits)
@@ -103,7 +103,7 @@ def test_what_trl_does_not_hand_on_for_a_family_is_told_before_anything_is_train
 def test_attention_across_goes_over_the_whole_lesson(tmp_path: Path) -> None:
     found = stages.go(FAMILIES["Mllama"], tmp_path, "one or two", stages=stages.STAGES[:1])
     assert (found.refusal, found.stages) == ("", ("learn",))
-    processor = processors.load(tmp_path / "student")
+    processor = processors.load_processor(tmp_path / "student")
     rows = [
         {
             "images": [Image.new("RGB", shape) for shape in shapes],
@@ -113,7 +113,7 @@ def test_attention_across_goes_over_the_whole_lesson(tmp_path: Path) -> None:
         for shapes, words in zip(SIZES, (9, 2), strict=True)
     ]
     made = [Making(rows, processor)[place] for place in range(2)]
-    batch = collate(made, 0)
+    batch = collate_lessons(made, 0)
     assert batch[ACROSS].shape[:3] == (*batch["input_ids"].shape, 2)
     lengths = batch["attention_mask"].sum(1).tolist()
     for row, length in enumerate(lengths):
@@ -137,7 +137,7 @@ def test_what_is_said_is_read_forwards_by_a_model_that_reads_prompts_both_ways(t
     )
     at = len(first[0]["prompt"]) + same
     with torch.no_grad():
-        said = [pupil.model.train()(**collate([made], 0)).logits[0, :at] for made in (first, second)]
+        said = [pupil.model.train()(**collate_lessons([made], 0)).logits[0, :at] for made in (first, second)]
     assert torch.allclose(*said, atol=1e-6)
 
 
@@ -153,13 +153,13 @@ def test_a_budget_of_pixels_bounds_the_tiles_where_the_model_leaves_that_open(tm
     for family in ("InternVL, tiles", "Aya-Vision", "Ovis2"):
         FAMILIES[family](tmp_path / family, TEXTS, SMALL)
         for pixels, most in ((tile, 1), (2 * tile, 1), (3 * tile, 3), (100 * tile, 5)):
-            pupil = student.load(Student(model="tiled", max_pixels=pixels), tmp_path / family)
+            pupil = loaded_student.load_pupil(Student(model="tiled", max_pixels=pixels), tmp_path / family)
             seen = asked(pupil, [[(400, 100)]])["pixel_values"]
             assert seen.shape[0] == most, (family, pixels)
             pupil.save(tmp_path / "saved")
-            again = processors.load(tmp_path / "saved")
+            again = processors.load_processor(tmp_path / "saved")
             assert again.image_processor.max_patches == pupil.processor.image_processor.max_patches
     for family in ("LLaVA-OneVision", "Mllama"):
         FAMILIES[family](tmp_path / family, TEXTS, SMALL)
         with pytest.raises(PipelineError, match="always sees 32 x 32 pixels a tile, and the tiles that it was made for; leave it out"):
-            student.load(Student(model="tiled", max_pixels=4 * tile), tmp_path / family)
+            loaded_student.load_pupil(Student(model="tiled", max_pixels=4 * tile), tmp_path / family)

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cotforge.budget import Budget, Purse
 from cotforge.build import Run
-from cotforge.forge import Forge, Meter, Progress
+from cotforge.forge import Forge, Progress, TeacherCounts
 from cotforge.images import Sending
 from tests.project import files, ran, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
@@ -130,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         """A run, ended so when so many more requests have come in."""
         copy = self.folder / "copy"
         with Run.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
-            progress = Progress({one.name: Meter() for one in run.loaded.pipeline.teachers})
+            progress = Progress({one.name: TeacherCounts() for one in run.loaded.pipeline.teachers})
             asyncio.run(self._asked(run, progress, end, len(self.server.ledger) + after, copy))
             if end != "kill":
                 self.acknowledged += progress.asked - progress.failed

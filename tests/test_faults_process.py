@@ -22,7 +22,7 @@ import pytest
 from aiohttp import web
 
 from cotforge.budget import Budget, Purse
-from cotforge.forge import Forge, Meter, Progress
+from cotforge.forge import Forge, Progress, TeacherCounts
 from cotforge.forge.sockets import SPARE
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
@@ -248,7 +248,7 @@ def peak(folder: Path, url: str, rows: int) -> int:
     folder.mkdir()
     quick = [replay(folder, f"quick-{place}", {f"row-{number}": said("awe") for number in range(rows)}) for place in range(4)]
     loaded = Loaded.load(write_pipeline(folder, *quick, teacher(url, concurrency=4)))
-    progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
+    progress = Progress({one.name: TeacherCounts() for one in loaded.pipeline.teachers})
 
     async def run(journal: Journal) -> None:
         forge = Forge(loaded, journal, progress, sending=Sending(Images(), folder), purse=Purse(Budget()), tell=print)

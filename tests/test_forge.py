@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from cotforge.budget import Budget, Purse
-from cotforge.forge import Forge, Meter, Progress
-from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge import Forge, Progress, TeacherCounts
+from cotforge.forge.lookahead import LOOKAHEAD
 from cotforge.forge.tries import ATTEMPTS, TIMEOUTS
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
@@ -265,7 +265,7 @@ async def abandon(asking: Forge, full: Callable[[], bool]) -> None:
 def forge(folder: Path, samples: Iterator[Sample], *, full: Callable[[], bool] = lambda: False) -> Progress:
     """The counts of a forge that asks until a second after it is `full`, or for a minute, and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
-    progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
+    progress = Progress({one.name: TeacherCounts() for one in loaded.pipeline.teachers})
 
     async def run(journal: Journal) -> None:
         asking = Forge(loaded, journal, progress, sending=Sending(Images(), folder), purse=Purse(Budget()), tell=print)

@@ -21,7 +21,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 from trl.data_utils import is_conversational, prepare_multimodal_messages
 
-from cotforge.formats import FORMATS, export
+from cotforge.formats import FORMATS, export_run
 from tests.project import LABELS, files, ran, replay, said, table, write_pipeline, write_rows
 
 ROWS = 6
@@ -173,7 +173,7 @@ KEEPS_PLACEHOLDERS = {"trl", "axolotl", "openai", "webdataset"}
 
 @pytest.mark.parametrize(("to", "kind"), [(to, kind) for to, form in FORMATS.items() for kind in form.kinds])
 def test_every_format_gives_back_the_lessons(run: Path, to: str, kind: Any) -> None:
-    written = export(run, to, kind=kind)
+    written = export_run(run, to, kind=kind)
     wanted = lessons(run, kind)
     assert written.rows == {"train": len(wanted)}
     if to not in KEEPS_PLACEHOLDERS:
@@ -189,14 +189,14 @@ def test_every_format_gives_back_the_lessons(run: Path, to: str, kind: Any) -> N
 
 @pytest.mark.parametrize("to", ["llamafactory", "trl", "webdataset"])
 def test_the_same_run_gives_the_same_bytes(run: Path, to: str, tmp_path: Path) -> None:
-    first, second = (files(export(run, to, out=tmp_path / name).folder) for name in ("a", "b"))
+    first, second = (files(export_run(run, to, out=tmp_path / name).folder) for name in ("a", "b"))
     assert first == second
-    assert files(export(run, to, out=tmp_path / "a").folder) == first, "an earlier export is replaced"
+    assert files(export_run(run, to, out=tmp_path / "a").folder) == first, "an earlier export is replaced"
 
 
 def test_llamafactory_finds_every_column_by_name(run: Path) -> None:
     for kind, columns in (("sft", {"messages", "images"}), ("dpo", {"messages", "images", "chosen", "rejected"})):
-        folder = export(run, "llamafactory", kind=kind).folder  # type: ignore[arg-type]
+        folder = export_run(run, "llamafactory", kind=kind).folder  # type: ignore[arg-type]
         listed = json.loads((folder / "dataset_info.json").read_text())["feelings-train"]
         assert listed["columns"].keys() == columns
         assert (folder / listed["file_name"]).is_file()
@@ -205,7 +205,7 @@ def test_llamafactory_finds_every_column_by_name(run: Path) -> None:
 
 
 def test_thoughts_can_stand_on_lines_of_their_own(run: Path, tmp_path: Path) -> None:
-    plain, lines = (json_lines(export(run, "llamafactory", out=tmp_path / str(flag), newlines=flag).folder) for flag in (False, True))
+    plain, lines = (json_lines(export_run(run, "llamafactory", out=tmp_path / str(flag), newlines=flag).folder) for flag in (False, True))
     for one, other in zip(plain, lines, strict=True):
         before, after = one["messages"][1]["content"], other["messages"][1]["content"]
         assert re.fullmatch(r"<think>\n[^<]+\n</think>\n\n<answer>\w+</answer>", after)
@@ -229,14 +229,14 @@ def reward_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_rewards_know_the_labels_and_their_other_names(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [said("amusement"), said("Mirth."), said("awe"), "mirth", "<answer>awe</answer><answer>fun</answer>"]
     wanted = [1.0, 1.0, 0.0, 0.0, 1.0]
-    swift = reward_of(export(run, "ms-swift", kind="grpo").folder, monkeypatch)
+    swift = reward_of(export_run(run, "ms-swift", kind="grpo").folder, monkeypatch)
     solution = json_lines(run / "export" / "ms-swift-grpo")[0]["solution"]
     assert solution == "<answer>amusement</answer>"
     assert swift.orms["cotforge_accuracy"]()(texts, [solution] * len(texts)) == wanted
-    trl = reward_of(export(run, "trl", kind="grpo").folder, monkeypatch)
+    trl = reward_of(export_run(run, "trl", kind="grpo").folder, monkeypatch)
     assert trl.accuracy([[{"role": "assistant", "content": text}] for text in texts], ["amusement"] * len(texts)) == wanted
     assert trl.form(texts) == [1.0, 1.0, 1.0, 0.0, 0.0]
-    easy = reward_of(export(run, "easyr1").folder, monkeypatch)
+    easy = reward_of(export_run(run, "easyr1").folder, monkeypatch)
     assert easy.compute_score({"response": texts[0], "ground_truth": "amusement"}) == {"overall": 1.0, "format": 1.0, "accuracy": 1.0}
     assert easy.compute_score({"response": texts[3], "ground_truth": "amusement"})["overall"] == 0.0
 
@@ -247,7 +247,7 @@ def test_what_no_export_wrote_is_never_removed(run: Path, tmp_path: Path) -> Non
     (mine / "notes.txt").write_text("keep")
     line = f"{mine}: holds 'notes.txt', which no export wrote; name another place with --out, or move it away\n"
     assert ran("export", run, "--to", "sharegpt", "--out", mine, cwd=tmp_path).stderr == line
-    written = export(run, "sharegpt", out=tmp_path / "out").folder
+    written = export_run(run, "sharegpt", out=tmp_path / "out").folder
     (written / "images" / "saved.pt").write_text("weights")
     refused = ran("export", run, "--to", "sharegpt", "--out", written, cwd=tmp_path)
     assert (refused.returncode, "holds 'images/saved.pt'" in refused.stderr) == (2, True)

@@ -17,11 +17,11 @@ from PIL import Image
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.gold import Gold, find, read
-from cotforge.gold.cells import guarded, unguarded, written
-from cotforge.gold.page import page
-from cotforge.gold.pick import pick
-from cotforge.order import rank
+from cotforge.gold import Gold, find_gold, read_gold
+from cotforge.gold.csv_cells import csv_text, guard_cell, unguard_cell
+from cotforge.gold.page import gold_page
+from cotforge.gold.pick import pick_samples
+from cotforge.order import sample_rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
 from tests.browser import PROGRAM, chromium
@@ -39,7 +39,7 @@ def file(folder: Path, text: str | bytes, name: str = "gold.csv") -> Path:
 
 def faults(path: Path, task: Task = TASK) -> list[str]:
     with pytest.raises(PipelineError) as error:
-        read(path, task)
+        read_gold(path, task)
     return [fault.removeprefix(f"{path}:") for fault in error.value.faults]
 
 
@@ -48,13 +48,13 @@ def faults(path: Path, task: Task = TASK) -> list[str]:
 
 def test_answers_are_read_as_labels_are(tmp_path: Path) -> None:
     path = file(tmp_path, "id,answer,person,remark\n1,Awe,ann,\n2, wonder. ,ann,unsure\n3,FEAR,ann,\n")
-    assert read(path, TASK) == Gold({"1": "awe", "2": "awe", "3": "fear"}, frozenset())
+    assert read_gold(path, TASK) == Gold({"1": "awe", "2": "awe", "3": "fear"}, frozenset())
 
 
 def test_free_answers_are_read_in_their_comparable_form(tmp_path: Path) -> None:
     task = Task(kind="answer", question="How many?", verifier="number")
     path = file(tmp_path, 'id,answer\n1,3.0\n2,"3,000"\n3,?\n')
-    assert read(path, task) == Gold({"1": "3", "2": "3000"}, frozenset({"3"}))
+    assert read_gold(path, task) == Gold({"1": "3", "2": "3000"}, frozenset({"3"}))
     assert faults(file(tmp_path, "id,answer\n1,many\n"), task) == ["2: answer: 'many' is no answer that the verifier 'number' can read"]
 
 
@@ -69,16 +69,16 @@ def test_free_answers_are_read_in_their_comparable_form(tmp_path: Path) -> None:
     ],
 )
 def test_what_spreadsheets_make_of_a_csv_is_read(tmp_path: Path, text: str) -> None:
-    assert read(file(tmp_path, text), TASK).answers == {"1": "awe"}
+    assert read_gold(file(tmp_path, text), TASK).answers == {"1": "awe"}
 
 
 def test_a_row_without_an_answer_is_not_checked_yet(tmp_path: Path) -> None:
-    assert read(file(tmp_path, "id,answer\n1,\n2, \n,\n"), TASK) == Gold()
+    assert read_gold(file(tmp_path, "id,answer\n1,\n2, \n,\n"), TASK) == Gold()
 
 
 def test_people_who_agree_are_one_answer_and_people_who_do_not_are_none(tmp_path: Path) -> None:
     path = file(tmp_path, "id,answer\n1,awe\n1,wonder\n2,awe\n2,fear\n3,?\n4,awe\n4,?\n")
-    assert read(path, TASK) == Gold({"1": "awe"}, frozenset({"2", "3", "4"}))
+    assert read_gold(path, TASK) == Gold({"1": "awe"}, frozenset({"2", "3", "4"}))
 
 
 def test_every_answer_outside_the_set_has_a_line_with_what_would_be_right(tmp_path: Path) -> None:
@@ -129,29 +129,29 @@ def test_a_broken_file_says_where_and_what_would_be_right(tmp_path: Path, text: 
 def test_a_file_that_is_not_there_or_is_none_or_is_huge_is_a_fault(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path, Path("/dev/zero")):
         with pytest.raises(PipelineError, match="a CSV with the columns id and answer is wanted"):
-            read(path, TASK)
+            read_gold(path, TASK)
     with (tmp_path / "huge.csv").open("wb") as huge:
         huge.truncate(1 << 40)
     with pytest.raises(PipelineError, match="at most 67,108,864 are read"):
-        read(tmp_path / "huge.csv", TASK)
+        read_gold(tmp_path / "huge.csv", TASK)
 
 
 def test_rows_with_options_of_their_own_are_read_by_these_or_stand_as_they_are(tmp_path: Path) -> None:
     path, open_task = file(tmp_path, "id,answer\n1,Blue  sky\n"), Task(kind="classify", question="?")
-    assert read(path, open_task).answers == {"1": "Blue sky"}
-    assert read(path, open_task, options={"1": ("blue sky", "sea")}).answers == {"1": "blue sky"}
-    assert read(path, TASK, strict=False).answers == {"1": "Blue sky"}
+    assert read_gold(path, open_task).answers == {"1": "Blue sky"}
+    assert read_gold(path, open_task, options={"1": ("blue sky", "sea")}).answers == {"1": "blue sky"}
+    assert read_gold(path, TASK, strict=False).answers == {"1": "Blue sky"}
     with pytest.raises(PipelineError, match="there are awe, fear, sadness"):
-        read(path, TASK)
+        read_gold(path, TASK)
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(["=1+1", "'=x", "''-", "-3", "@x", "\tx", "-x'", "+1.5%"]))
 def test_a_guarded_cell_is_no_formula_and_comes_back_as_it_was(cell: str) -> None:
-    safe = guarded(cell)
-    assert unguarded(safe) == cell
+    safe = guard_cell(cell)
+    assert unguard_cell(safe) == cell
     assert safe[:1] not in {"=", "@", "\t", "\r"}
     assert safe[:1] not in {"+", "-"} or re.fullmatch(r"[+-][0-9][0-9.,]*%?", safe)
-    assert next(csv.reader(io.StringIO(written([(cell, "x")]), newline=""))) == [safe, "x"]
+    assert next(csv.reader(io.StringIO(csv_text([(cell, "x")]), newline=""))) == [safe, "x"]
 
 
 def test_the_gold_of_a_run_is_what_the_pipeline_names_else_that_in_its_folder_else_none(tmp_path: Path) -> None:
@@ -159,14 +159,14 @@ def test_the_gold_of_a_run_is_what_the_pipeline_names_else_that_in_its_folder_el
     run = tmp_path / "run"
     run.mkdir()
     path = write_pipeline(tmp_path, replay(tmp_path, "one", {}))
-    assert find(Loaded.load(path), run) == Gold()
+    assert find_gold(Loaded.load(path), run) == Gold()
     file(run, "id,answer\nrow-0,awe\n")
-    assert find(Loaded.load(path), run).answers == {"row-0": "awe"}
+    assert find_gold(Loaded.load(path), run).answers == {"row-0": "awe"}
     path = write_pipeline(tmp_path, replay(tmp_path, "one", {}), gold="checked.csv")
     with pytest.raises(PipelineError, match=r"checked\.csv: no such file"):
-        find(Loaded.load(path), run)
+        find_gold(Loaded.load(path), run)
     file(tmp_path, "id,answer\nrow-1,fear\n", "checked.csv")
-    assert find(Loaded.load(path), run).answers == {"row-1": "fear"}
+    assert find_gold(Loaded.load(path), run).answers == {"row-1": "fear"}
     assert yaml.safe_load(Loaded.load(path).text())["gold"] == str(tmp_path / "checked.csv")
 
 
@@ -178,25 +178,25 @@ def of(id: str, picture: str = "") -> Sample:
 
 
 def test_the_rank_of_a_sample_is_the_same_for_ever() -> None:
-    assert rank("row-1") == 4223523070676580152
-    assert rank("row-1", 1) != rank("row-1") != rank("row-2")
-    assert rank("\ud800") >= 0
+    assert sample_rank("row-1") == 4223523070676580152
+    assert sample_rank("row-1", 1) != sample_rank("row-1") != sample_rank("row-2")
+    assert sample_rank("\ud800") >= 0
 
 
 @given(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 40)), max_size=80), st.integers(1, 30), st.randoms())
 def test_those_of_least_rank_are_picked_each_picture_once_in_whatever_order_they_come(rows, count, random) -> None:  # type: ignore[no-untyped-def]
     samples = [of(id, f"picture {number}") for id, number in dict(rows).items()]
     first: dict[str, Sample] = {}
-    for one in sorted(samples, key=lambda one: (rank(one.id), one.id)):
+    for one in sorted(samples, key=lambda one: (sample_rank(one.id), one.id)):
         first.setdefault(one.pictures[0].digest, one)
     wanted = list(first.values())[:count]
     random.shuffle(samples)
-    assert pick([Fault("image_missing"), *samples], count) == (wanted, len(samples))
+    assert pick_samples([Fault("image_missing"), *samples], count) == (wanted, len(samples))
 
 
 @pytest.mark.parametrize(("samples", "picked"), [(7, 7), (100, 100), (999, 100), (2_000, 200), (4_000, 300)])
 def test_a_tenth_of_the_samples_is_picked_within_bounds(samples: int, picked: int) -> None:
-    assert len(pick(of(f"row-{number}") for number in range(samples))[0]) == picked
+    assert len(pick_samples(of(f"row-{number}") for number in range(samples))[0]) == picked
 
 
 # the page
@@ -226,7 +226,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_one_file_that_loads_nothing_and_runs_only_its_own_script() -> None:
-    text = page("feelings", [sample(number) for number in range(3)], then="cotforge gold runs/feelings --read gold.csv")
+    text = gold_page("feelings", [sample(number) for number in range(3)], then="cotforge gold runs/feelings --read gold.csv")
     made = Page(text)
     assert (made.tags.count("script"), made.tags.count("style")) == (2, 1)
     assert not {"link", "iframe", "img", "object", "base"} & set(made.tags)
@@ -244,21 +244,21 @@ def test_the_page_is_one_file_that_loads_nothing_and_runs_only_its_own_script() 
 
 def test_hostile_text_stays_text() -> None:
     one = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"))
-    made = Page(page(HOSTILE, [one], then=HOSTILE))
+    made = Page(gold_page(HOSTILE, [one], then=HOSTILE))
     assert (made.tags.count("script"), made.tags.count("img")) == (2, 0)
     data = json.loads(made.scripts[0])
     assert (data["name"], data["then"], data["questions"], data["sets"]) == (HOSTILE, HOSTILE, [HOSTILE], [[HOSTILE, "b"]])
 
 
 def test_a_picture_that_is_gone_leaves_its_place_and_no_fault() -> None:
-    assert json.loads(Page(page("x", [of("1")], then="")).scripts[0])["samples"][0]["pictures"] == [""]
+    assert json.loads(Page(gold_page("x", [of("1")], then="")).scripts[0])["samples"][0]["pictures"] == [""]
 
 
 def test_a_picture_comes_to_the_page_small_and_without_its_comment(tmp_path: Path) -> None:
     comment, path = b"taken at home", tmp_path / "wide.jpg"
     Image.new("RGB", (2_000, 900), "teal").save(path, comment=comment)
     picture = Picture("0", "image/jpeg", 2_000, 900, path.stat().st_size, path.read_bytes)
-    (uri,) = json.loads(Page(page("x", [Sample("1", (picture,), "?")], then="")).scripts[0])["samples"][0]["pictures"]
+    (uri,) = json.loads(Page(gold_page("x", [Sample("1", (picture,), "?")], then="")).scripts[0])["samples"][0]["pictures"]
     shown = base64.b64decode(uri.partition(",")[2])
     assert comment in path.read_bytes()
     assert comment not in shown
@@ -290,7 +290,7 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
         "5 checked without an error certify a precision of at least 0.549 with 95 % confidence",
     ]
     rows = asked(tmp_path / "runs/feelings")
-    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=rank)
+    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=sample_rank)
     assert all(Path(row["image"]).is_file() and not row["answer"] for row in rows)
     file(tmp_path, "id,answer\nrow-0,AWE\nrow-1,fear\nrow-2,?\nrow-3,\n", "back.csv")
     back = ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path)
@@ -382,7 +382,7 @@ def test_ids_that_look_like_formulas_are_safe_in_the_sheet_and_read_back(tmp_pat
     assert {row["id"] for row in asked(run)} == {"'=cmd|' /C calc'!A0", "-7", "'@sum, é"}
     (run / "gold-to-fill.csv").write_text((run / "gold-to-fill.csv").read_text().replace(",\n", ",awe\n"))
     assert ran("gold", "runs/feelings", "--read", "runs/feelings/gold-to-fill.csv", cwd=tmp_path).returncode == 0
-    assert set(find(Loaded.of_run(run), run).answers) == {"=cmd|' /C calc'!A0", "-7", "@sum, é"}
+    assert set(find_gold(Loaded.of_run(run), run).answers) == {"=cmd|' /C calc'!A0", "-7", "@sum, é"}
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ browser = pytest.mark.skipif(PROGRAM is None, reason="needs chromium on the PATH
 def test_a_person_answers_by_key_and_mouse_closes_the_tab_comes_back_and_saves(tmp_path: Path) -> None:
     ids = ["=1+1", 'a "b", c', HOSTILE, "-5", "é\u2028", "six"]
     samples = [Sample(id, sample(number).pictures, HOSTILE, (HOSTILE, "awe", "fear")) for number, id in enumerate(ids)]
-    path = file(tmp_path, page("feelings", samples, then="cotforge gold run --read gold.csv"), "gold.html")
+    path = file(tmp_path, gold_page("feelings", samples, then="cotforge gold run --read gold.csv"), "gold.html")
     with chromium(tmp_path) as person:
         person.open(path)
         assert person.text("#progress") == "1 of 6 · 0 answered"
@@ -438,7 +438,7 @@ def test_a_person_answers_by_key_and_mouse_closes_the_tab_comes_back_and_saves(t
         saved = person.downloaded("gold.csv")
     task = Task(kind="classify", question="?", labels=(HOSTILE, "awe", "fear"))
     wanted = {ids[0]: HOSTILE, ids[1]: "awe", ids[2]: "fear", ids[3]: "awe", ids[4]: "awe"}
-    assert read(saved, task) == Gold(wanted, frozenset())
+    assert read_gold(saved, task) == Gold(wanted, frozenset())
     assert saved.read_bytes().startswith(b"id,answer\r\n'=1+1,")
 
 
@@ -448,17 +448,17 @@ def test_long_lists_are_searched_and_free_answers_typed(tmp_path: Path) -> None:
     long = [Sample(str(number), sample(number).pictures, "Which?", labels) for number in range(2)]
     free = [Sample(str(number), sample(number).pictures, "How many?") for number in range(2)]
     with chromium(tmp_path) as person:
-        person.open(file(tmp_path, page("long", long, then=""), "long.html"))
+        person.open(file(tmp_path, gold_page("long", long, then=""), "long.html"))
         person.press("/", *"KIND 57", "Enter")
         assert person.text("#progress") == "2 of 2 · 1 answered"
         assert person.ask("answers.get('0')") == "kind 57"
-        person.open(file(tmp_path, page("free", free, then=""), "free.html"))
+        person.open(file(tmp_path, gold_page("free", free, then=""), "free.html"))
         person.click("#text")
         person.press(*"-1,5?", "Enter")
         person.press(*"=x", "Enter")
         person.click("#saveend")
         saved = person.downloaded("gold.csv")
-    assert read(saved, Task(kind="answer", question="?")).answers == {"0": "-1,5?", "1": "=x"}
+    assert read_gold(saved, Task(kind="answer", question="?")).answers == {"0": "-1,5?", "1": "=x"}
 
 
 def test_answers_to_samples_that_a_trial_left_out_are_taken(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from PIL import Image
 from cotforge.answers import Task
 from cotforge.consensus import decide
 from cotforge.consensus.claim import lower_bound
-from cotforge.gold import Gold, find, read
-from cotforge.gold.audit import MOST_ODDS, Audit, rows
+from cotforge.gold import Gold, find_gold, read_gold
+from cotforge.gold.audit import MOST_ODDS, Audit, audit_rows
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.page import page
+from cotforge.gold.page import gold_page
 from cotforge.pipeline import Loaded
 from cotforge.records import Picture, Sample
 from tests.browser import PROGRAM, chromium
@@ -60,7 +60,7 @@ def test_odds_are_how_many_times_likelier_a_label_is_wrong_than_right() -> None:
     audit = Audit(Gold(), 10)
     for id, share in (("even", 0.5), ("wrong", 0.2), ("right", 0.96), ("never", 0.0)):
         audit.add(of(id), Doubt("b", 0.5, share, contradicts=True, votes="b 1 (one)"))
-    told = {row[0]: row for row in rows(audit.suspects())[1:]}
+    told = {row[0]: row for row in audit_rows(audit.suspects())[1:]}
     assert {id: row[3] for id, row in told.items()} == {"never": "1e+06", "wrong": "4", "even": "1", "right": "0.04167"}
     assert list(told) == ["never", "wrong", "even", "right"]
     assert told["wrong"] == ("wrong", "", "a", "4", "b", "b 1 (one)", "1", "")
@@ -169,7 +169,7 @@ def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for
     assert "audit.csv: has answers in it, and is left as it was" in kept.stdout
     back = ran("gold", "runs/feelings", "--read", "runs/feelings/audit.csv", cwd=tmp_path)
     assert (back.returncode, back.stderr) == (0, "")
-    gold = find(Loaded.of_run(run), run)
+    gold = find_gold(Loaded.of_run(run), run)
     assert set(gold.drawn.values()) == {1.0}
     assert len(gold.answers) == 12
     assert (run / "gold.csv").read_text().startswith("id,answer,drawn\n")
@@ -229,7 +229,7 @@ def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probabilit
     assert lines[0] == "id;answer;person;remark;drawn"
     assert lines[1].startswith('row-7;fear;ann;"keep, me";0.')
     assert lines[2].startswith("row-1;awe;;;0.")
-    gold = find(Loaded.of_run(run), run)
+    gold = find_gold(Loaded.of_run(run), run)
     assert gold.drawn == pytest.approx({id: share for id, share in shares.items() if id in {*gold.answers, *gold.ambiguous}})
 
 
@@ -283,9 +283,9 @@ TASK = Task(kind="classify", question="?", labels=("awe", "fear"))
 def test_a_file_without_probabilities_goes_on_working_and_one_with_some_is_read(tmp_path: Path) -> None:
     path = tmp_path / "gold.csv"
     path.write_text("id,answer\n1,awe\n")
-    assert read(path, TASK).drawn == {}
+    assert read_gold(path, TASK).drawn == {}
     path.write_text("id;answer;drawn\n1;awe;0,25\n2;fear;\n3;?;1\n4;awe;0.5\n4;awe;0.75\n5;;0.1\n")
-    assert read(path, TASK) == Gold({"1": "awe", "2": "fear", "4": "awe"}, frozenset({"3"}), {"1": 0.25, "3": 1.0, "4": 0.75})
+    assert read_gold(path, TASK) == Gold({"1": "awe", "2": "fear", "4": "awe"}, frozenset({"3"}), {"1": 0.25, "3": 1.0, "4": 0.75})
 
 
 @pytest.mark.parametrize("cell", ["0", "-0.1", "1.01", "nan", "inf", "often", "50 %"])
@@ -304,7 +304,7 @@ def test_the_page_saves_the_probability_of_each_answer_and_of_samples_checked_be
     samples = [of("one"), of("=two"), of("three")]
     drawn = {"one": 0.25, "=two": 0.5, "three": 0.125, "before": 0.75}
     path = tmp_path / "gold.html"
-    path.write_text(page("feelings", samples, then="", drawn=drawn, known=[("before", "b")]))
+    path.write_text(gold_page("feelings", samples, then="", drawn=drawn, known=[("before", "b")]))
     with chromium(tmp_path) as person:
         person.open(path)
         person.press("1", "2")
@@ -312,4 +312,4 @@ def test_the_page_saves_the_probability_of_each_answer_and_of_samples_checked_be
         saved = person.downloaded("gold.csv")
     assert saved.read_bytes() == b"id,answer,drawn\r\none,a,0.25\r\n'=two,b,0.5\r\nbefore,b,0.75\r\n"
     task = Task(kind="classify", question="?", labels=("a", "b"))
-    assert read(saved, task).drawn == {"one": 0.25, "=two": 0.5, "before": 0.75}
+    assert read_gold(saved, task).drawn == {"one": 0.25, "=two": 0.5, "before": 0.75}

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from outcomes import gone
 
 from cotforge.consensus import decide
-from cotforge.consensus.drawn import evenly, place, weights
+from cotforge.consensus.drawn import hash_place, is_evenly_drawn, sampling_weights
 from cotforge.gold import Gold
-from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw, proportional
-from cotforge.order import rank
+from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw_samples, proportional_shares
+from cotforge.order import sample_rank
 from cotforge.records import Picture, Sample
 
 SURE = Doubt("a", 0.99, 0.98)
@@ -39,8 +39,8 @@ def people(drawing: Drawing, right: str = "a") -> Gold:
 
 def test_half_is_drawn_by_chance_and_half_where_the_vote_is_in_doubt() -> None:
     everyone = population(1, 2_000)
-    drawing = draw(everyone, Gold(), 200)
-    chance = sorted((sample.id for sample, _ in everyone), key=rank)[:100]
+    drawing = draw_samples(everyone, Gold(), 200)
+    chance = sorted((sample.id for sample, _ in everyone), key=sample_rank)[:100]
     assert (len(drawing.ids), drawing.by_chance, drawing.met, drawing.before) == (200, 100, 2_000, 0)
     assert set(chance) <= set(drawing.ids)
     doubts = {sample.id: doubt for sample, doubt in everyone}
@@ -53,16 +53,16 @@ def test_half_is_drawn_by_chance_and_half_where_the_vote_is_in_doubt() -> None:
 
 def test_the_order_of_the_source_decides_nothing() -> None:
     everyone = population(2)
-    drawing = draw(everyone, Gold(), 100)
+    drawing = draw_samples(everyone, Gold(), 100)
     random.Random(1).shuffle(everyone)
-    again = draw(everyone, Gold(), 100)
+    again = draw_samples(everyone, Gold(), 100)
     assert again.ids == drawing.ids
     assert again.drawn == pytest.approx(drawing.drawn)
 
 
 def test_the_first_ones_on_the_page_are_a_fair_part_of_all() -> None:
-    drawing = draw(population(3, 2_000), Gold(), 200)
-    chance = set(sorted(drawing.ids, key=rank)[: drawing.by_chance])
+    drawing = draw_samples(population(3, 2_000), Gold(), 200)
+    chance = set(sorted(drawing.ids, key=sample_rank)[: drawing.by_chance])
     assert 35 <= sum(id in chance for id in drawing.ids[:100]) <= 65
 
 
@@ -72,8 +72,8 @@ def test_samples_are_drawn_as_often_as_their_probability_says(before: int) -> No
     for world in range(worlds):
         everyone, gold = population(world), Gold()
         if before:
-            gold = people(draw(everyone, gold, before))
-        drawing = draw(everyone, gold, 100)
+            gold = people(draw_samples(everyone, gold, before))
+        drawing = draw_samples(everyone, gold, 100)
         kinds = {sample.id: doubt for sample, doubt in everyone}
         for id, share in drawing.drawn.items():
             met[kinds[id]] += 1
@@ -86,39 +86,39 @@ def test_samples_are_drawn_as_often_as_their_probability_says(before: int) -> No
 def test_whoever_was_checked_is_not_drawn_again_and_is_told_its_new_probability() -> None:
     everyone = population(4)
     chance = Gold({f"4-{number}": "a" for number in range(0, 500, 10)})
-    drawing = draw(everyone, chance, 100)
+    drawing = draw_samples(everyone, chance, 100)
     assert not set(drawing.ids) & set(chance.answers)
     assert drawing.before == 50
     assert set(drawing.drawn) == {*drawing.ids, *chance.answers}
     assert drawing.by_chance == 50
     assert min(drawing.drawn.values()) == pytest.approx((50 + 50) / 500, rel=0.2)
-    again = draw(everyone, people(drawing), 100)
+    again = draw_samples(everyone, people(drawing), 100)
     assert all(again.drawn[id] >= drawing.drawn[id] for id in drawing.ids)
 
 
 def test_without_any_doubt_all_are_drawn_by_chance() -> None:
-    drawing = draw([(of(str(number)), Doubt()) for number in range(300)], Gold(), 100)
+    drawing = draw_samples([(of(str(number)), Doubt()) for number in range(300)], Gold(), 100)
     assert (len(drawing.ids), drawing.by_chance) == (100, 100)
     assert list(drawing.drawn.values()) == pytest.approx([1 / 3] * 100)
 
 
 def test_where_all_are_drawn_no_probability_is_told() -> None:
-    drawing = draw(population(5, 80), Gold(), 100)
+    drawing = draw_samples(population(5, 80), Gold(), 100)
     assert len(drawing.ids) == 80
     assert not drawing.drawn
 
 
 def test_one_picture_is_drawn_once_whatever_its_ids() -> None:
     everyone = [(of(f"{number}", f"picture {number // 2}"), AGAINST) for number in range(400)]
-    drawing = draw(everyone, Gold(), 120)
+    drawing = draw_samples(everyone, Gold(), 120)
     assert len({int(id) // 2 for id in drawing.ids}) == 120
-    checked = draw(everyone, Gold(dict.fromkeys(drawing.ids, "a")), 50)
+    checked = draw_samples(everyone, Gold(dict.fromkeys(drawing.ids, "a")), 50)
     assert not {int(id) // 2 for id in checked.ids} & {int(id) // 2 for id in drawing.ids}
 
 
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e6)), max_size=60), st.one_of(st.just(0.0), st.floats(1e-3, 80)))
 def test_probabilities_are_in_proportion_to_sizes_and_none_is_certain(sizes: list[float], total: float) -> None:
-    shares = proportional(sizes, total)
+    shares = proportional_shares(sizes, total)
     assert len(shares) == len(sizes)
     assert all(0 <= share <= SUREST and (share == 0) == (size == 0 or total == 0) for share, size in zip(shares, sizes, strict=True))
     assert fsum(shares) == pytest.approx(min(total, SUREST * sum(size > 0 for size in sizes)), abs=1e-9)
@@ -133,9 +133,9 @@ def test_the_weighted_share_is_that_of_those_nobody_checked_and_the_plain_one_is
     plain, weighted, truth = list[float](), list[float](), list[float]()
     for world in range(60):
         everyone = population(world)
-        drawing = draw(everyone, Gold(), 100)
+        drawing = draw_samples(everyone, Gold(), 100)
         right = {sample.id: random.Random(sample.id).random() < doubt.posterior for sample, doubt in everyone}
-        found = weights(drawing.ids, drawing.drawn)
+        found = sampling_weights(drawing.ids, drawing.drawn)
         plain.append(sum(right[id] for id in drawing.ids) / len(drawing.ids))
         weighted.append(fsum(found[id] for id in drawing.ids if right[id]) / fsum(found.values()))
         unchecked = [ok for id, ok in right.items() if id not in found]
@@ -150,11 +150,11 @@ def test_the_even_part_is_as_if_drawn_by_chance_of_those_nobody_checked() -> Non
     met, unchecked = Counter[Doubt](), Counter[Doubt]()
     for world in range(60):
         everyone = population(world)
-        drawing = draw(everyone, Gold(), 100)
+        drawing = draw_samples(everyone, Gold(), 100)
         kinds = {sample.id: doubt for sample, doubt in everyone}
         unchecked.update(doubt for id, doubt in kinds.items() if id not in drawing.drawn)
-        found = weights(drawing.ids, drawing.drawn)
-        met.update(kinds[id] for id in drawing.ids if evenly(found[id], max(found.values()), place(id)))
+        found = sampling_weights(drawing.ids, drawing.drawn)
+        met.update(kinds[id] for id in drawing.ids if is_evenly_drawn(found[id], max(found.values()), hash_place(id)))
     whole = met.total()
     assert 60 * 40 < whole < 60 * 75
     for doubt in (SURE, UNSURE, AGAINST):
@@ -164,7 +164,7 @@ def test_the_even_part_is_as_if_drawn_by_chance_of_those_nobody_checked() -> Non
 
 @given(st.dictionaries(st.text(max_size=4), st.floats(1e-6, 1), max_size=30), st.sets(st.text(max_size=4), max_size=10))
 def test_weights_are_one_in_the_mean_and_grow_as_the_probability_falls(drawn: dict[str, float], others: set[str]) -> None:
-    found = weights([*drawn, *(others - drawn.keys())], drawn)
+    found = sampling_weights([*drawn, *(others - drawn.keys())], drawn)
     total = fsum(found.values())
     assert total == pytest.approx(len(found)) or total == 0
     assert all(found[one] <= found[other] for one in drawn for other in drawn if drawn[one] >= drawn[other])
@@ -173,16 +173,16 @@ def test_weights_are_one_in_the_mean_and_grow_as_the_probability_falls(drawn: di
 
 def test_without_probabilities_all_weigh_the_same_and_all_are_in_the_even_part() -> None:
     ids = [str(number) for number in range(50)]
-    assert set(weights(ids, {}).values()) == {1.0}
-    assert list(weights(ids, dict.fromkeys(ids, 0.3)).values()) == pytest.approx([1.0] * 50)
-    assert all(evenly(1.0, 1.0, place(id)) for id in ids)
+    assert set(sampling_weights(ids, {}).values()) == {1.0}
+    assert list(sampling_weights(ids, dict.fromkeys(ids, 0.3)).values()) == pytest.approx([1.0] * 50)
+    assert all(is_evenly_drawn(1.0, 1.0, hash_place(id)) for id in ids)
 
 
 def test_samples_chosen_by_no_chance_stand_for_none() -> None:
-    found = weights(["chosen", "drawn", "drawn before"], {"chosen": 1.0, "drawn": 0.1})
+    found = sampling_weights(["chosen", "drawn", "drawn before"], {"chosen": 1.0, "drawn": 0.1})
     assert found == {"chosen": 0.0, "drawn": pytest.approx(1.5), "drawn before": pytest.approx(1.5)}
-    assert not evenly(found["chosen"], 1.5, place("chosen"))
-    assert set(weights(["a", "b"], {"a": 1.0, "b": 1.0}).values()) == {0.0}
+    assert not is_evenly_drawn(found["chosen"], 1.5, hash_place("chosen"))
+    assert set(sampling_weights(["a", "b"], {"a": 1.0, "b": 1.0}).values()) == {0.0}
 
 
 def test_over_many_runs_a_claim_is_as_high_as_the_truth_and_its_bound_holds() -> None:
@@ -190,7 +190,7 @@ def test_over_many_runs_a_claim_is_as_high_as_the_truth_and_its_bound_holds() ->
     for world in range(40):
         answers, labels, truth = run(world)
         doubts = [(of(id), doubt) for id, doubt in doubts_of(answers, labels)]
-        drawing = draw(doubts, Gold(), 150)
+        drawing = draw_samples(doubts, Gold(), 150)
         rows = [(id, f"t{place}", answer) for id, said in answers.items() for place, answer in enumerate(said)]
         frame = pl.DataFrame(rows, schema=["id", "teacher", "answer"], orient="row")
         gold = {id: truth[id] for id in drawing.ids}

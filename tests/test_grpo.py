@@ -22,13 +22,13 @@ from cotforge.plan import Grpo, Lora, Plan, Sft, variants
 from cotforge.plan.variants import Variant
 from cotforge.prompts import Prompts
 from cotforge.records import Sample
-from cotforge.train.data.lessons import Lessons, find, write_source
-from cotforge.train.guards import Watch
+from cotforge.train.data.lessons import Lessons, find_lessons, write_source
+from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo, sft
-from cotforge.train.report.record import Record
-from cotforge.train.rollouts.trainer import Trainer, decoder, is_kept, kept_rows
-from cotforge.train.students import student, tiny
-from cotforge.train.work import Work, newest_whole
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.rollouts.trainer import GrpoTrainer, completion_decoder, is_kept, kept_rows
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 from tests.clip import acted, objective
 
@@ -42,7 +42,7 @@ LEARNED = 120
 def model(tmp_path_factory: pytest.TempPathFactory, dataset: Path) -> Path:
     """A student that has learned the form and half of the colours."""
     folder = tmp_path_factory.mktemp("student")
-    begin = tiny.llava(folder / "begin", squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(folder / "begin", squares.TEXTS, squares.SIZE)
     stage = Sft.model_validate({"name": "inject", "kind": "sft", "steps": LEARNED, "batch": 8, "learning_rate": 1e-2})
     job = replace(work(folder / "sft", begin, dataset, {"rewards": [{"measure": "correct"}]}), stage=stage)
     with job.record:
@@ -60,20 +60,20 @@ BUDGET = 90
 """Tokens: those of about half of a step's completions."""
 
 
-def work(folder: Path, model: Path, dataset: Path, stage: dict[str, Any], **changed: Any) -> Work:
+def work(folder: Path, model: Path, dataset: Path, stage: dict[str, Any], **changed: Any) -> StageRun:
     made = Grpo.model_validate({"name": "reason", "kind": "grpo", **SMALL, **stage})
     plan = Plan.model_validate({"student": {"model": str(model)}, "stages": [made.model_dump(by_alias=True)]})
     folder.mkdir(parents=True, exist_ok=True)
-    lessons = find(dataset, cache=dataset.parent / "cache")
+    lessons = find_lessons(dataset, cache=dataset.parent / "cache")
     given: dict[str, Any] = {
         "plan": plan, "stage": made, "begin": model, "out": folder, "lessons": lambda: lessons, "source": lambda: lessons, "task": TASK,
         "prompts": Prompts().load(Path()), "held_out": None, "smoke": False, "resume_from": None,
-        "record": Record(folder / "metrics.jsonl", "reason"), "cache": dataset.parent / "cache", "root": folder,
+        "record": MetricsLog(folder / "metrics.jsonl", "reason"), "cache": dataset.parent / "cache", "root": folder,
     }  # fmt: skip
-    return Work(**given | changed)
+    return StageRun(**given | changed)
 
 
-def run(job: Work) -> list[dict[str, Any]]:
+def run(job: StageRun) -> list[dict[str, Any]]:
     assert isinstance(job.stage, Grpo)
     with job.record:
         grpo.train(job.stage, job)
@@ -102,7 +102,7 @@ def test_the_clip_acts_the_ratio_is_logged_and_every_completion_is_kept(tmp_path
     assert {*kept[0]} == {"step", "id", "truth", "said", "answer", "fault", "well_formed", "correct", "advantage"}
     assert len({row["id"] for row in kept}) == 4
     assert abs(sum(row["advantage"] for row in kept[:4])) < 1e-3
-    assert student.fingerprint(job.weights) != student.fingerprint(model)
+    assert loaded_student.weights_fingerprint(job.weights) != loaded_student.weights_fingerprint(model)
 
 
 @pytest.mark.parametrize("rollouts", [1, 2, 199, 200, 201, 800, 12_345])
@@ -137,7 +137,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
     class Killed(BaseException):
         """As SIGKILL would: nothing is saved any more."""
 
-    class Killing(Record):
+    class Killing(MetricsLog):
         def row(self, step: int, metrics: dict[str, Any]) -> None:
             super().row(step, metrics)
             if step == 3:
@@ -148,10 +148,10 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, model: Path, data
     checkpoint = newest_whole(job.out / "checkpoints")
     assert checkpoint is not None
     assert checkpoint.name == "checkpoint-2"
-    again = run(replace(job, resume_from=checkpoint, record=Record(job.out / "metrics.jsonl", "reason")))
+    again = run(replace(job, resume_from=checkpoint, record=MetricsLog(job.out / "metrics.jsonl", "reason")))
     told = ("step", "loss", "reward", "kl", "clip_ratio/low_mean", "ratio/max", "completions/mean_length")
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
-    assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+    assert loaded_student.weights_fingerprint(job.weights) == loaded_student.weights_fingerprint(tmp_path / "whole" / "weights")
 
 
 MASKING = {"max_completion": 2, "updates_per_rollout": 2, "trl": {"mask_truncated_completions": True}}
@@ -192,7 +192,7 @@ def test_a_stage_that_draws_again_and_has_a_token_budget_resumes_exactly(tmp_pat
     class Killed(BaseException):
         """As SIGKILL would: nothing is saved any more."""
 
-    class Killing(Record):
+    class Killing(MetricsLog):
         def row(self, step: int, metrics: dict[str, Any]) -> None:
             super().row(step, metrics)
             if step == 3:
@@ -200,11 +200,11 @@ def test_a_stage_that_draws_again_and_has_a_token_budget_resumes_exactly(tmp_pat
 
     with pytest.raises(Killed):
         run(replace(job, record=Killing(job.out / "metrics.jsonl", "reason")))
-    again = run(replace(job, resume_from=newest_whole(job.out / "checkpoints"), record=Record(job.out / "metrics.jsonl", "reason")))
+    again = run(replace(job, resume_from=newest_whole(job.out / "checkpoints"), record=MetricsLog(job.out / "metrics.jsonl", "reason")))
     told = ("step", "loss", "reward", "resample/flat", "resample/drawn", "num_tokens", "budget/filled", "budget/taken")
     assert all(row["budget/filled"] >= 1 > row["budget/taken"] > 0 for row in whole)
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in whole]
-    assert student.fingerprint(job.weights) == student.fingerprint(tmp_path / "whole" / "weights")
+    assert loaded_student.weights_fingerprint(job.weights) == loaded_student.weights_fingerprint(tmp_path / "whole" / "weights")
 
 
 def test_pictures_of_every_labelled_sample_are_learned_from_and_rewards_tried_on_lessons(
@@ -226,7 +226,7 @@ def test_pictures_of_every_labelled_sample_are_learned_from_and_rewards_tried_on
         raise PipelineError("there are no lessons yet")
 
     stage = {"steps": 3, "data": "source", "rewards": REWARDS}
-    for number, lessons in enumerate((lambda: find(dataset, cache=tmp_path / "cache"), none)):
+    for number, lessons in enumerate((lambda: find_lessons(dataset, cache=tmp_path / "cache"), none)):
         job = work(tmp_path / f"stage{number}", model, dataset, stage, source=lambda: source, lessons=lessons)
         run(job)
         kept = [row for file in (job.out / "completions").glob("*.parquet") for row in pq.read_table(file).to_pylist()]
@@ -253,7 +253,7 @@ def test_the_form_of_the_loss_is_handed_on(tmp_path: Path, model: Path, dataset:
     def config(**stage: Any) -> Any:
         job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, **stage})
         assert isinstance(job.stage, Grpo)
-        return grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+        return grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
 
     names = ("loss_type", "scale_rewards", "use_bias_correction_kl")
     theirs = {field.name: field.default for field in fields(GRPOConfig)}
@@ -287,7 +287,7 @@ def test_a_variant_is_what_trls_configuration_gets(tmp_path: Path, model: Path, 
     given, wanted = VARIANTS[variant]
     job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "variant": variant, **given})
     assert isinstance(job.stage, Grpo)
-    config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+    config = grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
     assert {name: getattr(config, name) for name in wanted} == wanted
     assert {*variants.VARIANTS[variant].get("trl", {})} <= {field.name for field in fields(GRPOConfig)}
 
@@ -296,7 +296,7 @@ def test_a_variant_is_what_trls_configuration_gets(tmp_path: Path, model: Path, 
 def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_path: Path, model: Path, dataset: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"steps": 2, "batch": 16, "rewards": REWARDS})
     assert isinstance(job.stage, Grpo)
-    pupil, told, sizes = student.load(job.plan.student, model), list[str](), list[int]()
+    pupil, told, sizes = loaded_student.load_pupil(job.plan.student, model), list[str](), list[int]()
     generate = pupil.model.generate
 
     def limited(*given: Any, **named: Any) -> Any:
@@ -307,7 +307,9 @@ def test_completions_that_do_not_fit_into_memory_at_once_are_made_by_halves(tmp_
 
     pupil.model.generate = limited
     rows = job.lessons().seen(["id", "prompt", "images", "answer"])
-    trainer = Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(told.append))
+    trainer = GrpoTrainer(
+        grpo.find_rewards(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=MetricGuards(told.append)
+    )
     trainer.train()
     assert sizes == [16, 8, *[4] * 8]
     assert told[:2] == [
@@ -331,7 +333,7 @@ def test_a_rehearsal_takes_two_groups_at_least(tmp_path: Path, model: Path, data
     for batch, group, passes in ((8, 8, 2), (16, 4, 1), (6, 4, 2)):
         job = work(tmp_path / "stage", model, dataset, {"rewards": REWARDS, "batch": batch, "group": group, "accumulate": 4}, smoke=True)
         assert isinstance(job.stage, Grpo)
-        config = grpo.config_of(job.stage, job, student.load(job.plan.student, model))
+        config = grpo.config_of(job.stage, job, loaded_student.load_pupil(job.plan.student, model))
         assert (config.steps_per_generation, config.gradient_accumulation_steps) == (passes, passes)
 
 
@@ -340,7 +342,7 @@ def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tm
     """In two forward passes, after which a step has the loss of one."""
     seen: list[tuple[float, float, Any]] = []
 
-    class Seen(Trainer):
+    class Seen(GrpoTrainer):
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             mask_BT, advantage_B = inputs["completion_mask"], inputs["advantages"]
@@ -350,9 +352,16 @@ def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tm
 
     job = work(tmp_path / "stage", model, dataset, {"steps": 1, "accumulate": 2, "rewards": REWARDS, "token_budget": BUDGET})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
-    trainer = Seen(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print), token_budget=BUDGET)
+    trainer = Seen(
+        grpo.find_rewards(job.stage, job),
+        rows,
+        pupil,
+        grpo.config_of(job.stage, job, pupil),
+        watch=MetricGuards(print),
+        token_budget=BUDGET,
+    )
     trainer.train()
     assert len(seen) == 2
     assert [theirs for theirs, _, _ in seen] == pytest.approx([ours for _, ours, _ in seen], abs=1e-5)
@@ -370,7 +379,7 @@ def test_a_step_is_the_sum_over_the_tokens_that_fill_the_budget_divided_by_it(tm
 def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion(tmp_path: Path, model: Path, dataset: Path) -> None:
     ratios: list[float] = []
 
-    class Seen(Trainer):
+    class Seen(GrpoTrainer):
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             assert self._logps_BT is not None
@@ -380,9 +389,9 @@ def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion
 
     job = work(tmp_path / "stage", model, dataset, {"steps": 4, "learning_rate": 5e-4, "rewards": REWARDS, "variant": "gspo"})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
-    trainer = Seen(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer = Seen(grpo.find_rewards(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=MetricGuards(print))
     trainer.train()
     assert len(ratios) == 4 * 8
     assert trainer.furthest == pytest.approx((min(ratios), max(ratios)), abs=1e-5)
@@ -395,7 +404,7 @@ def test_under_gspo_the_ratio_that_is_clipped_and_logged_is_that_of_a_completion
 def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, dataset: Path) -> None:
     seen: list[tuple[float, float, int]] = []
 
-    class Seen(Trainer):
+    class Seen(GrpoTrainer):
         def _compute_loss(self, model: Any, inputs: Any) -> Any:
             loss = super()._compute_loss(model, inputs)
             assert self._logps_BT is not None
@@ -412,10 +421,10 @@ def test_the_loss_is_the_objective_of_the_equation(tmp_path: Path, model: Path, 
     }  # fmt: skip
     job = work(tmp_path / "stage", model, dataset, stage)
     assert isinstance(job.stage, Grpo)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     config = grpo.config_of(job.stage, job, pupil)
     rows = job.lessons().dataset(["id", "prompt", "images", "answer"])
-    Seen(grpo.found(job.stage, job), rows, pupil, config, watch=Watch(print)).train()
+    Seen(grpo.find_rewards(job.stage, job), rows, pupil, config, watch=MetricGuards(print)).train()
     for theirs, ours, _ in seen:
         assert theirs == pytest.approx(ours, abs=1e-5)
     assert seen[0][2] == 0
@@ -465,7 +474,7 @@ def test_a_dataset_without_question_and_options_trains_as_before(tmp_path: Path,
 def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"rewards": [{"measure": "correct"}]})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     muted = grpo.config_of(job.stage, job, pupil).generation_kwargs["suppress_tokens"]
     assert pupil.processor.tokenizer.convert_tokens_to_ids("<image>") in muted
     assert pupil.processor.tokenizer.eos_token_id not in muted
@@ -473,11 +482,11 @@ def test_tokens_of_pictures_are_never_said(model: Path, dataset: Path, tmp_path:
 
 
 def test_tags_stay_in_a_text_though_the_tokenizer_calls_them_special(model: Path, dataset: Path, tmp_path: Path) -> None:
-    pupil = student.load(work(tmp_path / "s", model, dataset, {"rewards": [{"measure": "correct"}]}).plan.student, model)
+    pupil = loaded_student.load_pupil(work(tmp_path / "s", model, dataset, {"rewards": [{"measure": "correct"}]}).plan.student, model)
     words = pupil.processor.tokenizer
     words.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
     tokens: Sequence[int] = words(squares.said("red"), add_special_tokens=False)["input_ids"]
-    said = decoder(pupil)
+    said = completion_decoder(pupil)
     assert said([*tokens, words.eos_token_id, words.pad_token_id]) == (squares.said("red"), "stop")
     assert said(tokens) == (squares.said("red"), "length")
 
@@ -523,11 +532,11 @@ def test_a_picture_that_cannot_be_read_leaves_its_lesson_out(tmp_path: Path, mod
 def test_a_prompt_that_the_processor_cannot_take_is_a_line(tmp_path: Path, model: Path, dataset: Path) -> None:
     job = work(tmp_path / "stage", model, dataset, {"steps": 1, "rewards": REWARDS})
     assert isinstance(job.stage, Grpo)
-    pupil = student.load(job.plan.student, model)
+    pupil = loaded_student.load_pupil(job.plan.student, model)
     rows = (
         job.lessons().dataset(["id", "prompt", "images", "answer"]).map(lambda row: {"prompt": [{"role": "user", "content": "<image>?"}]})
     )
-    trainer = Trainer(grpo.found(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=Watch(print))
+    trainer = GrpoTrainer(grpo.find_rewards(job.stage, job), rows, pupil, grpo.config_of(job.stage, job, pupil), watch=MetricGuards(print))
     with pytest.raises(PipelineError, match="step 0: the student's processor cannot take a prompt: "):
         trainer.train()
 
@@ -553,4 +562,4 @@ def test_adapters_are_trained_against_the_weights_before_and_merged(tmp_path: Pa
     assert rows[0]["kl"] == pytest.approx(0, abs=1e-4)
     assert rows[-1]["kl"] > 1e-4
     assert not list(job.weights.glob("adapter*"))
-    assert student.fingerprint(job.weights) != student.fingerprint(model)
+    assert loaded_student.weights_fingerprint(job.weights) != loaded_student.weights_fingerprint(model)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cotforge.errors import PipelineError
 from cotforge.train import guards
-from cotforge.train.guards import LOOK, Watch
+from cotforge.train.guards import LOOK, MetricGuards
 
 SOUND = {
     "loss": 0.1, "grad_norm": 0.5, "reward": 0.6, "reward_std": 0.3, "frac_reward_zero_std": 0.3, "entropy": 0.8,
@@ -20,7 +20,7 @@ SOUND = {
 
 def told(*, steps: int = LOOK, **metrics: Any) -> list[str]:
     lines: list[str] = []
-    watch = Watch(lines.append, show=lambda: "Q: which colour? A: ????")
+    watch = MetricGuards(lines.append, show=lambda: "Q: which colour? A: ????")
     for _ in range(steps):
         watch.see(SOUND | metrics)
     return lines
@@ -58,7 +58,7 @@ def test_a_trouble_that_passes_within_a_few_steps_is_none() -> None:
 
 def test_a_student_that_learns_by_heart_may_be_sure() -> None:
     lines: list[str] = []
-    watch = Watch(lines.append)
+    watch = MetricGuards(lines.append)
     for _ in range(3 * LOOK):
         watch.see({"loss": 0.01, "grad_norm": 0.1, "entropy": 0.001})
     assert lines == []
@@ -73,7 +73,7 @@ def test_who_already_draws_groups_again_is_not_told_to() -> None:
 
 def test_entropy_that_rises_is_told_with_where_it_began() -> None:
     lines: list[str] = []
-    watch = Watch(lines.append)
+    watch = MetricGuards(lines.append)
     for step in range(40):
         watch.see(SOUND | {"entropy": 0.5 + step / 10})
     assert len(lines) == 1
@@ -82,7 +82,7 @@ def test_entropy_that_rises_is_told_with_where_it_began() -> None:
 
 def test_a_clip_that_never_acted_is_told_with_how_far_the_ratio_went() -> None:
     lines: list[str] = []
-    watch = Watch(lines.append)
+    watch = MetricGuards(lines.append)
     watch.see(SOUND)
     watch.over(low=0.2, high=0.1, live=True, furthest=(0.98, 1.03))
     assert lines == [
@@ -125,7 +125,7 @@ def test_a_completion_must_fit_behind_the_longest_prompt() -> None:
 def test_what_is_frozen_is_told() -> None:
     model = torch.nn.ModuleDict({"vision_tower": torch.nn.Linear(2, 2), "language_model": torch.nn.Linear(3, 3)})
     model["vision_tower"].requires_grad_(False)
-    assert guards.frozen(model) == "parameters: language 12 trained, vision frozen"
+    assert guards.frozen_line(model) == "parameters: language 12 trained, vision frozen"
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.consensus.image import classifier
-from cotforge.consensus.image.classifier import fit, predict
-from cotforge.consensus.image.gathered import pictures
+from cotforge.consensus.image.classifier import fit_classifier, predict_classes
+from cotforge.consensus.image.gathered import gather_pictures
 from cotforge.consensus.image.projection import Moments
-from cotforge.consensus.image.voter import FOLDS, Pictures, says
-from cotforge.consensus.sequential.table import NONE
-from cotforge.order import rank
+from cotforge.consensus.image.voter import FOLDS, Pictures, picture_votes
+from cotforge.consensus.sequential.answer_table import NONE
+from cotforge.order import sample_rank
 
 
 def blobs(items: int, classes: int, *, apart: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +25,7 @@ def pictures_of(vectors_ND: np.ndarray, *, without: int = 0) -> Pictures:
     """Pictures of Samples 0, 1, ..., the last of which have no features."""
     ids = [str(place) for place in range(len(vectors_ND))]
     places = list(range(len(ids) - without))
-    return pictures(ids, lambda: iter([(places, vectors_ND[places])]), fold=rank)
+    return gather_pictures(ids, lambda: iter([(places, vectors_ND[places])]), fold=sample_rank)
 
 
 def softmax_loss(weights_QC: np.ndarray, inputs_NQ: np.ndarray, targets_NC: np.ndarray, ridge: float) -> float:
@@ -43,7 +43,7 @@ def test_the_fit_is_the_minimum_of_the_penalised_loss() -> None:
     targets_NC = 0.8 * np.eye(3)[true_N] + 0.2 / 3
     inputs_NQ = np.column_stack([features_NP, np.ones(200)])
     wanted = minimize(lambda flat: softmax_loss(flat.reshape(4, 3), inputs_NQ, targets_NC, 0.1), np.zeros(12), method="BFGS")
-    found = fit(features_NP, targets_NC, np.ones(200), ridge=0.1)
+    found = fit_classifier(features_NP, targets_NC, np.ones(200), ridge=0.1)
     assert softmax_loss(found, inputs_NQ, targets_NC, 0.1) < wanted.fun + 0.01
     assert classifier.ROUNDS >= 50
 
@@ -52,9 +52,9 @@ def test_a_weight_of_two_is_the_same_as_being_there_twice() -> None:
     features_NP, true_N = blobs(60, 2)
     targets_NC, weight_N = np.eye(2)[true_N], np.where(np.arange(60) < 20, 2.0, 1.0)
     twice = np.concatenate([np.arange(60), np.arange(20)])
-    one = fit(features_NP, targets_NC, weight_N, ridge=0.1)
-    other = fit(features_NP[twice], targets_NC[twice], np.ones(80), ridge=0.1)
-    assert np.allclose(predict(features_NP, one), predict(features_NP, other), atol=2e-3)
+    one = fit_classifier(features_NP, targets_NC, weight_N, ridge=0.1)
+    other = fit_classifier(features_NP[twice], targets_NC[twice], np.ones(80), ridge=0.1)
+    assert np.allclose(predict_classes(features_NP, one), predict_classes(features_NP, other), atol=2e-3)
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,7 +82,7 @@ def test_of_nothing_and_of_equal_vectors_there_is_no_component(vectors: np.ndarr
 
 def test_what_a_picture_says_is_right_and_surest_where_its_bin_is_the_last() -> None:
     vectors_ND, true_N = blobs(1500, 4, apart=2.2)
-    code_N = says(pictures_of(vectors_ND), np.eye(4)[true_N], np.ones(1500, bool), np.ones(1500, bool))
+    code_N = picture_votes(pictures_of(vectors_ND), np.eye(4)[true_N], np.ones(1500, bool), np.ones(1500, bool))
     bin_N, right_N = code_N // 4, code_N % 4 == true_N
     assert set(bin_N) == {1, 2, 3}
     assert [round(float((bin_N == bin).mean()), 2) for bin in (1, 2, 3)] == [0.25, 0.25, 0.5]
@@ -95,7 +95,9 @@ def test_a_picture_does_not_repeat_its_own_wrong_label() -> None:
     """Features that tell nothing: whoever saw the label in training would say it again more often than by chance."""
     random = np.random.default_rng(0)
     label_N = random.integers(0, 5, 400)
-    code_N = says(pictures_of(random.normal(size=(400, 60)).astype(np.float32)), np.eye(5)[label_N], np.ones(400, bool), np.ones(400, bool))
+    code_N = picture_votes(
+        pictures_of(random.normal(size=(400, 60)).astype(np.float32)), np.eye(5)[label_N], np.ones(400, bool), np.ones(400, bool)
+    )
     assert (code_N % 5 == label_N).mean() < 0.3
 
 
@@ -104,18 +106,18 @@ def test_the_wrong_labels_of_others_are_outvoted() -> None:
     wrong_N = np.random.default_rng(1).random(1000) < 0.2
     label_N = np.where(wrong_N, (true_N + 1) % 4, true_N)
     targets_NC = 0.8 * np.eye(4)[label_N] + 0.05
-    code_N = says(pictures_of(vectors_ND), targets_NC, np.ones(1000, bool), np.zeros(1000, bool))
+    code_N = picture_votes(pictures_of(vectors_ND), targets_NC, np.ones(1000, bool), np.zeros(1000, bool))
     assert (code_N % 4 == true_N)[wrong_N].mean() > 0.95
 
 
 def test_without_features_or_enough_samples_nothing_is_said() -> None:
     vectors_ND, true_N = blobs(100, 3)
     all_N, targets_NC = np.ones(100, bool), np.eye(3)[true_N]
-    some = says(pictures_of(vectors_ND, without=30), targets_NC, all_N, all_N)
+    some = picture_votes(pictures_of(vectors_ND, without=30), targets_NC, all_N, all_N)
     assert (some[:70] >= 0).all()
     assert (some[70:] == NONE).all()
-    assert (says(pictures_of(vectors_ND), targets_NC, np.arange(100) < FOLDS - 1, all_N) == NONE).all()
-    assert (says(pictures_of(np.ones((100, 3), np.float32)), targets_NC, all_N, all_N) == NONE).all()
+    assert (picture_votes(pictures_of(vectors_ND), targets_NC, np.arange(100) < FOLDS - 1, all_N) == NONE).all()
+    assert (picture_votes(pictures_of(np.ones((100, 3), np.float32)), targets_NC, all_N, all_N) == NONE).all()
 
 
 def test_a_picture_says_the_same_whatever_stands_beside_it_in_the_table() -> None:
@@ -124,5 +126,5 @@ def test_a_picture_says_the_same_whatever_stands_beside_it_in_the_table() -> Non
     mixed = np.random.default_rng(5).permutation(300)
     moved = Pictures(found.features_NP[mixed], found.there_N[mixed], found.rank_N[mixed], found.fold_N[mixed])
     all_N = np.ones(300, bool)
-    before, after = (says(one, np.eye(3)[true], all_N, all_N) for one, true in ((found, true_N), (moved, true_N[mixed])))
+    before, after = (picture_votes(one, np.eye(3)[true], all_N, all_N) for one, true in ((found, true_N), (moved, true_N[mixed])))
     assert (before[mixed] == after).mean() > 0.99  # but for sums whose last digit differs

@@ -17,12 +17,12 @@ from PIL import Image
 from cotforge.consensus import AnswersError
 from cotforge.consensus.image import pixels
 from cotforge.consensus.image.embeddings import Embeddings
+from cotforge.consensus.image.feature_store import FeatureStore
+from cotforge.consensus.image.features import Features
 from cotforge.consensus.image.given import of_table
-from cotforge.consensus.image.reading import Features
 from cotforge.consensus.image.spec import ImageEmbeddings, ImageModel
-from cotforge.consensus.image.store import FeatureStore
 from cotforge.errors import PipelineError
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Picture, Sample
 
 IDS = ["a", "b", "c", "d"]
@@ -51,14 +51,14 @@ def test_pixels_are_the_mean_colours_of_the_cells() -> None:
     image.paste((255, 0, 0), (0, 0, 160, 160))
     file = io.BytesIO()
     image.save(file, "PNG")
-    cells = pixels.vector(file.getvalue()).reshape(pixels.SIDE, pixels.SIDE, 3)  # type: ignore[union-attr]
+    cells = pixels.pixel_vector(file.getvalue()).reshape(pixels.SIDE, pixels.SIDE, 3)  # type: ignore[union-attr]
     assert np.allclose(cells[:, : pixels.SIDE // 2], (1, 0, 0))
     assert np.allclose(cells[:, pixels.SIDE // 2 :], (0, 0, 1))
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", png((1, 2, 3))[:60], b"GIF89a"])
 def test_what_is_no_picture_has_no_pixels(data: bytes) -> None:
-    assert pixels.vector(data) is None
+    assert pixels.pixel_vector(data) is None
 
 
 # the store
@@ -109,7 +109,7 @@ def read(tmp_path: Path, image: Any, samples: list[Sample | Fault], told: list[A
     from cotforge.consensus.sequential import Terms, Voter
 
     features = Features(image, tmp_path, tmp_path, lambda: iter(samples), (told if told is not None else []).append)
-    return features(Terms((Voter("a"),), ("x", "y")), rank)
+    return features(Terms((Voter("a"),), ("x", "y")), sample_rank)
 
 
 def coloured(count: int) -> list[Sample | Fault]:
@@ -263,7 +263,7 @@ def test_features_may_come_in_any_form_a_notebook_has() -> None:
         pd.DataFrame({"id": IDS, "x": vectors[:, 0], "y": vectors[:, 1], "z": vectors[:, 2]}),
     ]
     for form in forms:
-        found = of_table(form, IDS, fold=rank)
+        found = of_table(form, IDS, fold=sample_rank)
         assert found.there_N.all()
         distance_NN = np.linalg.norm(found.features_NP[:, None] - found.features_NP, axis=2)
         wanted_NN = np.linalg.norm(vectors[:, None] - vectors, axis=2)
@@ -272,8 +272,8 @@ def test_features_may_come_in_any_form_a_notebook_has() -> None:
 
 def test_ids_without_a_finite_vector_have_no_features() -> None:
     form: dict[str, Any] = {"a": [1.0, 2.0], "b": [np.nan, 1.0], "c": None, "e": [1.0, 2.0]}
-    assert of_table(form, IDS, fold=rank).there_N.tolist() == [True, False, False, False]
-    assert not of_table({}, IDS, fold=rank).there_N.any()
+    assert of_table(form, IDS, fold=sample_rank).there_N.tolist() == [True, False, False, False]
+    assert not of_table({}, IDS, fold=sample_rank).there_N.any()
 
 
 @pytest.mark.parametrize(
@@ -290,5 +290,5 @@ def test_ids_without_a_finite_vector_have_no_features() -> None:
 )
 def test_features_that_are_none_are_one_line(features: Any, words: str) -> None:
     with pytest.raises(AnswersError, match=words) as fault:
-        of_table(features, IDS, fold=rank)
+        of_table(features, IDS, fold=sample_rank)
     assert "\n" not in str(fault.value)

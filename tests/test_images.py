@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from cotforge.errors import JournalError
-from cotforge.images import CellRef, Cells, FileRef, Images, MemberRef, PictureStore
-from cotforge.images.cut import CutShortError, UntidyError, cut
-from cotforge.images.look import look
+from cotforge.images import CellReader, CellRef, FileRef, Images, MemberRef, PictureStore
+from cotforge.images.cut import CutShortError, UntidyError, cut_metadata
+from cotforge.images.look import look_at
 from cotforge.records import Fault, Picture
 
 MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -154,8 +154,8 @@ def test_a_colour_profile_stays(shelf: Shelf, kind: str) -> None:
 def test_cutting_twice_is_cutting_once(name: str, trailer: bytes) -> None:
     data = {**WITH_METADATA, **KEPT}[name] + trailer
     mime = next(mime for kind, mime in MIMES.items() if Image.open(BytesIO(data)).format in (kind, "MPO"))
-    once = cut(data, mime)
-    assert cut(once, mime) is once
+    once = cut_metadata(data, mime)
+    assert cut_metadata(once, mime) is once
 
 
 @given(st.sampled_from(sorted(KEPT)), st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
@@ -164,7 +164,7 @@ def test_damage_never_makes_the_cutting_fail_in_another_way_than_it_says(name: s
     data[at % len(data) : at % len(data) + len(damage)] = damage
     mime = next(mime for kind, mime in MIMES.items() if Image.open(BytesIO(KEPT[name])).format == kind)
     with suppress(CutShortError, UntidyError):
-        assert len(cut(bytes(data), mime)) <= len(data)
+        assert len(cut_metadata(bytes(data), mime)) <= len(data)
 
 
 @given(st.sampled_from(sorted([*KEPT, *WITH_METADATA, *RECODED])), st.integers(0, 10_000), st.binary(min_size=1, max_size=8))
@@ -172,7 +172,7 @@ def test_damage_gives_a_picture_or_a_fault_and_nothing_else(name: str, at: int, 
     data = bytearray({**KEPT, **WITH_METADATA, **{name: data for name, (data, _) in RECODED.items()}}[name])
     data[at % len(data) : at % len(data) + len(damage)] = damage
     with suppress(Fault):
-        assert look(bytes(data), Images()).width > 0
+        assert look_at(bytes(data), Images()).width > 0
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
@@ -465,7 +465,7 @@ def parquet(path: Path, datas: list[bytes | None], rows: int) -> None:
 def test_cells_are_read_in_any_order(tmp_path: Path, rows: int) -> None:
     datas = [random.Random(number).randbytes(200_000) for number in range(60)]
     parquet(tmp_path / "a.parquet", list(datas), rows)
-    cells = Cells()
+    cells = CellReader()
     refs = [CellRef(cells, str(tmp_path / "a.parquet"), "image.bytes", n // rows, n % rows, None, str(n)) for n in range(60)]
     order = [*range(60), 59, 0, 30, 31, 5]
     assert [refs[n].read() for n in order] == [datas[n] for n in order]
@@ -477,9 +477,9 @@ def test_a_cell_that_is_empty_or_gone_is_a_fault(tmp_path: Path) -> None:
     parquet(path, [None, b"x"], 10)
     for row, reason in ((0, "image_missing"), (9, "image_unreadable")):
         with pytest.raises(Fault) as caught:
-            CellRef(Cells(), str(path), "image.bytes", 0, row, None, "a").read()
+            CellRef(CellReader(), str(path), "image.bytes", 0, row, None, "a").read()
         assert caught.value.reason == reason
-    ref = CellRef(Cells(), str(path), "image.bytes", 0, 1, None, "a")
+    ref = CellRef(CellReader(), str(path), "image.bytes", 0, 1, None, "a")
     path.unlink()
     with pytest.raises(Fault):
         ref.read()

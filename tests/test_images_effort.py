@@ -13,7 +13,7 @@ from PIL import Image
 
 from cotforge.images import Images
 from cotforge.images.effort import MOST_SCANS, EffortError, demand_few_scans
-from cotforge.images.look import look
+from cotforge.images.look import look_at
 from cotforge.records import Fault
 from tests.project import ran, replay, said, summary, table, write_pipeline, write_rows
 
@@ -70,7 +70,7 @@ def test_a_picture_that_takes_long_to_decode_is_refused_soon(made: Callable[[], 
     data = made()
     begun = time.monotonic()
     with pytest.raises(Fault) as refused:
-        look(data, Images())
+        look_at(data, Images())
     assert refused.value.reason == "image_too_slow"
     assert "would take too long to decode: it has more than " in refused.value.detail
     assert time.monotonic() - begun < SECONDS
@@ -111,7 +111,7 @@ def pixels(data: bytes) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("made", HONEST.values(), ids=HONEST)
 def test_an_honest_picture_is_taken_and_only_one_frame_of_it_is_decoded(made: Callable[[], bytes]) -> None:
-    assert look(made(), Images()).data
+    assert look_at(made(), Images()).data
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8" + b"\xff\xda" * 500, b"\xff\xd8" + b"\xff\xda\xff\xff" * 500])

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cotforge.errors import JournalError
-from cotforge.images import CellRef, Cells, FileRef, Images, MemberRef, PictureStore, Sending, ahead, data_url, file_url
-from cotforge.images.cut import cut
+from cotforge.images import CellReader, CellRef, FileRef, Images, MemberRef, PictureStore, Sending, data_url, file_url, read_ahead
+from cotforge.images.cut import cut_metadata
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Picture, Sample
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.wire import request
+from cotforge.teachers.wire import build_request
 from tests.project import write_pipeline, write_rows
 from tests.test_images import KEPT, RECODED, WITH_METADATA, Shelf, drawn, encoded
 
@@ -60,7 +60,7 @@ class Desk(Shelf):
     def cell(self, data: bytes) -> Picture:
         path = self.folder / "a.parquet"
         pq.write_table(pa.table({"image": pa.array([data], pa.binary())}), path)
-        return self.store.picture(CellRef(Cells(), str(path), "image", 0, 0, None, "row 1"))
+        return self.store.picture(CellRef(CellReader(), str(path), "image", 0, 0, None, "row 1"))
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_five_teachers_with_four_samples_each_have_a_picture_encoded_once(desk: 
 
     async def ask(teacher: OpenAITeacher, index: int) -> bytes:
         call = Call("k", sample, teacher.name, teacher.model, index, ({"role": "user", "content": parts},))
-        return b"".join(request(call, teacher, urls))
+        return b"".join(build_request(call, teacher, urls))
 
     async def all_at_once() -> list[bytes]:
         teachers = [OpenAITeacher(name=name, model=name, url=("http://127.0.0.1:1/v1",), samples=4) for name in "abcde"]
@@ -245,12 +245,12 @@ def test_the_way_a_picture_is_sent_changes_no_key_and_nothing_that_is_remembered
 def test_files_and_tars_are_fetched_ahead_and_cells_are_not(desk: Desk) -> None:
     told = hasattr(os, "posix_fadvise")
     for picture in (desk.picture(PLAIN), desk.picture(RECODED["palette"][0], "b.png"), desk.member(PLAIN)):
-        assert ahead(picture) == told
-    assert not ahead(desk.cell(PLAIN))
-    assert not ahead(Picture("0", "image/jpeg", 1, 1, 1, bytes))
+        assert read_ahead(picture) == told
+    assert not read_ahead(desk.cell(PLAIN))
+    assert not read_ahead(Picture("0", "image/jpeg", 1, 1, 1, bytes))
     gone = desk.picture(PLAIN, "gone.jpg")
     (desk.folder / "gone.jpg").unlink()
-    assert not ahead(gone)
+    assert not read_ahead(gone)
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no advice about files")
@@ -284,7 +284,7 @@ def test_what_was_fetched_ahead_is_read_without_waiting(desk: Desk) -> None:
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         if _in_memory(file, len(noise)):
             pytest.skip("this file system keeps files in memory")
-        assert ahead(picture)
+        assert read_ahead(picture)
         deadline = time.monotonic() + 10
         while not _in_memory(file, len(noise)):
             assert time.monotonic() < deadline
@@ -314,7 +314,7 @@ def test_loading_and_encoding_cost_little_more_than_what_has_to_be_done(desk: De
     def least() -> Any:
         with open(path, "rb", buffering=0) as file:
             raw = file.read()
-        kept = cut(raw, "image/jpeg") if trailer else raw
+        kept = cut_metadata(raw, "image/jpeg") if trailer else raw
         return sha256(kept).digest(), base64.b64encode(kept)
 
     floor = actual = float("inf")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 
 pytest.importorskip("hatchling", reason="building needs the extra 'dev'")
 
@@ -71,7 +71,7 @@ def test_a_wheel_holds_the_package_with_pipelines_and_prompts_and_nothing_else(w
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in names} == {"cotforge"}
     for kind in ("pipelines", "prompts"):
-        here = {file.relative_to(shipped(kind)).as_posix() for file in shipped(kind).rglob("*.*")}
+        here = {file.relative_to(shipped_folder(kind)).as_posix() for file in shipped_folder(kind).rglob("*.*")}
         prefix = f"cotforge/shipped/{kind}/"
         assert {name.removeprefix(prefix) for name in names if name.startswith(prefix)} == here
     assert "cotforge/py.typed" in names
@@ -84,7 +84,7 @@ def test_a_wheel_finds_its_prompts_and_pipelines_from_any_folder(wheel: Path, tm
     assert package.startswith(str(tmp_path))
     assert prompts == f"{package}/shipped/prompts"
     assert [line.split()[1] for line in pipelines] == [f"{prompts}/short_cot/solve.jinja"] * len(pipelines)
-    assert len(pipelines) == len(list(shipped("pipelines").glob("*.yaml"))) > 0
+    assert len(pipelines) == len(list(shipped_folder("pipelines").glob("*.yaml"))) > 0
 
 
 def test_an_editable_install_finds_them_in_the_checkout(tmp_path: Path) -> None:

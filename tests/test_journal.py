@@ -21,7 +21,7 @@ import pytest
 
 from cotforge.errors import JournalError
 from cotforge.journal import MIGRATIONS, VERSION, Journal
-from cotforge.journal.leaves import FRAME, PAGE, leaves
+from cotforge.journal.leaves import FRAME, PAGE, leaf_rows
 from cotforge.replies.attempt import Attempt
 from tests.attempts import attempt
 
@@ -240,7 +240,9 @@ def test_replies_from_before_there_were_checksums_are_believed(tmp_path: Path) -
 def test_the_leaves_of_a_sound_file_are_what_sqlite_finds_in_it(tmp_path: Path, open_log: bool) -> None:
     path = tmp_path / "j.sqlite"
     filled(path, 100, open_log=open_log)
-    found = {(rowid, *values[1:]) for rowid, values in leaves(path, tmp_path / "j.sqlite-wal") if rowid is not None and len(values) == 17}
+    found = {
+        (rowid, *values[1:]) for rowid, values in leaf_rows(path, tmp_path / "j.sqlite-wal") if rowid is not None and len(values) == 17
+    }
     with Journal(path) as journal:
         assert {row[0] for row in found} == set(range(1, 101))
         assert found == set(journal.rows("SELECT * FROM replies"))

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.journal.rows import BODY, COLUMNS, READ, attempt_of, row_of, sound
+from cotforge.journal.attempt_rows import BODY, COLUMNS, READ, attempt_of, is_sound, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.records import Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, answered, failed
+from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt
 from cotforge.replies.finish_reasons import REASONS, Finish
-from cotforge.replies.refusals import refusal
+from cotforge.replies.refusals import read_refusal
 from tests.attempts import attempt
 
 KEY = "ab" * 32
@@ -34,7 +34,7 @@ def kept(attempt: Attempt) -> Attempt:
 
 def came(body: str, **fields: Any) -> Attempt:
     """What a server answered with status 200."""
-    return answered(KEY, body, **{"number": 1, "max_tokens": 9, "usd": lambda read, written: 0.0, "estimate": lambda: 3} | fields)
+    return answered_attempt(KEY, body, **{"number": 1, "max_tokens": 9, "usd": lambda read, written: 0.0, "estimate": lambda: 3} | fields)
 
 
 def completion(reason: object, content: str = "<answer>awe</answer>") -> str:
@@ -71,7 +71,7 @@ def test_a_finish_reason_with_control_characters_means_the_same_before_and_after
 @given(st.sampled_from([400, 401, 403, 404, 408, 413, 422, 429, 500, 503, 529]), TEXTS, TEXTS, st.integers(0, 10**7) | st.none())
 def test_a_refusal_comes_back_with_what_it_means_for_the_next_build(status: int, code: str, message: str, limit: int | None) -> None:
     body = json.dumps({"error": {"code": code, "message": message}})
-    ended = failed(KEY, refusal(status, body), number=1, max_tokens=limit, status=status, body=body)
+    ended = failed_attempt(KEY, read_refusal(status, body), number=1, max_tokens=limit, status=status, body=body)
     back = kept(ended)
     assert (back.outcome.kind, back.error, back.detail, back.passing) == (
         ended.outcome.kind, ended.error, ended.detail, ended.passing,
@@ -101,5 +101,5 @@ def test_a_probability_comes_back_and_a_row_from_before_there_were_any_is_sound(
     assert (back.probability, back.error) == (probability, None)
     assert back.reply.probability == probability
     row = row_of(came(completion("stop")))
-    assert sound(row, row[BODY].encode())
-    assert not sound((*row[:-1], 0.5), row[BODY].encode()), "one that the disk has made up"
+    assert is_sound(row, row[BODY].encode())
+    assert not is_sound((*row[:-1], 0.5), row[BODY].encode()), "one that the disk has made up"

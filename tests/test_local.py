@@ -23,7 +23,7 @@ from cotforge.records import Call, Fault, Picture, Reply, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.local import Local
-from cotforge.teachers.local.engine import Asking, Said, Unfit
+from cotforge.teachers.local.engine import Asking, Generation, Unfit
 from cotforge.teachers.local.spec import LocalTeacher
 from cotforge.teachers.local.worker import Desk, Inbox
 from tests.project import environment
@@ -72,9 +72,9 @@ def engine(vlm: Path) -> Callable[..., Any]:
     """The engine in this process."""
 
     def loaded(**fields: Any) -> Any:
-        from cotforge.teachers.local.transformers import load
+        from cotforge.teachers.local.transformers import load_transformers
 
-        return load(teacher(vlm, **fields), str(vlm))
+        return load_transformers(teacher(vlm, **fields), str(vlm))
 
     return loaded
 
@@ -85,13 +85,13 @@ def asking(id: int, *images: bytes, text: str = QUESTION, **fields: Any) -> Aski
     return Asking(id, ({"role": "user", "content": content},), pictures, **{"temperature": 0.0, "max_tokens": 60, **fields})
 
 
-def answers(engine: Any, *askings: Asking) -> dict[int, Said]:
-    found: dict[int, Said] = {}
+def answers(engine: Any, *askings: Asking) -> dict[int, Generation]:
+    found: dict[int, Generation] = {}
     for each in askings:
         try:
             engine.add(each)
         except Fault as fault:
-            found[each.id] = Said(each.id, error=fault.reason)
+            found[each.id] = Generation(each.id, error=fault.reason)
     while len(found) < len(askings):
         found |= {said.id: said for said in engine.step()}
     return found
@@ -229,7 +229,7 @@ def test_a_dropped_request_is_forgotten(engine: Callable[..., Any]) -> None:
         loaded.add(asking(id, jpeg("red")))
     loaded.drop(1)
     loaded.drop(77)
-    found: list[Said] = []
+    found: list[Generation] = []
     while len(found) < 2:
         found += loaded.step()
     assert sorted(said.id for said in found) == [0, 2]
@@ -254,10 +254,10 @@ class Slow:
     def drop(self, id: int) -> None:
         self.waiting = [each for each in self.waiting if each.id != id]
 
-    def step(self) -> list[Said]:
+    def step(self) -> list[Generation]:
         each = self.waiting.pop(0)
         seed = "" if each.seed is None else f", seed {each.seed}"
-        return [Said(each.id, f"{len(each.images)} pictures at {each.temperature}{seed}")]
+        return [Generation(each.id, f"{len(each.images)} pictures at {each.temperature}{seed}")]
 
     def close(self) -> None:
         self.waiting.clear()
@@ -265,9 +265,9 @@ class Slow:
 
 def test_a_worker_answers_all_but_what_was_dropped_and_a_request_that_fails_fails_alone() -> None:
     inbox: Inbox = SimpleQueue()
-    told: list[Said] = []
+    told: list[Generation] = []
 
-    def say(said: Said) -> None:
+    def say(said: Generation) -> None:
         told.append(said)
         if len(told) == 5:
             inbox.put(None)
@@ -470,21 +470,21 @@ def refused(teacher: LocalTeacher, root: Path) -> str:
 
 def test_a_folder_that_holds_no_vision_language_model_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason=SKIPPED)
-    from cotforge.teachers.local.transformers import load
+    from cotforge.teachers.local.transformers import load_transformers
 
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     with pytest.raises(Unfit, match=r"/\S+ is no vision-language model; its config.json says 'qwen2'"):
-        load(teacher("words"), str(tmp_path))
+        load_transformers(teacher("words"), str(tmp_path))
 
 
 def test_a_folder_without_weights_is_no_model(vlm: Path, tmp_path: Path) -> None:
-    from cotforge.teachers.local.transformers import load
+    from cotforge.teachers.local.transformers import load_transformers
 
     for file in vlm.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(Unfit, match=r"model: .* no file named model.safetensors"):
-        load(teacher(tmp_path), str(tmp_path))
+        load_transformers(teacher(tmp_path), str(tmp_path))
 
 
 def test_a_gpu_that_torch_cannot_use_is_told_instead_of_the_cpu_being_used(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cotforge.answers import Task, answer_span, read_text
 from cotforge.records import Reply
 from cotforge.replies import logprobs
-from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.attempt import Attempt, answered_attempt
 
 KEY = "ab" * 32
 TEXT = "<think>It is wide: awe.</think>\n<answer>awe</answer>"
@@ -34,7 +34,7 @@ def body(found: Any = None, *, content: Any = TEXT, **message: Any) -> str:
 
 
 def of(text: str, *, kept: bool = False) -> Attempt:
-    return answered(
+    return answered_attempt(
         KEY, text, number=1, max_tokens=64, usd=lambda read, written: 0.0, estimate=lambda: 5, span=answer_span, keeps_logprobs=kept
     )
 
@@ -189,9 +189,9 @@ def test_whatever_stands_in_the_field_the_reply_is_the_same(found: Any) -> None:
 
 @given(text=st.text(max_size=200) | st.text(alphabet='{}[]":, logprobs\\x', max_size=80).map(lambda text: '{"logprobs": [' + text))
 def test_cutting_never_raises_and_leaves_a_text_without_the_field_alone(text: str) -> None:
-    lean, values = logprobs.cut(text)
+    lean, values = logprobs.cut_logprobs(text)
     assert ('"logprobs"' in text) or (lean, values) == (text, [])
-    logprobs.tokens(values)
+    logprobs.logprob_tokens(values)
 
 
 @given(text=st.text(alphabet="<>/answer \\boxed{}aw\n", max_size=120), reasoning=st.sampled_from(["", "Wide.", TEXT]))

@@ -17,7 +17,7 @@ from cotforge.simulate import Role, Server
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.openai import Session
 from cotforge.teachers.simulated import Simulated
-from cotforge.teachers.wire import request, without_logprobs
+from cotforge.teachers.wire import build_request, without_logprobs
 from tests.asking import LABELS, picture, request_body
 from tests.asking import ask as asked
 from tests.batches import Provider
@@ -124,9 +124,9 @@ def test_where_it_is_refused_without_them_too_the_second_reason_counts_and_the_n
 
 def test_a_request_without_them_is_the_one_that_never_asked() -> None:
     images = {PICTURE.digest: data_url(PICTURE)}
-    asked = b"".join(request(CALL, spec("http://x/v1"), images))
+    asked = b"".join(build_request(CALL, spec("http://x/v1"), images))
     assert json.loads(asked)["logprobs"] is True
-    assert without_logprobs(asked) == b"".join(request(CALL, spec("http://x/v1", logprobs="off"), images))
+    assert without_logprobs(asked) == b"".join(build_request(CALL, spec("http://x/v1", logprobs="off"), images))
     assert without_logprobs(without_logprobs(asked)) == without_logprobs(asked)
 
 

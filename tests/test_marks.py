@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.answers import Task, clean_reasoning, mended, read, reads_well
+from cotforge.answers import Task, clean_reasoning, clean_trace, read_reply, reads_well
 from cotforge.answers.controls import CONTROLS, Control
 from cotforge.answers.marks import THOUGHTS, Thought
-from cotforge.answers.thoughts import find
+from cotforge.answers.thoughts import find_marks
 from cotforge.records import Call, Reply, Sample, Trace
 
 EMOTIONS = Task(kind="classify", labels=("amusement", "awe", "fear", "sadness"))
@@ -44,7 +44,7 @@ TEMPLATE_OPENS = [pair for pair in PAIRS if "thought process" not in pair[0]]
 
 def trace(content: str, task: Task = EMOTIONS, **fields: Any) -> Trace:
     call = Call("k", Sample("1", (), "Which?", task.options()), "t", "m", 0, ())
-    return read(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
+    return read_reply(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
 
 
 @pytest.mark.parametrize("family", THOUGHTS, ids=lambda family: family.name)
@@ -101,9 +101,9 @@ def test_an_opening_mark_that_stood_in_the_prompt_is_supplied(opens: str, closes
 
 @pytest.mark.parametrize(("opens", "closes"), PAIRS)
 def test_a_closing_mark_of_another_family_is_a_word_of_a_thought(opens: str, closes: str) -> None:
-    family = next(find(opens + closes)).family
+    family = next(find_marks(opens + closes)).family
     for pair in PAIRS:
-        if next(find("".join(pair))).family is not family:
+        if next(find_marks("".join(pair))).family is not family:
             assert trace(f"{opens}It writes {pair[1]} here. <answer>fear</answer>").answer is None, pair
 
 
@@ -242,7 +242,7 @@ def test_the_text_between_tokens_stays(parts: list[str]) -> None:
 @given(TEXTS, TEXTS, st.sampled_from(PAIRS))
 def test_what_a_lesson_says_reads_well_whatever_a_teacher_said(thought: str, rest: str, pair: tuple[str, str]) -> None:
     found = trace(f"{pair[0]}{thought}{pair[1]}{rest}<answer>awe</answer>")
-    learned = mended(found, options=EMOTIONS.options())
+    learned = clean_trace(found, options=EMOTIONS.options())
     if found.answer and learned.reasoning:
         assert reads_well(f"<think>{learned.reasoning}</think>\n<answer>{learned.answer}</answer>")
 

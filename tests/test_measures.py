@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cotforge import measures
 from cotforge.errors import PipelineError
-from cotforge.measures import MEASURES, measure
+from cotforge.measures import MEASURES, find_measure
 from cotforge.records import Ballot, Sample, Trace, Verdict
 
 SAMPLE = Sample("s1", (), "Which emotion does this image evoke?", ("awe", "fear", "joy"), "awe")
@@ -181,12 +181,12 @@ def test_every_measure_of_any_trace_is_a_finite_number_or_none(reasoning: str, a
 
 def test_every_measure_is_found_by_its_name_and_says_its_range_first(tmp_path: Path) -> None:
     for function in MEASURES:
-        assert measure(function.__name__, root=tmp_path) is function
+        assert find_measure(function.__name__, root=tmp_path) is function
         assert inspect.getdoc(function)
     with pytest.raises(PipelineError, match="no measure named 'repeted_ngrams'; did you mean 'repeated_ngrams'\\?"):
-        measure("repeted_ngrams", root=tmp_path)
+        find_measure("repeted_ngrams", root=tmp_path)
     with pytest.raises(PipelineError, match="no measure named 'zzz'; there are well_formed, correct, "):
-        measure("zzz", root=tmp_path)
+        find_measure("zzz", root=tmp_path)
 
 
 def own(folder: Path, body: str, name: str = "own.py") -> str:
@@ -197,7 +197,7 @@ def own(folder: Path, body: str, name: str = "own.py") -> str:
 def test_a_measure_of_the_users_own_is_found_beside_the_pipeline(tmp_path: Path) -> None:
     body = "def letters(sample, trace, verdict, *, n=1):\n    return len(trace.reasoning) * Kept(n).n\n"
     own(tmp_path, "@dataclass\nclass Kept:\n    n: int\n\n" + body)
-    found = measure("own.py:letters", root=tmp_path)
+    found = find_measure("own.py:letters", root=tmp_path)
     assert found(SAMPLE, trace("abc"), None) == 3
     assert found(SAMPLE, trace("abc"), None, n=2) == 6
 
@@ -212,7 +212,7 @@ def test_a_measure_of_the_users_own_is_found_beside_the_pipeline(tmp_path: Path)
     ],
 )
 def test_a_measure_of_the_users_own_that_fails_names_itself_and_the_sample(tmp_path: Path, body: str, said: str) -> None:
-    found = measure(f"{own(tmp_path, body)}:f", root=tmp_path)
+    found = find_measure(f"{own(tmp_path, body)}:f", root=tmp_path)
     with pytest.raises(PipelineError) as caught:
         found(SAMPLE, trace(), None)
     assert said in caught.value.faults[0]
@@ -233,6 +233,6 @@ def test_a_measure_of_the_users_own_that_fails_names_itself_and_the_sample(tmp_p
 def test_a_measure_of_the_users_own_that_is_not_there_is_one_line(tmp_path: Path, name: str, body: str, said: str) -> None:
     own(tmp_path, body)
     with pytest.raises(PipelineError) as caught:
-        measure(name, root=tmp_path)
+        find_measure(name, root=tmp_path)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

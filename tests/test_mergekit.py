@@ -30,7 +30,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    student = tiny.llava(folder / "student", squares.TEXTS, squares.SIZE)
+    student = tiny.make_llava(folder / "student", squares.TEXTS, squares.SIZE)
     for seed, name in enumerate(("base", *WEIGHTS)):
         experts.text_model(folder / name, student, seed=seed)
     return folder

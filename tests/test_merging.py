@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.train.weights import methods
-from cotforge.train.weights.files import PIECE, Checkpoint
+from cotforge.train.weights.checkpoint import PIECE, Checkpoint
 from cotforge.train.weights.merging import Merger
 from cotforge.train.weights.names import decoder_names
 
@@ -273,7 +273,7 @@ def test_the_largest_are_so_many_and_none_that_is_left_out_is_larger(numbers: li
     count = min(count, len(numbers))
     whole = torch.tensor(numbers)
     pieces: Callable[[], Iterator[torch.Tensor]] = lambda: iter(whole.split(piece))  # noqa: E731
-    keeps = methods.largest(pieces, count)
+    keeps = methods.find_largest(pieces, count)
     found = torch.cat([keeps.keep(each) for each in pieces()])
     assert sorted(found.abs().tolist()) == sorted([0.0] * (len(numbers) - count) + whole.abs().topk(count).values.tolist())
     assert all(kept in (0.0, number) for kept, number in zip(found.tolist(), numbers, strict=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import cotforge as package
-from cotforge.sandbox import shipped
+from cotforge.sandbox import shipped_folder
 from tests.project import cotforge, environment, said, summary, table, write_pipeline, write_rows
 
 FILE = '''
@@ -47,7 +47,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     here = Path(package.__file__).parent
     there = tmp_path / "home" / "cotforge"
     shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
+    shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "teachers" / "kinds" / "memory.py").write_text(FILE)
     entries = there / "teachers" / "kinds" / "__init__.py"
     before, tuple_of, after = entries.read_text().partition("\nKINDS: tuple[type[TeacherKind], ...] = (")

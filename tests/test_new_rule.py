@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import cotforge as package
-from cotforge.sandbox import shipped
+from cotforge.sandbox import shipped_folder
 from tests.project import LABELS, cotforge, environment, replay, said, summary, table, write_pipeline, write_rows
 
 FILE = '''
@@ -37,7 +37,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     here = Path(package.__file__).parent
     there = tmp_path / "home" / "cotforge"
     shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
+    shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "consensus" / "first_word.py").write_text(FILE)
     entries = there / "consensus" / "rules.py"
     before, tuple_of, after = entries.read_text().partition("\nRULES: tuple[Rule, ...] = (")

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import cotforge as package
-from cotforge.sandbox import shipped
+from cotforge.sandbox import shipped_folder
 from tests import squares
 from tests.nursery import Nursery
 from tests.project import replay
@@ -22,7 +22,7 @@ FILE = '''
 import torch
 
 from cotforge.train.students import student
-from cotforge.train.work import Work, leave
+from cotforge.train.stage_run import Work, leave
 
 
 def train(stage, work: Work) -> None:
@@ -78,7 +78,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """Processes in which the package has one kind more: its two files, and an entry in one."""
     there = tmp_path_factory.mktemp("home") / "cotforge"
     shutil.copytree(Path(package.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(shipped("prompts"), there / "shipped" / "prompts")
+    shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "train" / "kinds" / "blend.py").write_text(FILE)
     (there / "plan" / "kinds" / "blend.py").write_text(ENTRY)
     entries = there / "plan" / "kinds" / "__init__.py"

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from cotforge.forge.overload import ACCEPTED_S, SPAN, UNKNOWN_S, Finding, OverloadTest
+from cotforge.forge.overload import ACCEPTED_S, SPAN, UNKNOWN_S, OverloadFinding, OverloadTest
 from cotforge.forge.pace import Pace
 from tests.pacing import World
 
@@ -112,7 +112,7 @@ def test_a_background_that_begins_in_the_middle_does_not_throttle() -> None:
 # the test itself
 
 
-def told(positions: list[int], refused: set[int]) -> list[Finding]:
+def told(positions: list[int], refused: set[int]) -> list[OverloadFinding]:
     """What is found where calls with so many in flight are sent at once, and some of them refused."""
     test = OverloadTest(64)
     tickets = [serial * SPAN + position for serial, position in enumerate(positions)]
@@ -127,13 +127,13 @@ def told(positions: list[int], refused: set[int]) -> list[Finding]:
 
 def test_refusals_in_a_row_above_what_is_accepted_are_overload() -> None:
     found = told(list(range(1, 33)), set(range(16, 32)))
-    assert Finding.OVERLOAD not in found[:18]
-    assert found[18] is Finding.OVERLOAD, "the third"
+    assert OverloadFinding.OVERLOAD not in found[:18]
+    assert found[18] is OverloadFinding.OVERLOAD, "the third"
 
 
 def test_refusals_among_calls_that_are_accepted_with_as_many_in_flight_are_none() -> None:
-    assert set(told([32] * 100, {10, 50, 90})) == {Finding.NOTHING}
-    assert set(told([32] * 100, {50, 51})) == {Finding.NOTHING}
+    assert set(told([32] * 100, {10, 50, 90})) == {OverloadFinding.NOTHING}
+    assert set(told([32] * 100, {50, 51})) == {OverloadFinding.NOTHING}
 
 
 def test_a_call_is_judged_only_when_all_that_were_sent_before_it_are_known_or_old() -> None:

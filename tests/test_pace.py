@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cotforge.forge.allowance import EARNED
 from cotforge.forge.pace import START, Pace
-from cotforge.forge.slope import Epoch, slower
+from cotforge.forge.slope import Epoch, slowdown
 from tests.pacing import World
 
 SEEDS = pytest.mark.parametrize("seed", range(2))
@@ -222,7 +222,7 @@ def test_latencies_are_compared_at_equal_length_of_reply() -> None:
         for _ in range(400):
             tokens = int(chance.lognormvariate(mean, 0.7))
             epoch.add(slow * 0.02 * tokens * chance.lognormvariate(0, 0.1), tokens, None)
-    by, error = slower(short, long)
+    by, error = slowdown(short, long)
     assert by == pytest.approx(log(1.2), abs=4 * error)
     assert error < 0.02
 
@@ -232,7 +232,7 @@ def test_one_answer_that_hung_does_not_decide() -> None:
     for call in range(64):
         quick.add(0.05, 0, None)
         hung.add(3600.0 if call == 0 else 0.05, 0, log(0.05))
-    assert slower(quick, hung)[0] < 0.05
+    assert slowdown(quick, hung)[0] < 0.05
 
 
 # the server's own count

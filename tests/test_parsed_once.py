@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cotforge.build import Run
-from cotforge.forge import Meter, Progress
-from cotforge.replies.chat import completion
+from cotforge.forge import Progress, TeacherCounts
+from cotforge.replies.chat import read_completion
 from tests.guide import by_hand, forge
 from tests.project import sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
@@ -28,7 +28,7 @@ def parsed() -> Iterator[Counter[str]]:
     bodies = Counter[str]()
 
     def watch(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code is completion.__code__:
+        if event == "call" and frame.f_code is read_completion.__code__:
             bodies[frame.f_locals["body"]] += 1
 
     before = sys.getprofile()
@@ -69,7 +69,7 @@ def pipeline(folder: Path, servers: dict[str, Teacher], rule: str) -> Path:
 
 
 def progress() -> Progress:
-    return Progress({name: Meter() for name in NAMES})
+    return Progress({name: TeacherCounts() for name in NAMES})
 
 
 # passes over the journal: a rule that must see all ballots before it decides reads every reply twice, so that none need be kept in memory

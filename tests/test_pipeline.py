@@ -11,7 +11,7 @@ import yaml
 
 from cotforge.errors import LONGEST_LINE, CotforgeError, PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 
 GOOD: dict[str, Any] = {
     "name": "feelings",
@@ -249,7 +249,7 @@ def test_what_the_run_folder_keeps_loads_to_the_same_pipeline_from_anywhere(tmp_
     assert again.pipeline.source.path == str((tmp_path / "rows.jsonl").resolve())
 
 
-@pytest.mark.parametrize("path", sorted(shipped("pipelines").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(shipped_folder("pipelines").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_pipeline_loads_by_its_bare_name(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in re.findall(r"\$\{(\w+)\}", path.read_text()):
         monkeypatch.setenv(name, str(tmp_path))

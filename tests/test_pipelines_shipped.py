@@ -11,8 +11,8 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from cotforge.prompts import shipped
-from cotforge.train.command import train
+from cotforge.prompts import shipped_folder
+from cotforge.train.command import run_training
 from cotforge.train.students import processors, tiny
 from tests import squares
 from tests.project import ran
@@ -47,7 +47,7 @@ LAYERS = {"layers": [1]}
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Squares as source and lessons, a student, and two text models of its decoder's shape."""
     folder = tmp_path_factory.mktemp("shipped")
-    tiny.llava(folder / "student", squares.TEXTS, squares.SIZE)
+    tiny.make_llava(folder / "student", squares.TEXTS, squares.SIZE)
     squares.prefer(squares.write(folder / "dataset", 8), 4)
     rows = []
     for number, colour in enumerate([*squares.COLOURS] * 2):
@@ -55,7 +55,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append({"id": f"s{number}", "image": f"{number}.png", "label": colour, "split": "test" if number % 2 else "train"})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row | {"question": squares.QUESTION}) + "\n" for row in rows))
     whole = AutoModelForImageTextToText.from_pretrained(folder / "student")
-    words = processors.load(folder / "student").tokenizer
+    words = processors.load_processor(folder / "student").tokenizer
     for seed, name in enumerate(("text", "expert")):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(whole.config.text_config)
@@ -78,7 +78,7 @@ def put(value: Any, path: str, ground: Path) -> Iterator[str]:
 
 def sets(name: str, ground: Path) -> Iterator[str]:
     """What is another in a shipped pipeline here."""
-    tree = yaml.safe_load((shipped("pipelines") / f"{name}.yaml").read_text())
+    tree = yaml.safe_load((shipped_folder("pipelines") / f"{name}.yaml").read_text())
     plan = tree["train"]
     if tree["source"]["kind"] == "imagefolder":
         yield f"source={json.dumps({'kind': 'table', 'path': str(ground / 'rows.jsonl'), 'split': 'train'})}"
@@ -106,9 +106,9 @@ def test_a_shipped_pipeline_runs_end_to_end_on_a_tiny_student(
     for variable in (name.upper(), "IMAGES"):
         monkeypatch.setenv(f"{variable}_DIR", str(ground))
     said: list[str] = []
-    told = train(name, out=tmp_path / "run", sets=[*sets(name, ground)], tell=said.append)
+    told = run_training(name, out=tmp_path / "run", sets=[*sets(name, ground)], tell=said.append)
     assert told == f"the student: {tmp_path / 'run/train/student'}"
-    stages = yaml.safe_load((shipped("pipelines") / f"{name}.yaml").read_text())["train"]["stages"]
+    stages = yaml.safe_load((shipped_folder("pipelines") / f"{name}.yaml").read_text())["train"]["stages"]
     begin = load_file(ground / "student" / "model.safetensors")
     for place, stage in enumerate(stages, 1):
         if stage["kind"] == "eval":

@@ -10,11 +10,11 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, TrlStage, lines
-from cotforge.plan.branches import branch, parents
+from cotforge.plan import CLIPS, PRESETS, Eval, Grpo, Plan, Sft, TrlStage, plan_lines
+from cotforge.plan.branches import stage_branch, stage_parents
 from cotforge.plan.stage import HARMLESS
 from cotforge.records import Picture, Sample
-from cotforge.tree import faults
+from cotforge.tree import pydantic_faults
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -30,7 +30,7 @@ def plan(**keys: Any) -> Plan:
 
 
 def test_every_preset_expands_to_stages_that_say_what_they_do() -> None:
-    told = {name: lines(plan(preset=name)) for name in PRESETS}
+    told = {name: plan_lines(plan(preset=name)) for name in PRESETS}
     assert told["clgrpo"] == [
         "01 inject: sft, on lessons, 1 epochs, batch 16 x 1",
         "02 format: grpo, on lessons, 100 steps, batch 16 x 8, 1 well_formed, groups of 8",
@@ -54,14 +54,14 @@ def test_a_stage_begins_with_what_is_before_it_or_with_what_it_names_and_the_lin
         ]
     )
     stages = tree.expanded()
-    assert {name: stage and stage.name for name, stage in parents(stages).items()} == {
+    assert {name: stage and stage.name for name, stage in stage_parents(stages).items()} == {
         "alpha": None, "check": "alpha", "beta": "alpha", "gamma": "alpha", "early": None, "delta": "gamma", "omega": "delta",
     }  # fmt: skip
-    assert branch(stages, "gamma") == {"gamma", "delta", "omega"}
-    assert branch(stages, "early") == {"early"}
-    assert branch(stages, "alpha") == {"alpha", "check", "beta", "gamma", "delta", "omega"}
-    assert [line.partition(":")[2].split(", ")[1] for line in lines(tree) if "from" in line] == ["from alpha", "from base"]
-    assert lines(tree)[3:5] == ["04 gamma: sft, from alpha, on lessons, 1 epochs, batch 16 x 1", "05 early: eval, from base"]
+    assert stage_branch(stages, "gamma") == {"gamma", "delta", "omega"}
+    assert stage_branch(stages, "early") == {"early"}
+    assert stage_branch(stages, "alpha") == {"alpha", "check", "beta", "gamma", "delta", "omega"}
+    assert [line.partition(":")[2].split(", ")[1] for line in plan_lines(tree) if "from" in line] == ["from alpha", "from base"]
+    assert plan_lines(tree)[3:5] == ["04 gamma: sft, from alpha, on lessons, 1 epochs, batch 16 x 1", "05 early: eval, from base"]
     again = [stage.model_dump(mode="json", by_alias=True) for stage in stages]
     assert plan(stages=again) == tree
 
@@ -152,7 +152,7 @@ def test_the_plan_tells_how_much_of_its_data_a_stage_sees(stage: dict[str, Any],
 
 def test_a_stage_on_its_own_completions_says_so_and_its_new_keys_leave_older_stages_as_they_are() -> None:
     def told(**keys: Any) -> str:
-        return lines(plan(stages=[{"name": "a", "kind": "dpo", **keys}]))[0].removeprefix("01 a: dpo, ")
+        return plan_lines(plan(stages=[{"name": "a", "kind": "dpo", **keys}]))[0].removeprefix("01 a: dpo, ")
 
     def key(**keys: Any) -> dict[str, Any]:
         return plan(stages=[{"name": "a", "kind": "dpo", **keys}]).expanded()[0].key_fields()
@@ -314,7 +314,7 @@ def test_eval_holds_out_one_way() -> None:
     ):
         with pytest.raises(ValidationError) as error:
             Pipeline.model_validate({"name": "x", "eval": given})
-        assert line in faults(error.value, Pipeline, {"name": "x", "eval": given})
+        assert line in pydantic_faults(error.value, Pipeline, {"name": "x", "eval": given})
 
 
 def test_a_share_is_held_out_by_the_pictures_alone() -> None:

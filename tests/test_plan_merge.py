@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from cotforge.plan import Plan
-from cotforge.plan.branches import branch, depends_on, read_by
+from cotforge.plan.branches import depends_on, read_by, stage_branch
 from cotforge.plan.kinds.merge import Merge
-from cotforge.plan.modules import chosen, group_of, layer_of, numbered
+from cotforge.plan.modules import choose_modules, group_of, layer_of, number_layers
 
 SFT = {"kind": "sft", "steps": 1}
 SOUP = {"name": "soup", "kind": "merge", "method": "ties", "models": [{"model": "a"}, {"model": "b", "density": 0.5}]}
@@ -35,10 +35,10 @@ def test_weights_are_told_by_their_names_below_the_decoder() -> None:
         assert {name: group_of(name) for name in found} == dict.fromkeys(found, group)
     assert group_of("layers.0.mixer.weight") is None
     assert (layer_of("layers.10.mlp.gate_proj.weight"), layer_of("norm.weight")) == (10, None)
-    wanted = chosen(["attn", "re:gate_proj"], layers=[0, 1])
+    wanted = choose_modules(["attn", "re:gate_proj"], layers=[0, 1])
     asked = ("layers.0.self_attn.q_proj.weight", "layers.1.mlp.gate_proj.weight", "layers.1.mlp.up_proj.weight")
     assert [wanted(name) for name in (*asked, "layers.2.self_attn.q_proj.weight", "norm.weight")] == [True, True, False, False, False]
-    assert numbered([0, "3-5", 9]) == [0, 3, 4, 5, 9]
+    assert number_layers([0, "3-5", 9]) == [0, 3, 4, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_stages_that_it_reads_are_above_it() -> None:
     a, b, soup, _ = stages
     assert read_by(stages, soup) == {"models[0].model": a, "models[1].model": b, "base": None}
     assert depends_on(stages) == {"a": set(), "b": set(), "soup": {"a", "b"}, "last": {"soup"}}
-    assert branch(stages, "a") == {"a", "soup", "last"}
-    assert branch(stages, "b") == {"b", "soup", "last"}
+    assert stage_branch(stages, "a") == {"a", "soup", "last"}
+    assert stage_branch(stages, "b") == {"b", "soup", "last"}
     alone = plan(SFT | {"name": "c"}, SOUP | {"from": "c"}).expanded()
     assert read_by(alone, alone[1]) == {}, "a and b are folders, or models of the Hub"
     assert depends_on(alone)["soup"] == {"c"}

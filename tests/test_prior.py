@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cotforge.plan import Plan, Prior, Sft, lines, notes
-from cotforge.plan.branches import branch
+from cotforge.plan import Plan, Prior, Sft, plan_lines, plan_notes
+from cotforge.plan.branches import stage_branch
 from tests import squares
 from tests.project import ran
 
@@ -76,21 +76,21 @@ def test_an_expert_may_be_a_stage_before_it() -> None:
     before = {"name": "reasoner", "kind": "sft"}
     after = {"name": "learn", "kind": "sft", "from": "base", "prior": {"expert": "reasoner", "base": "base"}}
     stages = Plan.model_validate({"student": {"model": "m"}, "stages": [before, after]}).expanded()
-    assert branch(stages, "reasoner") == {"reasoner", "learn"}
+    assert stage_branch(stages, "reasoner") == {"reasoner", "learn"}
     with pytest.raises(ValidationError, match=r"stages\[0\].prior.expert: 'reasoner' comes later"):
         Plan.model_validate({"student": {"model": "m"}, "stages": [after, before]})
 
 
 def test_the_plan_says_towards_what_and_minus_what() -> None:
-    assert lines(plan(prior=EXPERT | {"rule": "gradnorm", "alpha": 0.5}))[0].endswith(
+    assert plan_lines(plan(prior=EXPERT | {"rule": "gradnorm", "alpha": 0.5}))[0].endswith(
         "prior gradnorm 0.5 to expert minus the stage's first weights"
     )
-    assert lines(plan(prior=EXPERT | {"base": "its/base"}))[0].endswith("prior cosine 1 to expert minus base")
+    assert plan_lines(plan(prior=EXPERT | {"base": "its/base"}))[0].endswith("prior cosine 1 to expert minus base")
 
 
 def test_bfloat16_weights_lose_what_a_prior_adds_and_the_plan_says_so() -> None:
-    assert [line for line in notes(plan(prior=EXPERT, student={"dtype": "bfloat16"})) if line.startswith("stage 'learn': prior: ")]
-    assert notes(plan(prior=EXPERT)) == []
+    assert [line for line in plan_notes(plan(prior=EXPERT, student={"dtype": "bfloat16"})) if line.startswith("stage 'learn': prior: ")]
+    assert plan_notes(plan(prior=EXPERT)) == []
 
 
 def test_an_expert_that_is_no_folder_is_told_before_anything_is_trained(tmp_path: Path) -> None:

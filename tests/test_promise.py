@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cotforge.consensus import RULES, AnswersError, decide
 from cotforge.consensus.claim import Count, lower_bound
-from cotforge.consensus.promise import STEPS, Promised, Wish, needed, shows, steps, walk_down
+from cotforge.consensus.promise import STEPS, Promised, Wish, needed_checks, shows_wish, target_steps, walk_down
 from tests.crowd import Crowd
 from tests.project import files, ran, summary, table
 from tests.test_decider import World
@@ -45,10 +45,10 @@ def test_a_target_at_which_no_result_could_pass_is_no_test() -> None:
 
 
 def test_targets_end_with_the_least_and_none_is_left_out() -> None:
-    assert list(steps(0.9)) == [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.9]
-    assert list(steps(0.925))[-2:] == [0.93, 0.925]
-    assert list(steps(0.995)) == [0.995]
-    assert list(steps(0.5)) == list(STEPS)
+    assert list(target_steps(0.9)) == [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.9]
+    assert list(target_steps(0.925))[-2:] == [0.93, 0.925]
+    assert list(target_steps(0.995)) == [0.995]
+    assert list(target_steps(0.5)) == list(STEPS)
 
 
 def test_no_target_behind_the_failure_is_looked_at() -> None:
@@ -58,7 +58,7 @@ def test_no_target_behind_the_failure_is_looked_at() -> None:
         looked.append(target)
         return Count(100, 100) if target > 0.97 else Count(110, 90)
 
-    assert walk_down(WISH, shown, steps(0.9)).target == 0.98
+    assert walk_down(WISH, shown, target_steps(0.9)).target == 0.98
     assert looked == [0.99, 0.98, 0.97]
 
 
@@ -66,13 +66,13 @@ def test_no_target_behind_the_failure_is_looked_at() -> None:
 @given(st.floats(0.5, 0.995), st.floats(0.5, 0.995), st.integers(0, 6))
 def test_what_is_needed_is_the_fewest_that_show_the_wish(precision: float, confidence: float, wrong: int) -> None:
     wish = Wish(precision, confidence)
-    least = needed(wish, wrong)
-    assert shows(wish, Count(least, least - wrong))
-    assert least == max(wrong, 1) or not shows(wish, Count(least - 1, least - 1 - wrong))
+    least = needed_checks(wish, wrong)
+    assert shows_wish(wish, Count(least, least - wrong))
+    assert least == max(wrong, 1) or not shows_wish(wish, Count(least - 1, least - 1 - wrong))
 
 
 def test_what_is_needed_is_the_textbook_number() -> None:
-    assert [needed(WISH, wrong) for wrong in range(4)] == [59, 93, 124, 153]
+    assert [needed_checks(WISH, wrong) for wrong in range(4)] == [59, 93, 124, 153]
     assert lower_bound(59, 59) >= 0.95 > lower_bound(58, 58)
 
 
@@ -88,7 +88,7 @@ def test_too_much_is_promised_no_oftener_than_the_wish_allows() -> None:
             found = [true for posterior, true in zip(posteriors, right, strict=True) if posterior >= target]
             return Count(len(found), sum(found))
 
-        target = walk_down(WISH, shown, steps(0.7)).target
+        target = walk_down(WISH, shown, target_steps(0.7)).target
         if target is not None:
             # 1 - posterior = .3 u^2 with u uniform: its mean below a bound b is b / 3
             broken += top - slope * min(1 - target, 0.3) / 3 < WISH.precision

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.errors import PipelineError
-from cotforge.prompts import Prompt, Prompts, call, key_of, order, shipped
+from cotforge.prompts import Prompt, Prompts, key_of, make_call, option_order, shipped_folder
 from cotforge.records import Call, Fault, Picture, Sample
 from cotforge.sandbox import LEARNING, MOST_CHARACTERS
 
@@ -33,7 +33,7 @@ def written(folder: Path, text: str) -> Prompt:
 
 def asked(about: Sample, prompt: Prompt, **values: object) -> Call:
     how = {"teacher": "qwen", "model": "org/m-7b", "temperature": 0.7, "top_p": None, "body": {}, "index": 0}
-    return call(about, prompt=prompt, **{**how, **values})
+    return make_call(about, prompt=prompt, **{**how, **values})
 
 
 def text_of(asked: Call) -> str:
@@ -175,7 +175,7 @@ def test_a_completion_that_fails_is_an_error_of_the_file(tmp_path: Path) -> None
 def test_over_all_orders_places_and_neighbours_are_balanced(count: int) -> None:
     options = [f"option {number}" for number in range(count)]
     rows = count if count % 2 == 0 else 2 * count
-    orders = [order(options, digests=["d"], question="q", model="m", index=index) for index in range(rows)]
+    orders = [option_order(options, digests=["d"], question="q", model="m", index=index) for index in range(rows)]
     places = Counter((place, option) for row in orders for place, option in enumerate(row))
     neighbours = Counter(pair for row in orders for pair in pairwise(row))
     assert set(places.values()) == {rows // count}
@@ -187,12 +187,12 @@ def test_over_all_orders_places_and_neighbours_are_balanced(count: int) -> None:
 
 def test_the_order_of_options_does_not_follow_the_file() -> None:
     fixed = {"digests": ["d"], "question": "q", "model": "m", "index": 3}
-    assert order(EMOTIONS, **fixed) == order(EMOTIONS[::-1], **fixed)
-    assert order((), **fixed) == ()
+    assert option_order(EMOTIONS, **fixed) == option_order(EMOTIONS[::-1], **fixed)
+    assert option_order((), **fixed) == ()
 
 
 def test_samples_meet_every_order() -> None:
-    seen = Counter(order(EMOTIONS, digests=[f"{number:064x}"], question="q", model="m", index=0) for number in range(800))
+    seen = Counter(option_order(EMOTIONS, digests=[f"{number:064x}"], question="q", model="m", index=0) for number in range(800))
     assert len(seen) == 8
     assert min(seen.values()) > 60
 
@@ -255,7 +255,7 @@ def test_a_key_is_the_hash_of_canonical_json(question: str, options: list[str], 
 
 
 @pytest.mark.parametrize(
-    "path", sorted(shipped("prompts").rglob("*.jinja")), ids=lambda path: path.relative_to(shipped("prompts")).as_posix()
+    "path", sorted(shipped_folder("prompts").rglob("*.jinja")), ids=lambda path: path.relative_to(shipped_folder("prompts")).as_posix()
 )
 def test_every_shipped_prompt_compiles_and_renders(path: Path) -> None:
     if path.stem == "completion":
@@ -271,5 +271,5 @@ def test_every_shipped_prompt_compiles_and_renders(path: Path) -> None:
 
 
 def test_no_shipped_prompt_numbers_its_options() -> None:
-    for path in shipped("prompts").rglob("*.jinja"):
+    for path in shipped_folder("prompts").rglob("*.jinja"):
         assert "loop.index" not in path.read_text()

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from benchmarks.replies.counts import FAULTS, counted
-from cotforge.answers import Task, placeholders, read, read_text, reads_well
-from cotforge.answers.boxes import unboxed
+from cotforge.answers import Task, placeholders_of_call, read_reply, read_text, reads_well
+from cotforge.answers.boxes import strip_box
 from cotforge.records import Call, Reply, Sample, Trace
 
 EMOTIONS = Task(kind="classify", labels=("amusement", "awe", "fear", "sadness"))
@@ -19,7 +19,7 @@ PROMPT = (
 def trace(content: str, task: Task = EMOTIONS, *, prompt: str = "", **fields: Any) -> Trace:
     messages = ({"role": "user", "content": [{"type": "image", "digest": "d"}, {"type": "text", "text": prompt}]},)
     call = Call("k", Sample("1", (), "Which?", task.options()), "t", "m", 0, messages)
-    return read(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
+    return read_reply(Reply(**{"key": "k", "content": content, "finish_reason": "stop", **fields}), call, task)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_option_is_an_answer_although_the_prompt_shows_it() -> None:
 
 @pytest.mark.parametrize("prompt", ["a", "<answer></answer>", "<answer>", r"\boxed{}", "</answer><answer>"])
 def test_a_prompt_without_a_placeholder_refuses_nothing(prompt: str) -> None:
-    assert placeholders([{"content": prompt}]) == frozenset()
+    assert placeholders_of_call([{"content": prompt}]) == frozenset()
 
 
 def test_the_messages_of_a_prompt_may_have_any_form() -> None:
@@ -86,7 +86,7 @@ def test_the_messages_of_a_prompt_may_have_any_form() -> None:
         [{"content": [{"text": shown}, {"image": 1}]}],
         [{}, {"content": shown}],
     ):
-        assert placeholders(messages) == frozenset({"x"})
+        assert placeholders_of_call(messages) == frozenset({"x"})
 
 
 def test_a_text_is_read_without_a_call() -> None:
@@ -170,9 +170,9 @@ def test_box_tokens_are_a_box_and_two_different_boxes_are_no_answer(rest: str, a
 
 
 def test_a_box_in_a_formula_is_a_part_of_it() -> None:
-    assert unboxed(r"The answer is \boxed{3}.") == "3"
-    assert unboxed(r"2 + \boxed{3}") == r"2 + \boxed{3}"
-    assert unboxed(r"x = \boxed{3}") == r"x = \boxed{3}"
+    assert strip_box(r"The answer is \boxed{3}.") == "3"
+    assert strip_box(r"2 + \boxed{3}") == r"2 + \boxed{3}"
+    assert strip_box(r"x = \boxed{3}") == r"x = \boxed{3}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the README says is so: its commands run, its files load, and its tables name what there is, no more and no less."""
+"""What README and docs say is so: their commands run, their files load, and their tables name what there is, no more and no less."""
 
 import re
 import shlex
@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, get_args
 
 import pytest
@@ -21,25 +22,40 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, lessons, traces
+from cotforge.export.columns import LOSSES, lesson_columns, trace_columns
+from cotforge.formats import FORMATS
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+INDEX = ROOT / "docs" / "index.md"
+LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
+"""The file, and the heading in it."""
+
+
+def pages_in_order() -> dict[Path, str]:
+    """The README, and every page of the docs in the order in which the index names them."""
+    links = [file for file, _ in LINK.findall(INDEX.read_text(encoding="utf-8"))]
+    named = [INDEX.parent / file for file in links if file.endswith(".md") and not file.startswith("..")]
+    return {path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", INDEX, *named)}
+
+
+PAGES = pages_in_order()
+TEXT = "\n".join(PAGES.values())
 NEVER_ENDS = ("simulate", "demo")
 """Commands that are looked at but not run: the first serves for ever, the second has tests of its own."""
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    """The text of every block in that language, also of those in a list."""
+    return [dedent(found) for _, found in re.findall(rf"^( *)```{language}\n(.*?)^\1```$", TEXT, re.MULTILINE | re.DOTALL)]
 
 
 def commands() -> list[list[str]]:
-    """Every command line of the README, split into words, its comment left out."""
+    """Every command line of README and docs, split into words, its comment left out."""
     return [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
 
 
@@ -60,21 +76,17 @@ def quoted(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def after(start: str) -> str:
-    """The text from `start` to the end of its paragraph."""
-    return TEXT[TEXT.index(start) :].partition("\n\n")[0]
+def listed_in(heading: str) -> list[str]:
+    """All names in the first column of that table."""
+    return [name for row in rows(heading) for name in quoted(row[0])]
 
 
 # the keys of the pipeline file
 
 
-def listed() -> Iterator[tuple[str, str]]:
-    """(key, default) as the table has them; `.b` after `x.a` means `x.b`."""
-    for keys, default, *_ in rows("key"):
-        whole = ""
-        for key in quoted(keys):
-            whole = whole.rpartition(".")[0] + key if key.startswith(".") else key
-            yield whole.replace("[]", ""), default
+def listed() -> set[tuple[str, str]]:
+    """(key, default) as the tables of keys have them."""
+    return {(row[0].strip("`").replace("[]", ""), row[2]) for head, found in tables() if head == "key" for row in found}
 
 
 def sections(annotation: Any) -> list[type[BaseModel]]:
@@ -92,29 +104,20 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            yield key, ... if default is PydanticUndefined or key == "source.kind" else default
+            yield key, ... if default is PydanticUndefined else list(default) if isinstance(default, tuple) else default
 
 
-def as_yaml(default: str) -> Any:
-    return ... if default == "required" else yaml.safe_load(default.strip("`"))
+def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:
+    return [(key, ... if default == "required" else yaml.safe_load(default.strip("`"))) for key, default in told]
 
 
-def plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def test_every_key_of_the_pipeline_file_is_in_the_table_with_its_default_and_no_other() -> None:
-    told = list(listed())
-    assert len(told) == len(dict(told)), "a key stands twice"
-    assert {key: as_yaml(default) for key, default in told} == {
-        key: plain(default)
-        for key, default in reversed(list(keys(Pipeline)))  # of the kinds, the first is meant where none is given
-    }
-
-
-def test_every_default_says_who_chose_it() -> None:
-    assert {row[2] for row in rows("key")} == {"you", "us", "server", "data"}
-    assert all((row[1] == "required") <= (row[2] == "you") for row in rows("key"))
+def test_every_key_of_the_pipeline_file_is_in_the_tables_with_its_defaults_and_no_other() -> None:
+    told, there = listed(), list(keys(Pipeline))
+    plain = as_plain(told)
+    lacking = [(key, default) for key, default in there if key.rpartition(".")[2] != "kind" and (key, default) not in plain]
+    assert lacking == []
+    above = {".".join(key.split(".")[:depth]) for key, _ in there for depth in range(1, 9)}
+    assert {key for key, _ in told} == {key for key, _ in there} | above
 
 
 def test_every_choice_of_a_key_is_named() -> None:
@@ -139,23 +142,28 @@ def test_the_tables_name_exactly_what_there_is() -> None:
     assert [int(row[0]) for row in rows("exit")] == [cli.DONE, cli.WRONG, cli.STOPPED, cli.INTERRUPTED]
 
 
+def test_every_export_format_is_listed_with_the_kinds_of_rows_that_it_has() -> None:
+    assert {name.strip("`"): tuple(quoted(kinds)) for name, kinds, _ in rows("`--to`")} == {
+        name: each.kinds for name, each in FORMATS.items()
+    }
+
+
 def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
     told = {row[0].strip("`"): yaml.safe_load(f"{{{row[2].strip('`')}}}") for row in rows("measure")}
     assert told == {measure.__name__: measure.__kwdefaults__ or {} for measure in MEASURES}
 
 
 def test_every_column_is_listed_in_its_place() -> None:
-    assert [name for name in quoted(after("Lessons: ").partition(". ")[0]) if name != "measure_*"] == list(lessons([]))
-    explained = re.sub(r"\(.*?\)", "", after("Traces: "), flags=re.DOTALL)
-    assert quoted(explained) == [*traces([]), "measure_*"]
+    assert listed_in("lesson column") == [*lesson_columns(["measure_*"])]
+    assert listed_in("trace column") == [*trace_columns(["measure_*"])]
     (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
     assert quoted(losses) == [", ".join(LOSSES)]
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:
-    for file in shipped("pipelines").glob("*.yaml"):
-        assert f"(pipelines/{file.name})" in TEXT
-    for file in shipped("prompts").glob("*/*.jinja"):
+    for file in shipped_folder("pipelines").glob("*.yaml"):
+        assert f"pipelines/{file.name})" in TEXT
+    for file in shipped_folder("prompts").glob("*/*.jinja"):
         assert f"`{file.parent.name}/{file.stem}`" in TEXT
 
 
@@ -168,14 +176,40 @@ def test_the_demo_is_described_as_it_is() -> None:
     assert all(float(share) <= 0.93 for share in re.findall(r"0\.\d+", alone))
 
 
+def test_every_figure_of_the_readme_stands_in_the_results_or_the_benchmarks() -> None:
+    measured = (ROOT / "docs" / "results.md").read_text(encoding="utf-8") + (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+\.\d+|\d{1,3}(?:,\d{3})+", PAGES[ROOT / "README.md"].partition("## Results")[2])
+    assert figures
+    assert [figure for figure in figures if figure not in measured] == []
+
+
 # links and names
 
 
-def test_every_link_leads_somewhere() -> None:
-    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", TEXT, re.MULTILINE)}
-    links = re.findall(r"\]\(([^)]+)\)", TEXT)
-    assert links
-    assert [link for link in links if not (link[1:] in headings if link.startswith("#") else (ROOT / link).exists())] == []
+def headings(text: str) -> set[str]:
+    return {re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+
+
+def test_every_page_of_the_docs_is_named_in_the_index() -> None:
+    assert {*PAGES} == {ROOT / "README.md", *(ROOT / "docs").rglob("*.md")}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    def leads(link: str, heading: str) -> bool:
+        path = (page.parent / link).resolve() if link else page
+        return path.exists() and (not heading or path.suffix != ".md" or heading in headings(path.read_text(encoding="utf-8")))
+
+    text = page.read_text(encoding="utf-8")
+    links = [found for found in LINK.findall(text) if not found[0].startswith("http")]
+    assert [found for found in links if not leads(*found)] == []
+    assert [picture for picture in re.findall(r'<img src="([^"]+)"', text) if not leads(picture, "")] == []
+
+
+def test_every_file_of_the_repository_that_is_named_exists() -> None:
+    named = re.findall(r"`((?:cotforge|tests|benchmarks|examples)/[\w./-]+)`", TEXT)
+    assert named
+    assert [word for word in named if not (ROOT / word).exists()] == []
 
 
 def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_exists() -> None:
@@ -196,7 +230,7 @@ def test_every_command_is_of_a_program_we_know_and_every_make_target_and_extra_e
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with what the README's reader has: photos, the YAML it shows, the examples, and teachers that listen."""
+    """A folder with what the reader has: photos, the YAML shown, the examples, and teachers that listen."""
     folder = tmp_path_factory.mktemp("readme")
     for number, label in enumerate(("awe", "awe", "fear", "sadness", "amusement", "contentment", "excitement", "anger", "disgust")):
         path = folder / "photos" / label / f"{number}.jpg"
@@ -218,7 +252,7 @@ def test_every_yaml_block_is_a_pipeline_or_a_part_of_one(tmp_path: Path) -> None
         Loaded.load(path)
 
 
-def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project: Path) -> None:
+def test_every_command_line_does_what_it_says_in_the_order_of_the_book(project: Path) -> None:
     for program, *arguments in commands():
         if program == "cotforge" and arguments[0] not in NEVER_ENDS:
             if "--read" in arguments:
@@ -237,8 +271,10 @@ def test_every_command_line_does_what_it_says_in_the_order_of_the_readme(project
     run = project / "runs" / "emotions"
     missing = [path for path in (quoted(row[0])[0] for row in rows("path")) if not (run / path).exists() and path != "dataset/preference/"]
     assert missing == []
-    counts = {*summary(run), *next(iter(summary(run)["teachers"].values())), *summary(run)["claim"], "twin_of"}
-    assert set(quoted(after("`summary.json`: "))) == {"summary.json", "rejected"} | counts
+    counts = summary(run)
+    assert sorted(listed_in("in `summary.json`")) == sorted(counts)
+    assert sorted(listed_in("in `teachers`")) == sorted({*next(iter(counts["teachers"].values())), "twin_of"})
+    assert sorted(listed_in("in `claim`")) == sorted(counts["claim"])
 
 
 def a_person_answers(asked: Path, path: Path) -> None:
@@ -248,7 +284,7 @@ def a_person_answers(asked: Path, path: Path) -> None:
 def test_the_answers_it_shows_can_be_read(tmp_path: Path) -> None:
     (shown,) = blocks("csv")
     (tmp_path / "gold.csv").write_text(shown)
-    found = gold.read(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
+    found = gold.read_gold(tmp_path / "gold.csv", Task(kind="classify", question="?", labels=("awe", "fear")))
     assert (found.answers, len(found.ambiguous)) == ({"c0a1": "awe"}, 1)
 
 

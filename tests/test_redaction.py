@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.redaction import MARK, Redactor, is_weak, redact, without_userinfo
+from cotforge.redaction import MARK, Redactor, is_weak, redact_text, without_userinfo
 from cotforge.redaction.redactor import PART, WINDOW
 from cotforge.redaction.variables import remember_variables
 from tests.spellings import KEY, SPELLINGS, escaped, stands_in
@@ -144,5 +144,5 @@ def test_which_variables_hold_credentials(monkeypatch: pytest.MonkeyPatch) -> No
     teacher = {"key_env": "A_KEY", "url": ["http://${HOST}:8000/v1/${TENANT}"], "body": {"mode": "${MODE}", "user": ["${MY_TOKEN}"]}}
     written = remember_variables({"source": {"path": "${DATA}"}, "teachers": [teacher], "name": "key-of-the-teacher-1"})
     assert written == [("name", "A_KEY")]
-    kept = {name for name, value in values.items() if redact(value) == value}
+    kept = {name for name, value in values.items() if redact_text(value) == value}
     assert kept == {"MODE", "HOST", "DATA"}

@@ -17,10 +17,10 @@ from cotforge.cli import show_bug
 from cotforge.errors import in_words
 from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Call, Sample
-from cotforge.redaction import MARK, remember
+from cotforge.redaction import MARK, remember_secrets
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.openai import Session, proxy
+from cotforge.teachers.openai import Session, find_proxy
 from tests.batches import Provider
 from tests.project import cotforge, ran, replay, said, sees, table, teacher, write_pipeline, write_rows
 from tests.spellings import KEY, SPELLINGS, letters, stands_in
@@ -412,18 +412,18 @@ def test_a_proxy_that_fails_is_told_without_its_password(monkeypatch: pytest.Mon
     with Stranger(lambda number, body: b"") as server:
         place = server.url.removeprefix("http://").removesuffix("/v1")
         monkeypatch.setenv("https_proxy", f"http://somebody:{KEY.replace('/', '%2F')}@{place}")
-        proxy.cache_clear()
+        find_proxy.cache_clear()
         try:
             ended = asyncio.run(asked())
         finally:
-            proxy.cache_clear()
+            find_proxy.cache_clear()
     assert ended.error == "connection"
     assert not stands_in(KEY, ended.detail)
     assert ended.detail
 
 
 def test_a_bug_is_shown_without_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    remember(KEY)
+    remember_secrets(KEY)
     with pytest.raises(RuntimeError) as raised:
         raise RuntimeError(f"no luck with {KEY}")
     show_bug(raised.type, raised.value, raised.tb)

@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.replies.refusal_codes import LONGEST_MESSAGE, Meaning, bare, codes_and_message, meaning
-from cotforge.replies.refusal_table import LINES, Line
+from cotforge.replies.refusal_codes import LONGEST_MESSAGE, Meaning, bare_code, codes_and_message, refusal_meaning
+from cotforge.replies.refusal_table import LINES, RefusalLine
 from tests.refusals import EXAMPLES, Example, page, typed
 
 ABOUT_THE_TEACHER = frozenset({Meaning.KEY, Meaning.QUOTA, Meaning.MODEL, Meaning.HELP})
 
 
-def named(line: Line) -> tuple[str, str, int | None]:
+def named(line: RefusalLine) -> tuple[str, str, int | None]:
     pattern = " ".join(part for part in (line.code, line.words) if part)
     return line.server, pattern or str(line.status), line.status
 
 
-def of(line: Line) -> Example:
+def of(line: RefusalLine) -> Example:
     """The one example of a line."""
     server, pattern, status = named(line)
     found = [each for each in EXAMPLES if (each.server, each.pattern) == (server, pattern) and _in_its_words(each, line, status)]
@@ -28,21 +28,21 @@ def of(line: Line) -> Example:
     return found[0]
 
 
-def _in_its_words(example: Example, line: Line, status: int | None) -> bool:
+def _in_its_words(example: Example, line: RefusalLine, status: int | None) -> bool:
     """Whether an example has the status, code and words of a line: two lines may have one name."""
     codes, message = codes_and_message(example.body)
     numbers = {example.status, *(int(code) for code in codes.split() if code in ("402", "403"))}
     pieces = [piece in message.casefold() for piece in line.words.casefold().removeprefix("^").split("*")]
-    code = all(piece in bare(codes) for piece in bare(line.code).split("*"))
+    code = all(piece in bare_code(codes) for piece in bare_code(line.code).split("*"))
     return (status is None or status in numbers) and code and all(pieces)
 
 
 def read(status: int, body: str) -> Meaning | None:
-    return meaning(status, *codes_and_message(body))
+    return refusal_meaning(status, *codes_and_message(body))
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: ": ".join(str(part) for part in named(line)))
-def test_each_line_is_read_from_a_body_of_its_server(line: Line) -> None:
+def test_each_line_is_read_from_a_body_of_its_server(line: RefusalLine) -> None:
     example = of(line)
     assert read(example.status, example.body) is line.meaning
     assert line.source
@@ -51,7 +51,7 @@ def test_each_line_is_read_from_a_body_of_its_server(line: Line) -> None:
 @pytest.mark.parametrize(
     "line", [line for line in LINES if line.status is None and not line.words], ids=lambda line: f"{line.server}: {line.code}"
 )
-def test_a_code_that_stands_without_a_status_counts_under_every_status(line: Line) -> None:
+def test_a_code_that_stands_without_a_status_counts_under_every_status(line: RefusalLine) -> None:
     assert {read(status, of(line).body) for status in (200, 400, 403, 418, 500)} == {line.meaning}
 
 
@@ -61,7 +61,7 @@ def test_every_example_is_of_one_line_and_no_line_is_there_twice() -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.meaning is Meaning.FILTER], ids=lambda line: f"{line.server}: {line.code}")
-def test_a_filter_is_never_taken_for_the_account(line: Line) -> None:
+def test_a_filter_is_never_taken_for_the_account(line: RefusalLine) -> None:
     example = of(line)
     statuses = (line.status,) if line.status is not None else (200, 400, 401, 402, 403, 404, 422, 429, 451, 500)
     assert {read(status, example.body) for status in statuses} == {Meaning.FILTER}
@@ -197,7 +197,7 @@ def _is_sound(body: str) -> None:
     assert message.isprintable()
     assert codes.isprintable()
     for status in (200, 400, 429):
-        assert meaning(status, codes, message) in (None, *Meaning)
+        assert refusal_meaning(status, codes, message) in (None, *Meaning)
 
 
 @given(st.text() | st.text().map(lambda text: f"<html>{text}") | st.text().map(lambda text: f"data: {text}"))
@@ -218,7 +218,7 @@ def test_any_json_is_read_without_an_exception(value: Any) -> None:
 
 @given(st.integers(), st.text(), st.text())
 def test_any_codes_and_message_have_a_meaning_or_none(status: int, codes: str, message: str) -> None:
-    assert meaning(status, codes, message) in (None, *Meaning)
+    assert refusal_meaning(status, codes, message) in (None, *Meaning)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60).filter(lambda text: "{" not in text and "[" not in text))

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from cotforge.records import Closing, Outcome, OutcomeKind
-from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, refusal
+from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, read_refusal
 from cotforge.replies.retry_after import MOST_WAIT_S
 
 
 def said(status: int, code: str | None = None, *, after: float | None = None) -> Outcome:
-    return refusal(status, json.dumps({"error": {"code": code, "message": "told"}}), after=after)
+    return read_refusal(status, json.dumps({"error": {"code": code, "message": "told"}}), after=after)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_status_says_whether_to_ask_again_now_later_or_never(
 )
 def test_what_a_changed_key_balance_or_served_model_would_heal_is_never_final(status: int, code: str | None, message: str) -> None:
     error = {"code": code, "message": message}
-    found = inside_ok(error) if status == 200 else refusal(status, json.dumps({"error": error}))
+    found = inside_ok(error) if status == 200 else read_refusal(status, json.dumps({"error": error}))
     assert (found.passing, found.busy) == (True, False)
 
 
@@ -73,7 +73,7 @@ def test_what_a_changed_key_balance_or_served_model_would_heal_is_never_final(st
     ],
 )
 def test_what_is_wrong_with_the_request_itself_stays_final(message: str) -> None:
-    assert not refusal(400, json.dumps({"error": {"message": message}})).passing
+    assert not read_refusal(400, json.dumps({"error": {"message": message}})).passing
 
 
 def test_only_a_server_without_room_asks_for_fewer_at_a_time() -> None:
@@ -89,12 +89,12 @@ def test_a_content_filter_is_final_whatever_the_status() -> None:
 
 
 def test_a_redirect_names_the_remedy() -> None:
-    assert refusal(301, "").detail == "301: redirects are not followed; write the final URL"
+    assert read_refusal(301, "").detail == "301: redirects are not followed; write the final URL"
 
 
 @pytest.mark.parametrize("text", ["<html>nginx</html>", "", "null", "[1]", '{"error": "plain"}', '{"detail": 3}', '{"error": {}}', "{"])
 def test_any_body_of_an_error_can_be_read(text: str) -> None:
-    assert refusal(500, text).error == "500"
+    assert read_refusal(500, text).error == "500"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_any_body_of_an_error_can_be_read(text: str) -> None:
 )
 def test_a_server_that_cannot_read_files_is_not_asked_again_and_loses_no_call_for_good(status: int, message: str) -> None:
     """Messages of vLLM 0.32."""
-    said = refusal(status, json.dumps({"error": {"code": status, "message": message}}))
+    said = read_refusal(status, json.dumps({"error": {"code": status, "message": message}}))
     assert (said.closes, said.passing, said.retry, said.busy) == ("files", True, False, False)
 
 
@@ -143,6 +143,8 @@ def test_who_asks_for_a_wait_of_hours_is_busy_and_is_not_waited_for_so_long() ->
 
 
 def test_an_allowance_for_the_day_is_known_by_its_words() -> None:
-    daily = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per day (RPD)"}}))
-    minute = refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per min (RPM)"}}))
+    daily = read_refusal(429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per day (RPD)"}}))
+    minute = read_refusal(
+        429, json.dumps({"error": {"code": "rate_limit_exceeded", "message": "Limit reached for requests per min (RPM)"}})
+    )
     assert (daily.closes, minute.closes, minute.busy) == (Closing.QUOTA, None, True)

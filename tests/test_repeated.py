@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping, repeated_refusals
+from cotforge.forge.repeated import ENOUGH, MOST_UNREADABLE, Refusal, RefusalStreak, overlapping_refusals, repeated_refusals
 from cotforge.journal import Journal
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
-from cotforge.replies.chat import completion as completion_of
-from cotforge.replies.refusals import refusal
+from cotforge.replies.chat import read_completion as completion_of
+from cotforge.replies.refusals import read_refusal
 from tests.aftermath import RUN
 from tests.attempts import attempt
 from tests.project import ran, sees, summary, table, teacher, write_pipeline, write_rows
@@ -23,7 +23,7 @@ ALONE = {"label": "ignore"}
 
 
 def refused(words: str, status: int = 400) -> Outcome:
-    return refusal(status, json.dumps({"error": {"message": words}}))
+    return read_refusal(status, json.dumps({"error": {"message": words}}))
 
 
 def saw(streak: RefusalStreak, number: int, words: str = "the house is closed") -> bool:
@@ -63,8 +63,8 @@ def test_bodies_nobody_can_read_are_a_streak_whatever_each_of_them_shows() -> No
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (400, refusal(400, json.dumps({"error": {"code": "context_length_exceeded", "message": "too long"}}))),
-        (400, refusal(400, json.dumps({"error": {"code": "content_filter", "message": "no"}}))),
+        (400, read_refusal(400, json.dumps({"error": {"code": "context_length_exceeded", "message": "too long"}}))),
+        (400, read_refusal(400, json.dumps({"error": {"code": "content_filter", "message": "no"}}))),
         (429, refused("slow down", 429)),
         (500, refused("oops", 500)),
         (None, Outcome(OutcomeKind.PASSING, "timeout", "no answer", retry=True)),
@@ -116,8 +116,8 @@ def test_refusals_in_flight_together_with_a_streak_belong_to_it_on_both_sides() 
         Refusal(12, 8.9, 9.5),
         Refusal(14, 20.0, 21.0),
     ]
-    assert set(overlapping(chain, {8})) == {3, 5, 8, 12}
-    assert not set(overlapping(chain, set()))
+    assert set(overlapping_refusals(chain, {8})) == {3, 5, 8, 12}
+    assert not set(overlapping_refusals(chain, set()))
 
 
 def test_one_at_a_time_an_answer_in_between_says_that_the_account_is_well(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim, Stratum
 from cotforge.records import CuratedSample, Fault, Judged, Sample
-from cotforge.report import BEGIN, END, Gallery, report, with_training
+from cotforge.report import BEGIN, END, Gallery, report_page, with_training
 from cotforge.tally import Tally
 
 HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerror=alert(2)>\"'"
@@ -42,7 +42,7 @@ def page(*outcomes, claim=None, bins=(), **others):
     tally, gallery = Tally(claim=claim or Claim(), bins=bins), Gallery()
     for outcome in gallery.watch(outcomes):
         tally.add(outcome)
-    return Page(report(about(**others), tally, gallery))
+    return Page(report_page(about(**others), tally, gallery))
 
 
 def test_the_page_is_self_contained_and_has_no_script():
@@ -128,10 +128,10 @@ def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
 
 
 def test_what_the_page_told_of_a_training_stays_when_the_rest_is_written_anew():
-    first = report(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), Gallery())
+    first = report_page(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), Gallery())
     told = with_training(first, Markup("<p>the curves</p>"), title="")
-    again = report(about(), Tally(), Gallery(), before=told)
+    again = report_page(about(), Tally(), Gallery(), before=told)
     assert Page(again).text.count("the curves") == 1
     assert "script" not in Page(again).tags
     assert with_training(again, Markup("<p>new curves</p>"), title="") == again.replace("the curves", "new curves")
-    assert report(about(), Tally(), Gallery()) == again.replace("<p>the curves</p>", "")
+    assert report_page(about(), Tally(), Gallery()) == again.replace("<p>the curves</p>", "")

@@ -2,13 +2,20 @@
 
 import json
 import os
+import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from PIL import Image
 
+from cotforge.card_keys import header_faults
+from cotforge.hub.machine import Machine
+from cotforge.hub.scan import find_leaks
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -51,10 +58,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_holds_what_is_promised_and_is_its_owners_alone(run: Path) -> None:
     there = {path.name for path in run.iterdir()}
     assert {"pipeline.yaml", "journal.sqlite", "losses.parquet", "summary.json", "report.html", "dataset"} <= there
-    assert {path.name for path in (run / "dataset").iterdir()} == {"README.md", "data", "traces", "preference"}
+    assert {path.name for path in (run / "dataset").iterdir()} == {"README.md", "data", "traces", "preference", "assets"}
     for path in (run, *run.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert not [path for path in run.rglob("*") if path.name.endswith((".new", ".tmp")) or path.stat().st_uid != os.getuid()]
+
+
+def test_the_card_shows_a_lesson_with_its_picture_and_the_pipeline_as_it_was_written(run: Path) -> None:
+    readme = (run / "dataset/README.md").read_text()
+    header = yaml.safe_load(readme.split("---\n")[1])
+    assert header_faults(header, "dataset") == []
+    shown = re.findall(r"\]\((assets/[^)]+)\)", readme)
+    assert shown == ["assets/lesson.jpg"]
+    with Image.open(run / "dataset" / shown[0]) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (48, 32))
+    written = readme.partition("<summary>The pipeline file</summary>\n\n```yaml\n")[2].partition("\n```")[0]
+    assert written == (run.parent / "pipeline.yaml").read_text().strip()
+
+
+def test_nothing_of_a_clean_run_is_a_leak_wherever_it_was_made(run: Path) -> None:
+    assert find_leaks(run / "dataset") == []
+    assert find_leaks(run, files=[Path("summary.json"), Path("report.html")]) == []
+    here = replace(Machine.here(run), folders=frozenset({str(run.parent)}))
+    assert {leak.kind for leak in find_leaks(run, files=[Path("pipeline.yaml")], machine=here)} == {"local-path"}
 
 
 def test_the_summary_has_every_key_with_its_type(run: Path) -> None:

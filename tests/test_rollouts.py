@@ -18,13 +18,13 @@ from PIL import Image
 from cotforge.errors import PipelineError
 from cotforge.plan import Grpo, Student
 from cotforge.train.data.learnable import Learnable
-from cotforge.train.data.lessons import find
-from cotforge.train.rollouts import engine
-from cotforge.train.rollouts.engine import Needs, choose, masked_share, pairing_fault
-from cotforge.train.rollouts.prompts import Prompts, count_tokens
-from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
-from cotforge.train.students import student, tiny
-from cotforge.train.students.student import Pupil
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.rollouts import rollout_engine
+from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
+from cotforge.train.rollouts.rollout_engine import Needs, choose_engine, masked_share, pairing_fault
+from cotforge.train.rollouts.rollout_prompts import RolloutPrompts, count_tokens
+from cotforge.train.students import loaded_student, tiny
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages
 from cotforge.train.vllm_seam import short_prompts
 from tests import squares
@@ -44,7 +44,7 @@ def pupil(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pupil]:
     def of(family: str) -> Pupil:
         if family not in made:
             folder = getattr(tiny, family)(place / family, squares.TEXTS, squares.SIZE)
-            made[family] = student.load(Student(model=str(folder)), folder)
+            made[family] = loaded_student.load_pupil(Student(model=str(folder)), folder)
         return made[family]
 
     return of
@@ -80,7 +80,7 @@ def test_prompts_drawn_again_are_the_same_after_a_resume_and_others_at_another_s
 
 @given(st.lists(st.integers(0, 20), unique=True), st.lists(st.booleans()))
 def test_a_flat_group_is_replaced_by_one_that_is_not_as_far_as_there_are_any(flat: list[int], fresh: list[bool]) -> None:
-    moved = refilled(flat, fresh)
+    moved = refill_groups(flat, fresh)
     assert len(moved) == min(len(flat), sum(fresh))
     assert [to for to, _ in moved] == flat[: len(moved)]
     assert all(fresh[of] for _, of in moved)
@@ -100,11 +100,11 @@ def test_rows_of_a_sample_are_replaced_in_every_part_that_has_rows() -> None:
 def test_the_longest_prompt_is_found_by_its_pictures_where_all_texts_are_one(tmp_path: Path, pupil: Callable[[str], Pupil]) -> None:
     """The largest picture stands in the last of 80 rows, where no look at the letters would find it."""
     qwen, dataset = pupil("qwen"), squares.write(tmp_path / "dataset", 80)
-    lessons = find(dataset, cache=tmp_path / "cache")
+    lessons = find_lessons(dataset, cache=tmp_path / "cache")
     rows = [row | {"images": [{"bytes": squares.square("red", size=(8, 8)), "path": None}]} for row in lessons.rows(["id", "prompt"])]
     rows[79]["images"] = [{"bytes": squares.square("red", size=(64, 64)), "path": None}] * 2
     rows[50]["images"] = [{"bytes": squares.square("red", size=(64, 4)), "path": None}]
-    prompts = Prompts(Learnable.of(qwen))
+    prompts = RolloutPrompts(Learnable.of(qwen))
     assert [fault for _, fault in prompts.faults(rows) if fault] == []
     longest = prompts.longest(Decoded(rows))
     assert longest.found == count_tokens(Decoded(rows)[79], qwen.processor)
@@ -139,19 +139,19 @@ def test_pictures_that_a_template_puts_side_by_side_are_one_run(pupil: Callable[
 
 
 def test_pictures_that_are_split_into_tiles_with_other_tokens_between_cannot(tmp_path: Path) -> None:
-    folder = tiny.idefics3(tmp_path / "model", squares.TEXTS, squares.SIZE)
+    folder = tiny.make_idefics3(tmp_path / "model", squares.TEXTS, squares.SIZE)
     file = folder / "processor_config.json"
     said = json.loads(file.read_text())
     said["image_processor"] |= {"do_image_splitting": True, "size": {"longest_edge": 32}}
     file.write_text(json.dumps(said))
-    fault = pairing_fault(student.load(Student(model=str(folder)), folder))
+    fault = pairing_fault(loaded_student.load_pupil(Student(model=str(folder)), folder))
     assert re.fullmatch(r"its processor makes \d+ runs of image tokens of a picture, and vLLM wants one for each", fault)
 
 
 def test_a_processor_that_names_another_token_or_none_cannot(tmp_path: Path) -> None:
     """As Gemma 3's: the token it names stands once before the picture's own."""
-    folder = tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE)
-    found = student.load(Student(model=str(folder)), folder)
+    folder = tiny.make_llava(tmp_path / "model", squares.TEXTS, squares.SIZE)
+    found = loaded_student.load_pupil(Student(model=str(folder)), folder)
     words = found.processor.tokenizer
     found.processor.image_token_id = words.convert_tokens_to_ids("<|im_start|>")
     assert pairing_fault(found)
@@ -166,18 +166,18 @@ def test_a_processor_that_names_another_token_or_none_cannot(tmp_path: Path) -> 
 
 def test_completions_are_made_by_transformers_where_there_is_no_gpu(pupil: Callable[[str], Pupil]) -> None:
     for stage in (grpo(), grpo(rollouts="transformers"), grpo(trl={"use_vllm": False})):
-        assert choose(stage, pupil("llava"), gpu=False) == engine.Engine()
+        assert choose_engine(stage, pupil("llava"), gpu=False) == rollout_engine.RolloutEngine()
 
 
 def test_where_vllm_lacks_auto_says_so_and_goes_on_and_a_wish_for_it_is_a_line(pupil: Callable[[str], Pupil]) -> None:
     lacks = "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
-    unused = choose(grpo(vllm={}), pupil("llava"), gpu=False)
-    assert unused == engine.Engine(line="rollouts by transformers, and `vllm` is not used: there is no GPU here")
-    found = choose(grpo(), pupil("llava"), gpu=True)
+    unused = choose_engine(grpo(vllm={}), pupil("llava"), gpu=False)
+    assert unused == rollout_engine.RolloutEngine(line="rollouts by transformers, and `vllm` is not used: there is no GPU here")
+    found = choose_engine(grpo(), pupil("llava"), gpu=True)
     assert (found.vllm, found.line) == (False, f"rollouts by transformers, which takes longer than vLLM: {lacks}")
     for stage in (grpo(rollouts="vllm"), grpo(trl={"use_vllm": True}), grpo(vllm={"url": "http://gpu2:8000"}, rollouts="vllm")):
         with pytest.raises(PipelineError, match="rollouts: vllm: it needs vllm, also to talk to its server") as fault:
-            choose(stage, pupil("llava"), gpu=True)
+            choose_engine(stage, pupil("llava"), gpu=True)
         assert len(fault.value.faults) == 1
 
 
@@ -195,7 +195,7 @@ def test_where_vllm_lacks_auto_says_so_and_goes_on_and_a_wish_for_it_is_a_line(p
     ],
 )
 def test_vllm_is_set_up_in_this_process_or_at_a_server(keys: dict[str, Any], fields: dict[str, Any]) -> None:
-    assert engine.fields_of(grpo(**{"rollouts": "vllm", **keys})) == fields
+    assert rollout_engine.fields_of(grpo(**{"rollouts": "vllm", **keys})) == fields
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ GB = 10**9
 def test_vllms_share_of_a_gpu_is_what_it_needs_and_never_what_the_training_has() -> None:
     needs = Needs(weights=2 * GB, token=30_000, trainer=16 * GB)
     few, many, most = (needs.share(length=2_000, sequences=count, total=80 * GB) for count in (1, 100, 10_000))
-    assert few == pytest.approx((2 * GB + 30_000 * 2_000 + engine.BESIDE) / (80 * GB), abs=2e-3)
+    assert few == pytest.approx((2 * GB + 30_000 * 2_000 + rollout_engine.BESIDE) / (80 * GB), abs=2e-3)
     assert few < many < most
-    assert most * 80 * GB <= 80 * GB * (1 - engine.SPARE) - needs.trainer
+    assert most * 80 * GB <= 80 * GB * (1 - rollout_engine.SPARE) - needs.trainer
     with pytest.raises(
         PipelineError, match=r"beside the training, which takes about 60 of the GPU's 64 GB, vLLM has no room for the 4\.\d GB"
     ):
@@ -254,7 +254,7 @@ def test_length_and_share_are_set_where_the_file_does_not_and_only_in_this_proce
         )  # fmt: skip
         for name, value in stage.trl.items():
             setattr(config, name, value)
-        engine.fit(config, stage, found, longest=longest, total=80 * GB)
+        rollout_engine.fit_vllm(config, stage, found, longest=longest, total=80 * GB)
         return config.vllm_max_model_length, config.vllm_gpu_memory_utilization
 
     length, share = fitted(grpo())
@@ -267,18 +267,18 @@ def test_length_and_share_are_set_where_the_file_does_not_and_only_in_this_proce
 
 
 def test_a_bound_on_pixels_is_in_the_processor_that_vllm_reads_and_not_in_the_one_it_was_copied_from(tmp_path: Path) -> None:
-    folder = tiny.qwen(tmp_path / "model", squares.TEXTS, squares.SIZE)
+    folder = tiny.make_qwen(tmp_path / "model", squares.TEXTS, squares.SIZE)
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
-    found = student.load(Student(model=str(folder), max_pixels=256), folder)
+    found = loaded_student.load_pupil(Student(model=str(folder), max_pixels=256), folder)
     for _ in range(2):  # as after a resume
-        engine.bound_copy(found, tmp_path / "vllm")
-    engine.read_from(found, tmp_path / "vllm")
+        rollout_engine.bound_copy(found, tmp_path / "vllm")
+    rollout_engine.read_from(found, tmp_path / "vllm")
     assert found.model.name_or_path == str(tmp_path / "vllm")
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
-    again = student.load(Student(model="m"), tmp_path / "vllm")
+    again = loaded_student.load_pupil(Student(model="m"), tmp_path / "vllm")
     assert again.processor.image_processor.size["longest_edge"] == 256
     assert (tmp_path / "vllm" / "model.safetensors").is_symlink()
-    assert '--mm-processor-kwargs \'{"size": {"shortest_edge"' in engine.server_line(found)
+    assert '--mm-processor-kwargs \'{"size": {"shortest_edge"' in rollout_engine.server_line(found)
 
 
 def test_prompts_for_vllm_in_this_process_have_one_placeholder_for_each_picture(pupil: Callable[[str], Pupil]) -> None:
@@ -309,10 +309,10 @@ def test_what_trl_says_of_fields_and_servers_is_a_line_and_a_bug_is_none(pupil: 
         (RuntimeError("The vLLM server has no\nweight-transfer engine."), "'reason': vllm: The vLLM server has no weight-transfer engine."),
         (ValueError("VESPO loss requires"), "'reason': trl: VESPO loss requires"),
     ):
-        with pytest.raises(PipelineError, match=line), engine.starting("reason", config, pupil("llava")):
+        with pytest.raises(PipelineError, match=line), rollout_engine.explain_starting("reason", config, pupil("llava")):
             raise raised
-    with pytest.raises(torch.OutOfMemoryError), engine.starting("reason", config, pupil("llava")):
+    with pytest.raises(torch.OutOfMemoryError), rollout_engine.explain_starting("reason", config, pupil("llava")):
         raise torch.OutOfMemoryError("of CUDA")
     config.use_vllm = False
-    with pytest.raises(RuntimeError), engine.starting("reason", config, pupil("llava")):
+    with pytest.raises(RuntimeError), rollout_engine.explain_starting("reason", config, pupil("llava")):
         raise RuntimeError("a bug")

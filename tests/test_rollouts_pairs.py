@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from cotforge.errors import PipelineError
 from cotforge.plan.kinds.dpo import Rollouts
-from cotforge.train.rollouts.completion_files import FIRST, LARGEST, spans
-from cotforge.train.rollouts.pairs import Completion, PairCount, Pairs, pairs_of
+from cotforge.train.rollouts.completion_files import FIRST, LARGEST, file_spans
+from cotforge.train.rollouts.pairs import PairCount, Pairs, RatedCompletion, pairs_of
 from cotforge.train.rollouts.sampling import seed_of
 
 ANY = st.builds(
-    Completion,
+    RatedCompletion,
     text=st.sampled_from(["", " \n", "red", "It is red.", "blue", "It is blue.", "white"]),
     reward=st.sampled_from([None, 0.0, 0.2, 0.3, 0.5, 0.8, 1.0]),
     tokens=st.integers(0, 40),
@@ -28,12 +28,12 @@ MADE = st.builds(
 )
 
 
-def ratio(one: Completion, other: Completion) -> float:
+def ratio(one: RatedCompletion, other: RatedCompletion) -> float:
     lengths = sorted((max(1, one.tokens), max(1, other.tokens)))
     return lengths[1] / lengths[0]
 
 
-def candidates(completions: list[Completion], made: Rollouts) -> dict[tuple[str, str], float]:
+def candidates(completions: list[RatedCompletion], made: Rollouts) -> dict[tuple[str, str], float]:
     """Every pair of texts that may be made, and the least ratio of its lengths."""
     found: dict[tuple[str, str], float] = {}
     for one in completions:
@@ -49,7 +49,7 @@ def candidates(completions: list[Completion], made: Rollouts) -> dict[tuple[str,
 
 @given(st.lists(ANY, max_size=8), MADE)
 def test_the_better_of_two_is_chosen_by_the_margin_within_the_ratio_and_every_pair_is_found(
-    completions: list[Completion], made: Rollouts
+    completions: list[RatedCompletion], made: Rollouts
 ) -> None:
     found = pairs_of(completions, made)
     chosen = [(completions[one].text, completions[other].text) for one, other in found.places]
@@ -64,18 +64,18 @@ def test_the_better_of_two_is_chosen_by_the_margin_within_the_ratio_and_every_pa
 
 
 @given(st.lists(ANY, max_size=6), MADE)
-def test_what_was_cut_off_or_says_nothing_changes_no_pair(completions: list[Completion], made: Rollouts) -> None:
+def test_what_was_cut_off_or_says_nothing_changes_no_pair(completions: list[RatedCompletion], made: Rollouts) -> None:
     useless = [
-        Completion("It is green.", 1.0, 5, ended=False),
-        Completion(" ", 0.0, 5, ended=True),
-        Completion("blue", None, 0, ended=True),
+        RatedCompletion("It is green.", 1.0, 5, ended=False),
+        RatedCompletion(" ", 0.0, 5, ended=True),
+        RatedCompletion("blue", None, 0, ended=True),
     ]
     assert pairs_of([*completions, *useless], made) == pairs_of(completions, made)
 
 
 def test_each_completion_is_in_a_pair_before_one_is_in_two() -> None:
-    said = [Completion(f"right {n}", 1.0, 10 + n, ended=True) for n in range(3)] + [Completion("wrong", 0.0, 10, ended=True)]
-    said.append(Completion("wrong too", 0.0, 30, ended=True))
+    said = [RatedCompletion(f"right {n}", 1.0, 10 + n, ended=True) for n in range(3)] + [RatedCompletion("wrong", 0.0, 10, ended=True)]
+    said.append(RatedCompletion("wrong too", 0.0, 30, ended=True))
     found = pairs_of(said, Rollouts(pairs_per_sample=2, length_ratio=None))
     assert found.places == ((0, 3), (2, 4))
 
@@ -84,8 +84,8 @@ WORDS = "rollouts: 8 completions of 4 samples, mean reward 0.625, 1 cut off, 1 w
 
 
 def test_what_the_completions_came_to_is_told_and_without_a_pair_it_is_one_line_with_what_to_do() -> None:
-    def said(reward: float | None, tokens: int = 8, *, ended: bool = True) -> Completion:
-        return Completion("" if reward is None else f"{reward} in {tokens}", reward, tokens, ended=ended)
+    def said(reward: float | None, tokens: int = 8, *, ended: bool = True) -> RatedCompletion:
+        return RatedCompletion("" if reward is None else f"{reward} in {tokens}", reward, tokens, ended=ended)
 
     count, made = PairCount(), Rollouts(per_sample=2)
     samples = [[said(1), said(0)], [said(1), said(1, 9)], [said(1), said(None, ended=False)], [said(0, ended=False), said(1)]]
@@ -107,7 +107,7 @@ def test_what_the_completions_came_to_is_told_and_without_a_pair_it_is_one_line_
 
 @given(st.integers(0, 3000), st.integers(2, 3000))
 def test_files_hold_every_sample_once_and_grow_twofold_to_a_bound(samples: int, per_sample: int) -> None:
-    found = list(spans(samples, per_sample))
+    found = list(file_spans(samples, per_sample))
     assert [place for span in found for place in span] == list(range(samples))
     sizes = [len(span) for span in found]
     assert all(size == 1 or size * per_sample <= LARGEST for size in sizes)

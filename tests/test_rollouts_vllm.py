@@ -36,8 +36,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rollouts")
     squares.write(folder / "dataset", 16)
     for seed, name in enumerate(("begin", "student")):
-        size = tiny.Size(side=16, patch=8, vocabulary=400, context=512, seed=seed)
-        template = tiny.llava(folder / name, squares.TEXTS, size) / "chat_template.jinja"
+        size = tiny.TinySize(side=16, patch=8, vocabulary=400, context=512, seed=seed)
+        template = tiny.make_llava(folder / name, squares.TEXTS, size) / "chat_template.jinja"
         template.write_text(template.read_text().replace("<image>{%", "<image>\n{%"))  # two pictures are two runs of tokens
     (folder / "libraries").mkdir()
     for name in TRAINING:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.scores import UNREAD, Answered, scores
+from cotforge.scores import UNREAD, AnsweredSample, score_answers
 
 LABELS = ("awe", "fear", "joy")
 answered = st.builds(
-    Answered,
+    AnsweredSample,
     truth=st.sampled_from(LABELS),
     answer=st.none() | st.sampled_from([*LABELS, "other"]),
     well_formed=st.booleans(),
@@ -20,12 +20,12 @@ answered = st.builds(
 )
 
 
-def said(*pairs: tuple[str, str | None]) -> list[Answered]:
-    return [Answered(truth, answer) for truth, answer in pairs]
+def said(*pairs: tuple[str, str | None]) -> list[AnsweredSample]:
+    return [AnsweredSample(truth, answer) for truth, answer in pairs]
 
 
 def test_figures_worked_out_by_hand() -> None:
-    found = scores(said(("awe", "awe"), ("awe", "awe"), ("awe", "fear"), ("awe", None), ("fear", "fear"), ("fear", "other")), LABELS)
+    found = score_answers(said(("awe", "awe"), ("awe", "awe"), ("awe", "fear"), ("awe", None), ("fear", "fear"), ("fear", "other")), LABELS)
     assert (found["n"], found["accuracy"], found["macro_recall"]) == (6, 0.5, 0.5)
     assert found["recall"] == {"awe": 0.5, "fear": 0.5, "joy": None}
     assert found["support"] == {"awe": 4, "fear": 2, "joy": 0}
@@ -33,26 +33,26 @@ def test_figures_worked_out_by_hand() -> None:
 
 
 def test_a_rare_class_weighs_as_much_as_a_frequent_one_in_macro_recall() -> None:
-    found = scores(said(*[("awe", "awe")] * 9, ("fear", "awe")), LABELS)
+    found = score_answers(said(*[("awe", "awe")] * 9, ("fear", "awe")), LABELS)
     assert (found["accuracy"], found["macro_recall"]) == (0.9, 0.5)
 
 
 def test_lengths_formats_and_cuts_are_means_over_all() -> None:
-    each = [Answered("awe", "awe", well_formed=True, words=10), Answered("awe", None, truncated=True, words=30, rescued=True)]
-    found = scores(each, LABELS)
+    each = [AnsweredSample("awe", "awe", well_formed=True, words=10), AnsweredSample("awe", None, truncated=True, words=30, rescued=True)]
+    found = score_answers(each, LABELS)
     assert {name: found[name] for name in ("format_rate", "truncated_rate", "unread_rate", "rescued_rate", "reasoning_words")} == {
         "format_rate": 0.5, "truncated_rate": 0.5, "unread_rate": 0.5, "rescued_rate": 0.5, "reasoning_words": 20.0,
     }  # fmt: skip
 
 
 def test_without_answers_there_are_no_figures() -> None:
-    found = scores([], LABELS)
+    found = score_answers([], LABELS)
     assert (found["n"], found["accuracy"], found["macro_recall"], found["accuracy_interval"]) == (0, None, None, None)
 
 
 @given(st.lists(answered, min_size=1, max_size=60), st.randoms(use_true_random=False))
-def test_laws(each: list[Answered], chance: Random) -> None:
-    found = scores(each, LABELS)
+def test_laws(each: list[AnsweredSample], chance: Random) -> None:
+    found = score_answers(each, LABELS)
     assert sum(sum(row.values()) for row in found["confusion"].values()) == found["n"] == sum(found["support"].values())
     for figure in ("accuracy", "macro_recall"):
         below, above = found[f"{figure}_interval"]
@@ -61,13 +61,13 @@ def test_laws(each: list[Answered], chance: Random) -> None:
     assert weighed == pytest.approx(found["accuracy"] * found["n"])
     shuffled = list(each)
     chance.shuffle(shuffled)
-    assert json.dumps(scores(shuffled, LABELS)) == json.dumps(found)
+    assert json.dumps(score_answers(shuffled, LABELS)) == json.dumps(found)
 
 
 @given(st.integers(1, 400), st.floats(0.02, 0.98), st.integers(0, 5))
 def test_the_interval_of_accuracy_is_about_that_of_a_share(n: int, share: float, seed: int) -> None:
     right = round(n * share)
-    found = scores(said(*[("awe", "awe")] * right, *[("awe", "joy")] * (n - right)), LABELS, seed=seed)
+    found = score_answers(said(*[("awe", "awe")] * right, *[("awe", "joy")] * (n - right)), LABELS, seed=seed)
     below, above = found["accuracy_interval"]
     middle = right / n
     spread = 1.96 * (middle * (1 - middle) / n) ** 0.5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cotforge.answers import Task
 from cotforge.filters import Measured
 from cotforge.measures import verified_segments
-from cotforge.measures.segments import judged_right, marks, segments, stated
+from cotforge.measures.segments import judged_right, segment_marks, split_segments, stated_answer
 from cotforge.plan import Reward
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.train.rewards import PromptedSample, Rewards
@@ -27,7 +27,7 @@ def share(reasoning: str, answer: str | None, truth: str = "blue", *, sample: Sa
 
 
 def kinds(reasoning: str) -> list[str]:
-    return [part.kind for part in segments(reasoning)]
+    return [part.kind for part in split_segments(reasoning)]
 
 
 CONTEXTS = [
@@ -50,7 +50,7 @@ CONTEXTS = [
 
 @pytest.mark.parametrize(("reasoning", "answer", "context"), CONTEXTS)
 def test_each_part_counts_by_whether_its_answer_or_its_verdict_is_true(reasoning: str, answer: str | None, context: str) -> None:
-    found = list(marks(SAMPLE, Trace("k", "student", "m", 0, reasoning, answer), "blue"))
+    found = list(segment_marks(SAMPLE, Trace("k", "student", "m", 0, reasoning, answer), "blue"))
     assert " ".join(f"{kind[0].upper()}{'+' if right else '-'}" for kind, right in found) == context
 
 
@@ -119,12 +119,12 @@ def test_the_last_verdict_of_a_part_counts(text: str, verdict: bool | None) -> N
     ],
 )
 def test_a_free_answer_is_read_from_its_box_its_sentence_or_its_last_number(text: str, answer: str | None) -> None:
-    assert stated(text, ()) == answer
+    assert stated_answer(text, ()) == answer
 
 
 def test_the_longest_option_that_is_named_last_is_the_answer_of_a_part() -> None:
-    assert stated("Sad at first, then very sad.", ("sad", "very sad")) == "very sad"
-    assert stated("Enjoyment", ("joy",)) is None
+    assert stated_answer("Sad at first, then very sad.", ("sad", "very sad")) == "very sad"
+    assert stated_answer("Enjoyment", ("joy",)) is None
 
 
 def test_free_answers_are_compared_as_numbers_too() -> None:
@@ -141,7 +141,7 @@ def test_it_is_a_share_and_the_parts_hold_the_text_in_its_order(pieces: list[str
         assert value is not None
         assert 0 <= value <= 1
     at = 0
-    for part in segments(text):
+    for part in split_segments(text):
         at = text.index(part.text.split()[0], at)
     assert all(one != other or one == "solve" for one, other in zip(kinds(text), kinds(text)[1:], strict=False))
 

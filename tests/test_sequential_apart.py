@@ -7,9 +7,9 @@ import sys
 import psutil
 import pytest
 
-from cotforge.consensus.sequential import Terms, Voter, apart, learning
+from cotforge.consensus.sequential import Terms, Voter, learning, other_process
+from cotforge.consensus.sequential.answer_table import Evidence
 from cotforge.consensus.sequential.learning_cache import LearningCache
-from cotforge.consensus.sequential.table import Evidence
 
 TERMS = Terms(
     voters=tuple(Voter(name) for name in "abcd"), options=tuple("VWXYZ"), target=0.9, objective="balanced", max_calls=None, label=True
@@ -30,10 +30,10 @@ def evidence() -> Evidence:
 
 def test_what_is_learned_apart_is_what_is_learned_here_and_is_learned_once(evidence: Evidence) -> None:
     memory = LearningCache()
-    there = asyncio.run(apart.learned(TERMS, evidence, 0, memory=memory))
+    there = asyncio.run(other_process.learn_elsewhere(TERMS, evidence, 0, memory=memory))
     assert there is not None
-    assert learning.learn(TERMS, evidence, 0, memory=memory) is there
-    here = learning.taught(learning.Grounds.of(TERMS, evidence, 0))
+    assert learning.learn_policy(TERMS, evidence, 0, memory=memory) is there
+    here = learning.teach_policy(learning.Grounds.of(TERMS, evidence, 0))
     assert (here.worth, here.value, here.accepts, here.costs) == (there.worth, there.value, there.accepts, there.costs)
     assert here.next("V", {"a": "W"}) == there.next("V", {"a": "W"}) is not None
     assert (here._choice_NK == there._choice_NK).all()
@@ -42,14 +42,14 @@ def test_what_is_learned_apart_is_what_is_learned_here_and_is_learned_once(evide
 
 def test_where_no_process_can_be_had_nothing_comes_of_it(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert asyncio.run(apart.learned(TERMS, evidence, 0, memory=LearningCache())) is None
+    assert asyncio.run(other_process.learn_elsewhere(TERMS, evidence, 0, memory=LearningCache())) is None
 
 
 def test_whoever_no_longer_waits_leaves_no_process_behind(evidence: Evidence) -> None:
     before = set(psutil.Process().children())
 
     async def begun_and_left() -> set[psutil.Process]:
-        task = asyncio.create_task(apart.learned(TERMS, evidence, 0, memory=LearningCache()))
+        task = asyncio.create_task(other_process.learn_elsewhere(TERMS, evidence, 0, memory=LearningCache()))
         while not (begun := set(psutil.Process().children()) - before):
             await asyncio.sleep(0.01)
         task.cancel()

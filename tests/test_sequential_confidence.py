@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from cotforge.consensus import AnswersError, Decisions, decide, what_if
-from cotforge.consensus.sequential.agreement import Agreement
-from cotforge.consensus.sequential.bins import ENOUGH, bins, cuts, with_cuts
+from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import Evidence, regroup_codes, symbols_of, with_bins
+from cotforge.consensus.sequential.bins import ENOUGH, assign_bins, bin_cuts, with_cuts
 from cotforge.consensus.sequential.difficulty import Difficulty
-from cotforge.consensus.sequential.learning import as_symbols, solved
-from cotforge.consensus.sequential.table import Evidence, regrouped, symbols_of, with_bins
+from cotforge.consensus.sequential.learning import as_symbols, solve_policy
+from cotforge.consensus.sequential.replay_trace import walk_policy
 from cotforge.consensus.sequential.terms import Terms, Voter
-from cotforge.consensus.sequential.walk import walk
 from tests.voting import same
 
 CLASSES = ("ab", "cd", "ef", "gh")
@@ -76,7 +76,7 @@ def evidence(items: int = 200, *, options: tuple[str, ...] = CLASSES, seed: int 
 
 
 def test_three_bins_hold_a_third_each() -> None:
-    found = cuts(np.arange(100) / 100)
+    found = bin_cuts(np.arange(100) / 100)
     voter = Voter("one", cuts=found)
     counts = np.bincount([voter.bin(number / 100) for number in range(100)], minlength=4)
     assert (voter.bins, counts.tolist(), voter.bin(None)) == (4, [0, 33, 33, 34], 0)
@@ -96,15 +96,15 @@ def test_three_bins_hold_a_third_each() -> None:
     ],
 )
 def test_too_few_or_all_alike_are_not_parted_and_equal_ones_stay_together(probabilities: list[float], expected: tuple[float, ...]) -> None:
-    assert cuts(np.array(probabilities)) == expected
+    assert bin_cuts(np.array(probabilities)) == expected
 
 
 @given(st.lists(st.floats(0, 1), min_size=ENOUGH, max_size=150), st.randoms())
 def test_cuts_follow_from_ranks_whatever_the_order_and_the_scale(probabilities: list[float], random: Any) -> None:
-    found = cuts(np.array(probabilities))
+    found = bin_cuts(np.array(probabilities))
     mixed = random.sample(probabilities, len(probabilities))
-    assert cuts(np.array(mixed)) == found
-    scaled = Voter("one", cuts=cuts(np.array(probabilities) * 0.5))
+    assert bin_cuts(np.array(mixed)) == found
+    scaled = Voter("one", cuts=bin_cuts(np.array(probabilities) * 0.5))
     voter = Voter("one", cuts=found)
     assert [voter.bin(one) for one in probabilities] == [scaled.bin(one * 0.5) for one in probabilities]
 
@@ -113,7 +113,7 @@ def test_cuts_follow_from_ranks_whatever_the_order_and_the_scale(probabilities: 
 def test_bins_of_an_array_are_those_of_a_voter(probabilities: list[float | None]) -> None:
     terms = Terms((Voter("one", cuts=(0.25, 0.75)), Voter("two")), CLASSES)
     known = np.array([np.nan if one is None else one for one in probabilities])
-    found = bins(np.column_stack([known, known]), terms)
+    found = assign_bins(np.column_stack([known, known]), terms)
     assert found[:, 0].tolist() == [terms.voters[0].bin(one) for one in probabilities]
     assert not found[:, 1].any()
 
@@ -138,7 +138,7 @@ def test_a_vote_that_is_to_do_without_has_no_cuts() -> None:
 def test_what_a_voter_may_say_and_how_surely_adds_up_in_each_state(options: tuple[str, ...]) -> None:
     terms, found = evidence(options=options)
     terms = found.parted(terms)
-    policy = solved(terms, found.table(terms))
+    policy = solve_policy(terms, found.table(terms))
     assert terms.binned
     assert sum(len(level.steps) for level in policy.levels) >= 3
     for level in policy.levels:
@@ -151,7 +151,7 @@ def test_what_a_voter_may_say_and_how_surely_adds_up_in_each_state(options: tupl
 def test_a_sure_answer_weighs_more_than_an_unsure_one_and_one_of_unknown_confidence_lies_between(options: tuple[str, ...]) -> None:
     terms, found = evidence(600, options=options)
     terms = found.parted(terms)
-    belief = solved(terms, found.table(terms)).belief
+    belief = solve_policy(terms, found.table(terms)).belief
     symbols_NV = np.array([[0, -1, -1, -1]] * 4)
     bins_NV = np.array([[bin, 0, 0, 0] for bin in range(4)])
     unknown, low, middle, high = belief.posterior(with_bins(symbols_NV, bins_NV, terms))[:, 0]
@@ -165,7 +165,7 @@ def test_learning_gains_with_bins_too(options: tuple[str, ...]) -> None:
     terms = found.parted(terms)
     made = found.table(terms)
     each = [*(voter.bins for voter in terms.voters), 1]
-    model = Difficulty(4, 4, bins=each) if options else Agreement(terms.size, 4, bins=each)
+    model = Difficulty(4, 4, bins=each) if options else AgreementModel(terms.size, 4, bins=each)
 
     def likelihood() -> float:
         return float(made.times_N @ np.log(model.joint_NH(made.answers_NV).sum(axis=1)))
@@ -185,8 +185,8 @@ def test_regrouping_keeps_bins_and_who_agrees_with_whom(seed: int) -> None:
     symbols_NV = random.integers(-2, 4, (40, 4))
     bins_NV = np.column_stack([random.integers(0, 4, (40, 3)), np.zeros(40, int)])
     codes_NV = with_bins(symbols_NV, bins_NV, terms)
-    new_NV, _ = regrouped(codes_NV, None, terms)
-    assert (symbols_of(new_NV, terms) == regrouped(symbols_NV)[0]).all()
+    new_NV, _ = regroup_codes(codes_NV, None, terms)
+    assert (symbols_of(new_NV, terms) == regroup_codes(symbols_NV)[0]).all()
     assert (np.where(symbols_NV >= 0, new_NV // terms.symbols, 0) == np.where(symbols_NV >= 0, bins_NV, 0)).all()
     assert (as_symbols(new_NV, np.full(40, -1), terms)[0] == new_NV).all()
 
@@ -194,7 +194,7 @@ def test_regrouping_keeps_bins_and_who_agrees_with_whom(seed: int) -> None:
 def test_a_policy_asks_on_after_an_unsure_answer_and_not_after_a_sure_one() -> None:
     terms, found = evidence(600, seed=1)
     terms = found.parted(terms)
-    policy = solved(terms, found.table(terms))
+    policy = solve_policy(terms, found.table(terms))
     sure, unsure = ({"one": value} for value in (0.99, 0.3))
     assert policy.next(None, {"one": "ab"}, sure) is None
     assert policy.accepted(None, {"one": "ab"}, sure) == "ab"
@@ -205,10 +205,10 @@ def test_a_policy_asks_on_after_an_unsure_answer_and_not_after_a_sure_one() -> N
 def test_walking_and_asking_one_by_one_are_the_same() -> None:
     terms, found = evidence(300)
     terms = found.parted(terms)
-    policy = solved(terms, found.table(terms))
+    policy = solve_policy(terms, found.table(terms))
     frame, labels, _ = world(300, known=0.9)
     made = _coded(frame, labels, terms)
-    walked = walk(policy, made)
+    walked = walk_policy(policy, made)
     for row, (_, rows) in enumerate(frame.group_by("id", maintain_order=True)):
         said = dict(rows.select("teacher", "answer").iter_rows())
         sure = {name: sure for name, sure in rows.select("teacher", "probability").iter_rows() if sure is not None}
@@ -226,7 +226,7 @@ def _coded(frame: pl.DataFrame, labels: Mapping[str, str], terms: Terms) -> Any:
     symbols_NK = np.column_stack([wide[f"answer_{voter.name}"].replace_strict(places).to_numpy() for voter in terms.voters])
     sure_NK = np.column_stack([wide[f"probability_{voter.name}"].fill_null(np.nan).to_numpy() for voter in terms.voters])
     label_N = np.array([places[labels[id]] for id in wide["id"]])
-    return np.column_stack([with_bins(symbols_NK, bins(sure_NK, terms), terms), label_N])
+    return np.column_stack([with_bins(symbols_NK, assign_bins(sure_NK, terms), terms), label_N])
 
 
 # without probabilities nothing changes

@@ -25,10 +25,10 @@ from cotforge.budget import Budget, Purse
 from cotforge.build import Run
 from cotforge.curate import Curation
 from cotforge.errors import PipelineError
-from cotforge.forge import Forge, Meter, Progress
-from cotforge.forge.reading import LOOKAHEAD
+from cotforge.forge import Forge, Progress, TeacherCounts
+from cotforge.forge.liveness import Patience
+from cotforge.forge.lookahead import LOOKAHEAD
 from cotforge.forge.retry import Retry
-from cotforge.forge.watch import Patience
 from cotforge.images import Images, Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
@@ -216,10 +216,10 @@ def test_a_teacher_that_is_asked_anew_is_asked_what_it_was_asked_before(tmp_path
         servers["bob"].fail = None
         with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
             run.again = Retry(run.loaded, ["400"])
-            run.forge(retried := Progress({name: Meter() for name in NAMES}), {})
+            run.forge(retried := Progress({name: TeacherCounts() for name in NAMES}), {})
         before = {name: len(server.ledger) for name, server in servers.items()}
         with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
-            run.forge(anew := Progress({name: Meter() for name in NAMES}), {"bob": run.journal.latest()})
+            run.forge(anew := Progress({name: TeacherCounts() for name in NAMES}), {"bob": run.journal.latest()})
         assert {name: len(server.ledger) - before[name] for name, server in servers.items() if name != "bob"} == {"ann": 0, "cyd": 0}
         counts = asked({"bob": servers["bob"]})
     assert refused <= retried.teachers["bob"].asked <= refused + 5, "and whom a better policy adds"
@@ -443,7 +443,7 @@ def test_a_budget_ends_it_in_the_warm_up_and_after_it(tmp_path: Path, calls: int
         assert progress.told.startswith(f"budget: calls {calls} reached")
         assert asked(servers).total() == calls
         with Run.open(path, out=tmp_path / "run", sets=["budget.calls=null"], rule=by_hand()) as run:
-            run.forge(Progress({name: Meter() for name in NAMES}), {})
+            run.forge(Progress({name: TeacherCounts() for name in NAMES}), {})
         counts = asked(servers)
         assert set(counts.values()) == {1}
         for server in servers.values():
@@ -507,7 +507,7 @@ def guided(
 ) -> Progress:
     """The counts of a forge that asks until a second after it is `full`, or for a minute, and then drops everything."""
     loaded = Loaded.load(folder / "pipeline.yaml")
-    progress = Progress({one.name: Meter() for one in loaded.pipeline.teachers})
+    progress = Progress({one.name: TeacherCounts() for one in loaded.pipeline.teachers})
     guide = Guide(loaded.pipeline, rule, rule.waves(100_000, ()))
 
     async def run(journal: Journal) -> None:
@@ -648,7 +648,7 @@ def test_what_cannot_be_asked_in_turn_is_a_fault_of_the_file(tmp_path: Path) -> 
         with pytest.raises(ValueError, match=r"teacher 'two': shares a GPU with 'one', and consensus.rule 'sequential' asks now the one"):
             run.check(print)
         with pytest.raises(ValueError, match="teacher 'two': shares a GPU with 'one'"):
-            run.forge(Progress({name: Meter() for name in ("one", "two")}), {})
+            run.forge(Progress({name: TeacherCounts() for name in ("one", "two")}), {})
     same = {"solve": "label_only/solve"}
     with pytest.raises(PipelineError, match=r"prompts.vote: asks what prompts.solve asks"):
         Loaded.load(write_pipeline(tmp_path, near[0], consensus={**IN_TURN, "votes": "short"}, prompts=same))

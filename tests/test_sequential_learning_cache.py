@@ -99,4 +99,4 @@ def test_a_key_follows_from_all_parts_and_their_bounds() -> None:
     keys = {key_of("a", "b"), key_of("ab"), key_of("a", b"b"), key_of("ab", ""), key_of("b", "a"), key_of(TERMS), key_of(KINDS["no label"])}
     assert len(keys) == 7
     assert key_of("a", TERMS) == key_of("a", TERMS)
-    assert len(learning_cache._code()) == 32
+    assert len(learning_cache._code_hash()) == 32

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence, Ints, make_table, regroup_codes
 from cotforge.consensus.sequential.difficulty import Difficulty, Priors
-from cotforge.consensus.sequential.table import Evidence, Ints, Table, regrouped, table
 from tests.voting import drawn, terms_of
 
 PLAIN = Priors(kappa=0, teacher=0, label=0, levels=1, distractor=False)
@@ -18,18 +18,18 @@ PLAIN = Priors(kappa=0, teacher=0, label=0, levels=1, distractor=False)
 SKILLS = (0.6, 0.7, 0.8, 0.9)
 
 
-def world(items: int = 1500, classes: int = 4, skills: Any = SKILLS, seed: int = 0, gold: int = 0) -> Table:
+def world(items: int = 1500, classes: int = 4, skills: Any = SKILLS, seed: int = 0, gold: int = 0) -> AnswerTable:
     return drawn(np.random.default_rng(seed), items, classes, skills, gold=gold)[0]
 
 
-def grouped(made: Table) -> Table:
+def grouped(made: AnswerTable) -> AnswerTable:
     """The same where only who agrees with whom is kept."""
-    answers_NV, gold_N = regrouped(made.answers_NV, made.gold_N)
+    answers_NV, gold_N = regroup_codes(made.answers_NV, made.gold_N)
     assert gold_N is not None
-    return table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0]
+    return make_table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0]
 
 
-def log_likelihood(model: Difficulty | Agreement, made: Table) -> float:
+def log_likelihood(model: Difficulty | AgreementModel, made: AnswerTable) -> float:
     return float(made.times_N @ np.log(model.joint_NH(made.answers_NV).sum(axis=1)))
 
 
@@ -90,7 +90,7 @@ def test_learning_never_makes_what_was_heard_less_likely(classes: int, priors: P
 
 def test_learning_gains_where_voters_fall_for_a_distractor_too() -> None:
     made = world(1500, 4, (*SKILLS, 0.85))
-    for model in (Difficulty(4, 5), Agreement(4, 5)):
+    for model in (Difficulty(4, 5), AgreementModel(4, 5)):
         rows = made if isinstance(model, Difficulty) else grouped(made)
         before = log_likelihood(model, rows)
         assert log_likelihood(model.fit(rows), rows) > before + 100
@@ -100,13 +100,13 @@ def test_learning_gains_where_voters_fall_for_a_distractor_too() -> None:
 @pytest.mark.parametrize("skills", [(0.6, 0.7, 0.8, 0.9), (0.55, 0.85, 0.7, 0.5, 0.95)])
 def test_accuracies_are_found_again(classes: int, skills: tuple[float, ...]) -> None:
     made = world(4000, classes, skills)
-    for model in (Difficulty(classes, len(skills)).fit(made), Agreement(classes, len(skills)).fit(grouped(made))):
+    for model in (Difficulty(classes, len(skills)).fit(made), AgreementModel(classes, len(skills)).fit(grouped(made))):
         assert model.accuracy() == pytest.approx(np.array(skills), abs=0.05)
 
 
 def test_a_row_that_people_answered_is_certain_of_it() -> None:
     rows = np.array([[0, 1, 0, 2, 0, 0, 1], [0, 1, -1, -1, 0, 0, 1]] * 40)
-    made, _ = table(rows)
+    made, _ = make_table(rows)
     model = Difficulty(3, 3).fit(made)
     before = Difficulty(3, 3).fit(made.where(made.gold_N < 0))
     answers_1V = np.array([[0, 0, 1]])
@@ -118,8 +118,8 @@ def test_a_row_that_people_answered_is_certain_of_it() -> None:
 def test_ways_of_agreeing_are_all_there_are(size: int) -> None:
     """Of all partitions of the voters, whatever their number of groups, the probabilities sum to one."""
     voters = 3
-    model = Agreement(size, voters)
-    partitions = {tuple(regrouped(np.array([[a, b, c]]))[0][0]) for a in range(3) for b in range(3) for c in range(3)}
+    model = AgreementModel(size, voters)
+    partitions = {tuple(regroup_codes(np.array([[a, b, c]]))[0][0]) for a in range(3) for b in range(3) for c in range(3)}
     possible = np.array([row for row in partitions if max(row) < model.size])
     assert model.joint_NH(possible).sum() == pytest.approx(1)
     assert model.joint_NH(np.array([[-1, -1, 0]])).sum() == pytest.approx(1)
@@ -135,8 +135,8 @@ def test_what_may_be_said_next_sums_to_what_is_so_far(labelled: bool) -> None:
     hidden[::3, 0] = -2
     if not labelled:
         hidden[:, -1] = -1
-    groups = regrouped(hidden)[0]
-    for model, answers_NV in ((Agreement(5, 5), groups), (Agreement(60, 5), groups), (Difficulty(5, 5), hidden)):
+    groups = regroup_codes(hidden)[0]
+    for model, answers_NV in ((AgreementModel(5, 5), groups), (AgreementModel(60, 5), groups), (Difficulty(5, 5), hidden)):
         joint_NH = model.joint_NH(answers_NV)
         outcome_NS = model.outcomes(joint_NH, 2, answers_NV)
         assert outcome_NS.min() >= 0
@@ -147,7 +147,7 @@ def test_what_may_be_said_next_sums_to_what_is_so_far(labelled: bool) -> None:
                 after_1V = answers_NV[[row]].copy()
                 after_1V[0, 2] = symbol
                 if not isinstance(model, Difficulty):
-                    after_1V = regrouped(after_1V)[0]
+                    after_1V = regroup_codes(after_1V)[0]
                 assert model.joint_NH(after_1V).sum() == pytest.approx(outcome_NS[row, symbol], rel=1e-5)
 
 
@@ -158,13 +158,13 @@ GROUPS = arrays.arrays(np.int64, st.tuples(st.integers(1, 6), st.integers(1, 5))
 @given(GROUPS, st.permutations(range(5)))
 def test_groups_are_numbered_by_who_agrees_and_by_nothing_else(answers_NV: Ints, names: list[int]) -> None:
     gold_N = answers_NV[:, 0].copy()
-    new_NV, new_gold_N = regrouped(answers_NV, gold_N)
+    new_NV, new_gold_N = regroup_codes(answers_NV, gold_N)
     assert new_gold_N is not None
-    again = regrouped(new_NV, new_gold_N)
+    again = regroup_codes(new_NV, new_gold_N)
     assert np.array_equal(again[0], new_NV)
     assert np.array_equal(again[1], new_gold_N)
     other = np.array([*names, -2, -1])
-    renamed = regrouped(other[answers_NV], other[gold_N])
+    renamed = regroup_codes(other[answers_NV], other[gold_N])
     assert np.array_equal(renamed[0], new_NV)
     assert np.array_equal(renamed[1], new_gold_N)
     assert np.array_equal(new_NV < 0, answers_NV < 0)

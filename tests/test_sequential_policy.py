@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from cotforge.consensus.sequential import Terms, Voter, Wanted
-from cotforge.consensus.sequential.learning import believe, learn, solved
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Ints, make_table, regroup_codes
+from cotforge.consensus.sequential.learning import fit_belief, learn_policy, solve_policy
 from cotforge.consensus.sequential.policy import STOP, Policy
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Ints, regrouped, table
-from cotforge.consensus.sequential.walk import walk
+from cotforge.consensus.sequential.replay_trace import walk_policy
 from tests.voting import drawn, terms_of
 
 SKILLS = (0.6, 0.7, 0.8, 0.65, 0.75, 0.7)
@@ -26,12 +26,12 @@ def policy_of(terms: Terms, *, items: int = 1500, gold: int = 0, seed: int = 0, 
     if not terms.label:
         answers_NV[:, -1] = NONE
     if not terms.by_class:
-        answers_NV, regrouped_N = regrouped(answers_NV, gold_N)
+        answers_NV, regrouped_N = regroup_codes(answers_NV, gold_N)
         assert regrouped_N is not None
         gold_N = regrouped_N
     packed = np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV])
-    evidence = table(packed, made.times_N)[0]
-    return Policy(believe(terms, evidence), most=most) if most else solved(terms, evidence.unfolded())
+    evidence = make_table(packed, made.times_N)[0]
+    return Policy(fit_belief(terms, evidence), most=most) if most else solve_policy(terms, evidence.unfolded())
 
 
 def value_of(policy: Policy, chosen: Callable[[int], Ints]) -> float:
@@ -88,7 +88,7 @@ def test_it_accepts_and_costs_what_it_expects(options: dict[str, Any], classes: 
     policy = policy_of(terms_of(classes, 4, **options))
     count = 20_000
     answers_NV = simulated(policy, count, np.random.default_rng(1))
-    walked = walk(policy, answers_NV)
+    walked = walk_policy(policy, answers_NV)
     lead = policy.belief.lead(walked.seen_NV, policy.belief.posterior(walked.seen_NV))
     assert not walked.lacking_NK.any()
     share = lead.accepted_N.mean()
@@ -104,10 +104,10 @@ def test_free_answers_accept_as_often_as_expected(unlabelled: float) -> None:
     made, _ = drawn(np.random.default_rng(0), 3000, 13, (0.7, 0.8, 0.85, 0.9))
     answers_NV = np.repeat(made.answers_NV, made.times_N.astype(int), axis=0)
     answers_NV[np.random.default_rng(1).random(len(answers_NV)) < unlabelled, -1] = NONE
-    answers_NV = regrouped(answers_NV)[0]
+    answers_NV = regroup_codes(answers_NV)[0]
     packed = np.column_stack([np.zeros((len(answers_NV), 2), int), np.full((len(answers_NV), 2), -1), answers_NV])
-    policy = learn(terms, table(packed)[0], 0)
-    seen_NV = regrouped(walk(policy, answers_NV).seen_NV)[0]
+    policy = learn_policy(terms, make_table(packed)[0], 0)
+    seen_NV = regroup_codes(walk_policy(policy, answers_NV).seen_NV)[0]
     lead = policy.belief.lead(seen_NV, policy.belief.posterior(seen_NV))
     assert lead.accepted_N.mean() == pytest.approx(policy.accepts, abs=0.02)
     assert (seen_NV[:, :-1] >= 0).sum(axis=1).mean() == pytest.approx(policy.costs, rel=0.03)
@@ -134,8 +134,8 @@ def test_asking_one_by_one_is_walking_through_a_table(options: dict[str, Any]) -
     if not terms.label:
         answers_NV[:, -1] = NONE
     names = [voter.name for voter in terms.voters]
-    walked = walk(policy, answers_NV)
-    seen_NV = walked.seen_NV if terms.by_class else regrouped(walked.seen_NV)[0]
+    walked = walk_policy(policy, answers_NV)
+    seen_NV = walked.seen_NV if terms.by_class else regroup_codes(walked.seen_NV)[0]
     lead = policy.belief.lead(seen_NV, policy.belief.posterior(seen_NV))
     for row, row_V in enumerate(answers_NV):
         whole, label = said(row_V, terms), None if row_V[-1] < 0 else f"c{row_V[-1]}"
@@ -167,13 +167,13 @@ def test_nobody_is_asked_twice_nor_who_cannot_be_asked(classes: int) -> None:
 def test_answers_that_are_not_there_are_made_up_for_by_others() -> None:
     policy = policy_of(terms_of(3, 3))
     answers_NV = np.array([[2, 0, 1, 0], [NONE, 0, 1, 0], [0, NONE, NONE, 1], [NONE, NONE, NONE, 1]])
-    walked = walk(policy, answers_NV)
+    walked = walk_policy(policy, answers_NV)
     assert not walked.asked_NK[answers_NV[:, :-1] == NONE].any()
     assert not walked.lacking_NK[0].any()
     assert walked.lacking_NK[3].sum() == 1
     assert not (walked.lacking_NK & walked.asked_NK).any()
     assert walked.asked_NK.sum(axis=1).tolist()[3] == 0
-    everybody = walk(policy, answers_NV, np.ones(4, bool))
+    everybody = walk_policy(policy, answers_NV, np.ones(4, bool))
     assert np.array_equal(everybody.seen_NV, answers_NV)
     assert np.array_equal(everybody.turn_NK, (answers_NV[:, :-1] != NONE).astype(int))
 

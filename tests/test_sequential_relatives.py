@@ -7,21 +7,21 @@ import pytest
 
 from cotforge.consensus import decide
 from cotforge.consensus.sequential import Terms
-from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import AnswerTable, Ints, make_table, regroup_codes
 from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
-from cotforge.consensus.sequential.learning import believe
-from cotforge.consensus.sequential.related import likelihood
+from cotforge.consensus.sequential.learning import fit_belief
+from cotforge.consensus.sequential.related import log_likelihood
 from cotforge.consensus.sequential.relatives import RELATED
-from cotforge.consensus.sequential.table import Ints, Table, regrouped, table
 from tests.voting import drawn, given, precision, sure_of, terms_of
 
 SKILLS = (0.6, 0.7, 0.75, 0.85, 0.9)
 """Four teachers and the label."""
 
 
-def world(share: float, *, column: int = 3, items: int = 1500, classes: int = 5, gold: int = 0, seed: int = 0) -> Table:
+def world(share: float, *, column: int = 3, items: int = 1500, classes: int = 5, gold: int = 0, seed: int = 0) -> AnswerTable:
     """A share of the labels is what one of the teachers says; the others err by themselves."""
     random = np.random.default_rng(seed)
     made, _ = drawn(random, items, classes, SKILLS, gold=gold)
@@ -29,18 +29,18 @@ def world(share: float, *, column: int = 3, items: int = 1500, classes: int = 5,
     answers_NV = made.answers_NV[rows]
     copied_N = random.random(len(rows)) < share
     answers_NV[copied_N, -1] = answers_NV[copied_N, column]
-    return table(np.column_stack([made.wave_N[rows], made.everybody_N[rows], made.fold_N[rows], made.gold_N[rows], answers_NV]))[0]
+    return make_table(np.column_stack([made.wave_N[rows], made.everybody_N[rows], made.fold_N[rows], made.gold_N[rows], answers_NV]))[0]
 
 
-def grouped(made: Table) -> Table:
+def grouped(made: AnswerTable) -> AnswerTable:
     """The same where only who agrees with whom is kept."""
-    answers_NV, gold_N = regrouped(made.answers_NV, made.gold_N)
+    answers_NV, gold_N = regroup_codes(made.answers_NV, made.gold_N)
     assert gold_N is not None
-    return table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0]
+    return make_table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0]
 
 
-def shares(made: Table, terms: Terms) -> list[float]:
-    found: list[float] = believe(terms, made).model.relatives.share_K.tolist()
+def shares(made: AnswerTable, terms: Terms) -> list[float]:
+    found: list[float] = fit_belief(terms, made).model.relatives.share_K.tolist()
     return found
 
 
@@ -80,11 +80,11 @@ def related(model: Any) -> Any:
 HIDDEN = np.array([[-1, 1, -1, 0], [-1, -1, 1, 2], [0, -1, -1, -1], [-1, -1, -1, 1], [2, -1, 0, 0], [-2, 1, -1, 1]])
 
 
-@pytest.mark.parametrize("model", [related(Difficulty(3, 4)), related(Agreement(6, 4))], ids=["classes", "groups"])
+@pytest.mark.parametrize("model", [related(Difficulty(3, 4)), related(AgreementModel(6, 4))], ids=["classes", "groups"])
 @pytest.mark.parametrize("voter", range(3))
 def test_what_may_be_said_next_is_the_probability_of_the_rows_that_have_it(model: Any, voter: int) -> None:
     def numbered(answers_NV: Ints) -> Ints:
-        return answers_NV if isinstance(model, Difficulty) else regrouped(answers_NV)[0]
+        return answers_NV if isinstance(model, Difficulty) else regroup_codes(answers_NV)[0]
 
     rows = numbered(HIDDEN)[HIDDEN[:, voter] == -1]
     joint_NH = model.joint_NH(rows)
@@ -101,7 +101,7 @@ def test_learning_with_a_relative_never_makes_what_was_heard_less_likely(free: b
     made, model = world(0.6, items=600), related(new_model(terms_of(0 if free else 5, 4), (), ~np.eye(5, dtype=bool)))
     made, last = grouped(made) if free else made, -np.inf
     for _ in range(30):
-        now = likelihood(model, made)
+        now = log_likelihood(model, made)
         assert now >= last - 1e-4 * 600
         model.fit(made, rounds=1)
         last = now
@@ -109,7 +109,7 @@ def test_learning_with_a_relative_never_makes_what_was_heard_less_likely(free: b
 
 def belief(terms: Terms, *, share: float = 0.0, people: bool = False) -> Belief:
     """Of somebody who takes teachers for as good as they are."""
-    made = believe(terms, world(0.0))
+    made = fit_belief(terms, world(0.0))
     made.model.relatives.share_K[3] = share
     return Belief(terms, made.model, Calibration(np.array([1.0, 0.0])) if people else Calibration(), repairs=people)
 
@@ -144,7 +144,7 @@ def test_where_all_are_asked_at_once_the_two_most_accurate_heard_must_agree() ->
 
 def test_a_single_teacher_without_label_is_believed_alone() -> None:
     made = world(0.0)
-    one = believe(terms_of(5, 1), made.with_answers(made.answers_NV[:, [3, 4]]))
+    one = fit_belief(terms_of(5, 1), made.with_answers(made.answers_NV[:, [3, 4]]))
     assert accepted(one, [2, -1], [2, 0]) == [True, False]
 
 

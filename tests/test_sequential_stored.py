@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.consensus.sequential import Terms, Voter
+from cotforge.consensus.sequential.answer_table import AnswerTable, make_table, regroup_codes
 from cotforge.consensus.sequential.belief import Belief
 from cotforge.consensus.sequential.calibration import Calibration
-from cotforge.consensus.sequential.learning import believe, solved
+from cotforge.consensus.sequential.learning import fit_belief, solve_policy
 from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.stored import MAGIC, Damaged, belief_bytes, belief_of, number_bytes, number_of, policy_bytes, policy_of
-from cotforge.consensus.sequential.table import Table, regrouped, table
 from tests.voting import drawn, terms_of
 
 BINNED = Terms((Voter("a", cuts=(0.4, 0.8)), Voter("b"), Voter("c")), ("c0", "c1", "c2"))
@@ -30,7 +30,7 @@ KINDS = {
 FOLLOWS = ("_tables", "_asked", "_taken", "_most")
 
 
-def world(terms: Terms, *, gold: int = 60) -> Table:
+def world(terms: Terms, *, gold: int = 60) -> AnswerTable:
     """Answers of voters about these terms; the last but one repeats the first where that is wanted."""
     made, _ = drawn(np.random.default_rng(0), 400, len(terms.options) if terms.by_class else 6, (0.6, 0.7, 0.8, 0.9), gold=gold)
     answers_NV, gold_N = made.answers_NV.copy(), made.gold_N
@@ -39,14 +39,14 @@ def world(terms: Terms, *, gold: int = 60) -> Table:
     if not terms.label:
         answers_NV[:, -1] = -1
     if not terms.by_class:
-        answers_NV, found = regrouped(answers_NV, gold_N)
+        answers_NV, found = regroup_codes(answers_NV, gold_N)
         assert found is not None
         gold_N = found
-    return table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0].unfolded()
+    return make_table(np.column_stack([made.wave_N, made.everybody_N, made.fold_N, gold_N, answers_NV]), made.times_N)[0].unfolded()
 
 
 def policy_about(terms: Terms, *, gold: int = 60) -> Policy:
-    policy = solved(terms, world(terms, gold=gold), most=300)
+    policy = solve_policy(terms, world(terms, gold=gold), most=300)
     policy.settle()
     return policy
 
@@ -84,13 +84,13 @@ def test_a_belief_that_was_read_learns_on_as_the_one_that_was_written() -> None:
     terms = KINDS["classes"]
     policy, more = policy_about(terms), world(terms, gold=120)
     read = policy_of(policy_bytes(policy), terms)
-    one, other = (believe(terms, more, policy=each, like=each.belief) for each in (policy, read))
+    one, other = (fit_belief(terms, more, policy=each, like=each.belief) for each in (policy, read))
     alike(one, other)
 
 
 def test_twins_relatives_of_the_label_and_what_people_said_are_part_of_it() -> None:
     terms = KINDS["classes"]
-    made = believe(terms, world(terms))
+    made = fit_belief(terms, world(terms))
     made.model.relatives.share_K[1] = 0.3
     calibration = Calibration(np.array([0.9, 0.2]), np.array([-2.0, -0.5]), 0.75)
     kept = Belief(terms, made.model, calibration, {2: 0}, 0.25, (1.0, 0.5, 1.0), repairs=True)

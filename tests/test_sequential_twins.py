@@ -8,7 +8,7 @@ pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from cotforge.consensus import decide
 from cotforge.consensus.sequential import Terms, Voter
-from cotforge.consensus.sequential.twins import twins
+from cotforge.consensus.sequential.twins import find_twins
 from tests.voting import drawn, given, terms_of
 
 
@@ -19,7 +19,7 @@ def copied(column: int, *, slips: float = 0.0, items: int = 2000, seed: int = 0)
     answers_NV = made.answers_NV.copy()
     keeps_N = random.random(len(made)) >= slips
     answers_NV[keeps_N, 3] = answers_NV[keeps_N, column]
-    return twins(made.with_answers(answers_NV), terms_of(4, 4))
+    return find_twins(made.with_answers(answers_NV), terms_of(4, 4))
 
 
 @pytest.mark.parametrize("column", [0, 1, 2])
@@ -54,13 +54,13 @@ def test_a_twin_is_asked_no_more_once_it_is_known() -> None:
 def test_two_good_teachers_are_not_taken_for_one(accuracies: tuple[float, ...]) -> None:
     for seed in range(3):
         made, _ = drawn(np.random.default_rng(seed), 2000, 4, accuracies)
-        assert twins(made, terms_of(4, len(accuracies) - 1)) == {}
+        assert find_twins(made, terms_of(4, len(accuracies) - 1)) == {}
 
 
 def test_two_good_teachers_are_not_one_where_all_others_are_bad_and_people_say_who_is_right() -> None:
     for seed in range(3):
         made, _ = drawn(np.random.default_rng(seed), 2000, 4, (0.95, 0.95, 0.4, 0.5), gold=400)
-        assert twins(made, terms_of(4, 3)) == {}
+        assert find_twins(made, terms_of(4, 3)) == {}
 
 
 def test_a_trace_and_a_short_vote_are_no_twins() -> None:
@@ -68,7 +68,7 @@ def test_a_trace_and_a_short_vote_are_no_twins() -> None:
     answers_NV = made.answers_NV.copy()
     answers_NV[:, 1] = answers_NV[:, 0]
     terms = Terms((Voter("a"), Voter("a", short=True), Voter("b")), ("c0", "c1", "c2", "c3"))
-    assert twins(made.with_answers(answers_NV), terms) == {}
+    assert find_twins(made.with_answers(answers_NV), terms) == {}
 
 
 def test_few_answers_tell_nothing() -> None:

@@ -24,10 +24,10 @@ from PIL import Image, ImageDraw
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.eyes import LOOKS, Nearest, eye
-from cotforge.simulate.sight import see
+from cotforge.simulate.eyes import LOOKS, Nearest, make_eye
+from cotforge.simulate.sight import see_picture
 from cotforge.simulate.speaker import measured_answer
-from cotforge.simulate.words import reasoning
+from cotforge.simulate.wording import reasoning_text
 from cotforge.teachers.simulated import Simulated
 from tests.asking import LABELS, ask, picture, request_body, text_of
 
@@ -179,11 +179,11 @@ def test_a_cut_reply_says_length_and_a_muddled_one_has_no_answer(url: str) -> No
 @pytest.mark.parametrize("kind", ["nearest", "logistic", "bayes", "tree", "forest", "svm"])
 @pytest.mark.parametrize("look", sorted(LOOKS))
 def test_every_eye_learns_bars_with_every_look(folder: Path, kind: str, look: str) -> None:
-    seen = eye(Simulated.model_validate({"eye": kind, "look": look, "learn": "bars.csv"}), LABELS, root=folder)
+    seen = make_eye(Simulated.model_validate({"eye": kind, "look": look, "learn": "bars.csv"}), LABELS, root=folder)
     right = 0
     for label in LABELS:
         for shift in (-10, -2, 6):
-            scores = seen.scores([see(picture(label, shift=shift))])
+            scores = seen.scores([see_picture(picture(label, shift=shift))])
             assert sum(scores.values()) == pytest.approx(1)
             right += max(scores, key=scores.__getitem__) == label
     assert right >= 5
@@ -203,10 +203,10 @@ def test_the_nearest_lessons_give_the_scores_that_scikit_learn_gives(lessons: np
 
 
 def test_holes_and_symmetry_are_measured() -> None:
-    assert [see(picture(shape)).measured["holes"] for shape in ("standing", "o", "8")] == [0, 1, 2]
-    assert see(picture("o")).measured["hole_height"] == pytest.approx(0.5, abs=0.1)
-    assert see(picture("standing")).measured["aspect"] > 2 > 0.5 > see(picture("lying")).measured["aspect"]
-    assert see(picture("nothing")).measured == {}
+    assert [see_picture(picture(shape)).measured["holes"] for shape in ("standing", "o", "8")] == [0, 1, 2]
+    assert see_picture(picture("o")).measured["hole_height"] == pytest.approx(0.5, abs=0.1)
+    assert see_picture(picture("standing")).measured["aspect"] > 2 > 0.5 > see_picture(picture("lying")).measured["aspect"]
+    assert see_picture(picture("nothing")).measured == {}
 
 
 @settings(max_examples=40, deadline=None)
@@ -214,28 +214,28 @@ def test_holes_and_symmetry_are_measured() -> None:
 def test_any_picture_can_be_measured_and_talked_about(cells: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     file = io.BytesIO()
     Image.fromarray(cells).save(file, "PNG")
-    sight = see(file.getvalue())
+    sight = see_picture(file.getvalue())
     assert all(0 <= sight.measured.get(name, 0) <= 1 for name in ("upper", "left", "symmetry", "hole_height"))
-    assert reasoning(sight, {"standing": 0.7, "lying": 0.3}, {}, rng=Random(0))
+    assert reasoning_text(sight, {"standing": 0.7, "lying": 0.3}, {}, rng=Random(0))
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["standing", "lying", "o", "8"]), st.floats(0, 1))
 def test_reasoning_is_of_80_to_160_words_and_does_not_repeat_itself(folder: Path, seed: int, shape: str, score: float) -> None:
-    usual = eye(Simulated(learn="bars.csv"), LABELS, root=folder).usual if seed % 50 == 0 else {}
-    words = reasoning(see(picture(shape)), {"standing": score, "lying": 1 - score}, usual, rng=Random(seed)).split()
+    usual = make_eye(Simulated(learn="bars.csv"), LABELS, root=folder).usual if seed % 50 == 0 else {}
+    words = reasoning_text(see_picture(picture(shape)), {"standing": score, "lying": 1 - score}, usual, rng=Random(seed)).split()
     grams = list(zip(words, words[1:], words[2:], words[3:], strict=False))
     assert 80 <= len(words) <= 160
     assert 1 - len(set(grams)) / len(grams) < 0.2
 
 
 def test_a_free_answer_is_measured_on_the_picture() -> None:
-    assert measured_answer("How many rings are there?", see(picture("pair"))) == "2"
+    assert measured_answer("How many rings are there?", see_picture(picture("pair"))) == "2"
     image = Image.new("RGB", (64, 64), "white")
     ImageDraw.Draw(image).rectangle((20, 20, 44, 44), fill="red")
     file = io.BytesIO()
     image.save(file, "PNG")
-    assert measured_answer("Which colour has the square?", see(file.getvalue())) == "red"
+    assert measured_answer("Which colour has the square?", see_picture(file.getvalue())) == "red"
 
 
 def test_the_server_ends_with_its_block(folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_taken_port_is_an_error_that_names_it(url: str, folder: Path) -> None:
 def test_lessons_that_are_a_pipe_are_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "pipe.csv")
     with pytest.raises(PipelineError, match="is a pipe, and a file is wanted"):
-        eye(Simulated(learn="pipe.csv"), LABELS, root=folder)
+        make_eye(Simulated(learn="pipe.csv"), LABELS, root=folder)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_lessons_that_are_a_pipe_are_not_waited_for(folder: Path) -> None:
 def test_lessons_that_cannot_be_learnt_are_an_error_of_the_pipeline(folder: Path, rows: str, fault: str) -> None:
     (folder / "bad.csv").write_text(rows)
     with pytest.raises(PipelineError, match=fault):
-        eye(Simulated(learn="bad.csv"), LABELS, root=folder)
+        make_eye(Simulated(learn="bad.csv"), LABELS, root=folder)
 
 
 def test_one_model_cannot_be_played_in_two_ways(folder: Path) -> None:

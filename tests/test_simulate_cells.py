@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.cells import STYLES, places, work_out
-from cotforge.simulate.sight import see, see_cells
-from cotforge.teachers.simulated import Cells, Simulated
+from cotforge.simulate.cells import STYLES, cell_places, work_out
+from cotforge.simulate.sight import see_cells, see_picture
+from cotforge.teachers.simulated import GridCells, Simulated
 from tests.asking import ask, picture, request_body, text_of
 
 WORTH = {"standing": "7", "lying": "4", "o": "12"}
@@ -81,11 +81,11 @@ def test_every_cell_is_read_and_added_and_each_step_is_said_in_the_teachers_own_
     numbers = [int(number) for number in re.findall(r"\d+", reasoning)]
     assert [number for number in numbers if number in worth][:1] == worth[:1]
     assert {sum(worth[:count]) for count in (2, 3, 4)} <= set(numbers)
-    assert reasoning == work_out(Cells.model_validate(SUM), [str(each) for each in worth], style=STYLES[seed])[0]
+    assert reasoning == work_out(GridCells.model_validate(SUM), [str(each) for each in worth], style=STYLES[seed])[0]
 
 
 def test_the_styles_differ() -> None:
-    cells = Cells.model_validate(SUM)
+    cells = GridCells.model_validate(SUM)
     assert len({work_out(cells, ["1", "2", "3", "4"], style=style)[0] for style in STYLES}) == len(STYLES)
 
 
@@ -114,10 +114,12 @@ def test_one_answer_to_everything_another_model_and_injected_tags_work_as_with_l
 
 
 def test_a_cell_is_called_by_its_place_and_in_a_large_grid_by_row_and_column() -> None:
-    assert places(Cells(rows=2, columns=2)) == ["the top left", "the top right", "the bottom left", "the bottom right"]
-    assert places(Cells(rows=3, columns=1)) == ["the top cell", "the middle cell", "the bottom cell"]
-    assert places(Cells(rows=2, columns=4))[5] == "row 2 column 2"
-    assert all(len(set(places(Cells(rows=rows, columns=columns)))) == rows * columns for rows in range(1, 6) for columns in range(1, 6))
+    assert cell_places(GridCells(rows=2, columns=2)) == ["the top left", "the top right", "the bottom left", "the bottom right"]
+    assert cell_places(GridCells(rows=3, columns=1)) == ["the top cell", "the middle cell", "the bottom cell"]
+    assert cell_places(GridCells(rows=2, columns=4))[5] == "row 2 column 2"
+    assert all(
+        len(set(cell_places(GridCells(rows=rows, columns=columns)))) == rows * columns for rows in range(1, 6) for columns in range(1, 6)
+    )
 
 
 def test_a_picture_that_has_fewer_pixels_than_cells_is_refused(url: str) -> None:
@@ -129,7 +131,7 @@ def test_a_picture_that_has_fewer_pixels_than_cells_is_refused(url: str) -> None
 def test_one_cell_alone_is_seen_as_the_whole_picture_is() -> None:
     inks, size = see_cells(grid("o"), rows=1, columns=1)
     assert size == (128, 64)
-    assert (inks[0] == see(grid("o")).ink).all()
+    assert (inks[0] == see_picture(grid("o")).ink).all()
 
 
 def test_a_sum_of_labels_that_are_no_numbers_is_an_error_of_the_pipeline(folder: Path) -> None:
@@ -145,7 +147,7 @@ def test_a_teacher_that_has_learned_nothing_reads_no_cells() -> None:
 
 @given(st.lists(st.integers(-99, 99).map(str), min_size=1, max_size=9), st.sampled_from(STYLES), st.sampled_from(["sum", "joined"]))
 def test_an_answer_follows_from_what_was_read_and_the_words_say_all_of_it_in_order(read: list[str], style: object, kind: str) -> None:
-    cells = Cells.model_validate({"rows": 1, "columns": len(read), "answer": kind})
+    cells = GridCells.model_validate({"rows": 1, "columns": len(read), "answer": kind})
     reasoning, answer = work_out(cells, read, style=style)  # type: ignore[arg-type]
     assert answer == (str(sum(map(int, read))) if kind == "sum" else "".join(read))
     places = iter(re.findall(r"-?\d+", reasoning))

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from cotforge.simulate import Role, Server
-from cotforge.simulate.faults import in_burst, seconds
+from cotforge.simulate.transport_faults import in_burst, request_seconds
 from cotforge.teachers.simulated import Bursts, Simulated
 from tests.asking import LABELS, ask, ask_raw, bars, get, ledger, picture, request_body
 
@@ -232,11 +232,11 @@ def test_a_request_that_hangs_and_one_whose_client_leaves_stand_in_the_ledger(ur
 
 def test_the_tail_takes_twenty_times_as_long_and_beyond_the_knee_time_grows_with_the_square() -> None:
     slow = Simulated(latency=2.0, jitter=0.5, tail=0.1, knee=32)
-    times = [seconds(slow, 1, Random(seed)) for seed in range(2000)]
+    times = [request_seconds(slow, 1, Random(seed)) for seed in range(2000)]
     tail = [each for each in times if each > 3]
     assert 140 < len(tail) < 260
     assert all(1 <= each <= 3 or 20 <= each <= 60 for each in times)
-    assert seconds(slow, 32, Random(0)) == seconds(slow, 1, Random(0)) == seconds(slow, 64, Random(0)) / 4
+    assert request_seconds(slow, 32, Random(0)) == request_seconds(slow, 1, Random(0)) == request_seconds(slow, 64, Random(0)) / 4
 
 
 def test_an_answer_of_the_tail_takes_its_time(url: str) -> None:
@@ -298,9 +298,9 @@ def test_a_fault_that_makes_no_sense_is_a_fault_of_the_file(section: dict[str, A
         Simulated.model_validate(section)
 
 
-def test_every_fault_that_the_readme_rehearses_can_be_played() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8").partition("## Rehearsing")[2].partition("\n## ")[0]
-    sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", readme, re.MULTILINE)]
+def test_every_fault_that_the_docs_rehearse_can_be_played() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "how-to" / "rehearse.md").read_text(encoding="utf-8")
+    sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", page, re.MULTILINE)]
     faults = {key for section in sections for key in Simulated.model_validate(section).model_fields_set}
     skill = {"eye", "look", "learn", "cells", "seed"}
     assert faults | skill == set(Simulated.model_fields)

@@ -23,8 +23,8 @@ from cotforge.answers.task import Task
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
-from cotforge.sources import Counts, Source, samples
-from cotforge.sources.text import clean, labelled, plain, words
+from cotforge.sources import Counts, Source, read_samples
+from cotforge.sources.values import clean_value, named_label, plain_value, value_text
 
 QUESTION = "Which one is it?"
 LABELS = ("cat", "dog", "owl")
@@ -64,7 +64,7 @@ class Desk:
         self.counts = Counts()
         try:
             task = task or Task(kind="classify", question=QUESTION, labels=LABELS)
-            return list(samples(source, task, store, root=self.folder, limit=limit, counts=self.counts))
+            return list(read_samples(source, task, store, root=self.folder, limit=limit, counts=self.counts))
         finally:
             store.close()
 
@@ -262,7 +262,7 @@ def test_the_limit_counts_sound_samples(desk: Desk) -> None:
     assert desk.reasons("table", "rows.jsonl", limit=2) == ["image_missing"] * 3 + ["ok"] * 2
     source: Any = TypeAdapter(Source).validate_python({"kind": "table", "path": "rows.jsonl", "limit": 4})
     store = PictureStore(desk.folder / "run", Images())
-    found = list(samples(source, Task(kind="classify", question="q", labels=LABELS), store, root=desk.folder, limit=6))
+    found = list(read_samples(source, Task(kind="classify", question="q", labels=LABELS), store, root=desk.folder, limit=6))
     assert sum(isinstance(item, Sample) for item in found) == 4
 
 
@@ -271,7 +271,7 @@ def test_the_first_sample_comes_before_the_rest_is_read(desk: Desk) -> None:
     desk.lines("rows.jsonl", *({"id": n, "image": "a.jpg", "label": "cat"} for n in range(500)))
     counts, store = Counts(), PictureStore(desk.folder / "run", Images())
     source: Any = TypeAdapter(Source).validate_python({"kind": "table", "path": "rows.jsonl"})
-    stream = samples(source, Task(kind="classify", question="q", labels=LABELS), store, root=desk.folder, counts=counts)
+    stream = read_samples(source, Task(kind="classify", question="q", labels=LABELS), store, root=desk.folder, counts=counts)
     assert isinstance(next(stream), Sample)
     assert counts.rows == 1
 
@@ -567,9 +567,9 @@ def test_a_tar_cut_anywhere_keeps_the_samples_before_and_says_so(desk: Desk) -> 
 
 @given(st.text())
 def test_clean_text_can_be_written_anywhere_and_cleaning_again_changes_nothing(text: str) -> None:
-    once = clean(text)
+    once = clean_value(text)
     once.encode()
-    assert clean(once) == once
+    assert clean_value(once) == once
     assert not any(ord(char) < 32 and char not in "\t\n" for char in once)
 
 
@@ -582,9 +582,9 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_value_of_the_data_is_taken_without_an_error(value: Any) -> None:
-    json.dumps(plain(value), allow_nan=False).encode()
-    assert words(value) is None or isinstance(words(value), str)
-    labelled(value, ("a", "b"))
+    json.dumps(plain_value(value), allow_nan=False).encode()
+    assert value_text(value) is None or isinstance(value_text(value), str)
+    named_label(value, ("a", "b"))
 
 
 # Cost
@@ -611,10 +611,11 @@ import sys
 from pathlib import Path
 from cotforge.answers.task import Task
 from cotforge.images import Images, PictureStore
-from cotforge.sources import Table, samples
+from cotforge.sources import TableSource, read_samples
 root = Path({str(desk.folder)!r})
 store = PictureStore(root / "run", Images())
-assert len(list(samples(Table(path="rows.jsonl"), Task(kind="classify", question="q", labels=["cat", "dog"]), store, root=root))) == 1
+task = Task(kind="classify", question="q", labels=["cat", "dog"])
+assert len(list(read_samples(TableSource(path="rows.jsonl"), task, store, root=root))) == 1
 assert not {{"pyarrow", "datasets", "pandas", "numpy", "polars"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -16,7 +16,7 @@ from cotforge.answers.task import Task  # noqa: E402
 from cotforge.errors import SourceError  # noqa: E402
 from cotforge.images import Images, PictureStore  # noqa: E402
 from cotforge.records import Fault, Sample  # noqa: E402
-from cotforge.sources import Counts, HuggingFace, samples  # noqa: E402
+from cotforge.sources import Counts, HuggingFace, read_samples  # noqa: E402
 
 TASK = Task(kind="classify", question="Which?", labels=("cat", "dog"))
 
@@ -30,7 +30,7 @@ def photo(seed: int) -> bytes:
 def read(folder: Path, counts: Counts | None = None, task: Task = TASK, **keys: Any) -> list[Sample | Fault]:
     store = PictureStore(folder / "run", Images())
     try:
-        return list(samples(HuggingFace(**{"path": "data", **keys}), task, store, root=folder, counts=counts))
+        return list(read_samples(HuggingFace(**{"path": "data", **keys}), task, store, root=folder, counts=counts))
     finally:
         store.close()
 

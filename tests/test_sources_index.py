@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from cotforge.answers.task import Task
 from cotforge.errors import SourceError
 from cotforge.images import FileRef, Images, PictureStore
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
-from cotforge.sources import Counts, Index, Source, samples
+from cotforge.sources import Counts, Index, Source, read_samples
 from tests.test_sources import LABELS, QUESTION, photo
 
 WAVES = 4
@@ -25,7 +25,7 @@ TASK = Task(kind="classify", question=QUESTION, labels=LABELS)
 
 
 def wave_of(id: str) -> int:
-    return rank(id) % WAVES
+    return sample_rank(id) % WAVES
 
 
 class Shelf:
@@ -43,7 +43,7 @@ class Shelf:
         self.store.close()
 
     def whole(self, limit: int | None = None) -> list[Sample | Fault]:
-        return list(samples(self.source, TASK, self.store, root=self.folder, limit=limit, counts=Counts()))
+        return list(read_samples(self.source, TASK, self.store, root=self.folder, limit=limit, counts=Counts()))
 
     def index(self, limit: int | None = None) -> Index:
         return Index(self.source, TASK, self.store, root=self.folder, wave=wave_of, limit=limit)
@@ -109,7 +109,7 @@ def test_counts_are_those_of_one_reading(tmp_path: Path) -> None:
     rows = [{"id": str(number % 30), "image": f"images/{number % 3}.jpg", **labels[number % 4]} for number in range(60)]
     with Shelf(tmp_path, table(tmp_path, rows)) as shelf, closing(shelf.index()) as index:
         counts = Counts()
-        list(samples(shelf.source, TASK, shelf.store, root=tmp_path, counts=counts))
+        list(read_samples(shelf.source, TASK, shelf.store, root=tmp_path, counts=counts))
         for _ in range(2):
             for wave in range(WAVES):
                 list(index.of_wave(wave))

@@ -18,9 +18,9 @@ from cotforge.answers.task import Task
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault, Sample
-from cotforge.sources import Columns, Counts, Source, samples
+from cotforge.sources import Columns, Counts, Source, read_samples
 from cotforge.sources.options import LONGEST, read_options
-from cotforge.sources.text import clean
+from cotforge.sources.values import clean_value
 from tests.outcomes import png
 
 np = pytest.importorskip("numpy")
@@ -35,7 +35,7 @@ def read(
     source: Any = TypeAdapter(Source).validate_python({"kind": kind, "path": path, **keys})
     store = PictureStore(folder / "run", Images())
     try:
-        return list(samples(source, task, store, root=folder, counts=counts or Counts()))
+        return list(read_samples(source, task, store, root=folder, counts=counts or Counts()))
     finally:
         store.close()
 
@@ -145,12 +145,12 @@ def test_a_text_is_read_up_to_a_bound() -> None:
         read_options("a" * (LONGEST + 1))
 
 
-TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(clean), min_size=1, max_size=6)
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(clean_value), min_size=1, max_size=6)
 
 
 @given(TEXTS)
 def test_what_python_json_or_numpy_wrote_is_read_as_it_was(texts: list[str]) -> None:
-    kept = [clean(text) for text in texts]
+    kept = [clean_value(text) for text in texts]
     assert read_options(repr(texts)) == read_options(repr(tuple(texts)) if len(texts) > 1 else repr(texts)) == kept
     assert read_options(texts) == read_options(np.array(texts, dtype=object)) == kept
     assume("\b" not in "".join(texts) and "\f" not in "".join(texts))  # JSON's \b and \f are LaTeX's \beta and \frac
@@ -168,7 +168,7 @@ def test_any_text_is_options_or_none_or_a_fault_and_the_same_list_that_python_re
     except (ValueError, SyntaxError, TypeError):
         return  # numpy's form
     if isinstance(read, list) and options is not None and len(read) == len(options):
-        assert options == [clean(str(item)) for item in read]
+        assert options == [clean_value(str(item)) for item in read]
 
 
 # Labels beside them

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter
 
 from cotforge.answers.task import Task
 from cotforge.images import Images, PictureStore
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
-from cotforge.sources import Index, Source, samples
+from cotforge.sources import Index, Source, read_samples
 from tests.test_sources import LABELS, QUESTION, photo
 
 TASK = Task(kind="classify", question=QUESTION, labels=LABELS)
@@ -26,7 +26,7 @@ def drawn(folder: Path, source: dict[str, Any], limit: int, *, spreads: bool = T
     """What a reading with a limit gives."""
     read: Any = TypeAdapter(Source).validate_python(source)
     with closing(PictureStore(folder / "run", Images())) as store:
-        return list(samples(read, task, store, root=folder, limit=limit, spreads=spreads))
+        return list(read_samples(read, task, store, root=folder, limit=limit, spreads=spreads))
 
 
 def ids(folder: Path, source: dict[str, Any], limit: int, **more: Any) -> list[str]:
@@ -89,7 +89,7 @@ def test_a_trial_is_the_same_on_every_machine(tmp_path: Path) -> None:
 def test_within_a_class_a_trial_is_asked_in_the_order_of_the_warm_up(tmp_path: Path) -> None:
     source = table(tmp_path, rows_of(cat=50, dog=50))
     cats = [id for id in ids(tmp_path, source, 10) if id.startswith("cat")]
-    assert cats == sorted((f"cat-{number}" for number in range(50)), key=rank)[:5]
+    assert cats == sorted((f"cat-{number}" for number in range(50)), key=sample_rank)[:5]
 
 
 def test_rows_without_an_id_go_by_the_names_of_their_pictures(tmp_path: Path) -> None:
@@ -126,14 +126,14 @@ def test_a_trial_keeps_within_the_limit_of_the_source(tmp_path: Path) -> None:
 def test_where_there_is_no_closed_set_a_trial_goes_by_chance_alone(tmp_path: Path) -> None:
     source = table(tmp_path, [{"id": str(number), "label": f"answer {number % 3}"} for number in range(30)])
     task = Task(kind="answer", question=QUESTION)
-    assert ids(tmp_path, source, 5, task=task) == sorted(map(str, range(30)), key=rank)[:5]
+    assert ids(tmp_path, source, 5, task=task) == sorted(map(str, range(30)), key=sample_rank)[:5]
 
 
 def test_the_waves_of_a_trial_are_its_samples(tmp_path: Path) -> None:
     source = table(tmp_path, rows_of(cat=20, dog=20))
     read: Any = TypeAdapter(Source).validate_python(source)
     with closing(PictureStore(tmp_path / "run", Images())) as store:
-        spread = Index(read, TASK, store, root=tmp_path, wave=lambda id: rank(id) % 3, limit=7, spreads=True)
+        spread = Index(read, TASK, store, root=tmp_path, wave=lambda id: sample_rank(id) % 3, limit=7, spreads=True)
         with closing(spread) as index:
             found = [item.id for wave in range(3) for item in index.of_wave(wave) if isinstance(item, Sample)]
     assert sorted(found) == sorted(ids(tmp_path, source, 7))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cotforge.records import Fault
 from cotforge.sources.csv_files import LONGEST_QUOTED
-from cotforge.sources.text_files import records
+from cotforge.sources.text_files import text_records
 from tests.test_sources import Desk, photo
 
 TABLE = 'id,image,label\nr0,img/0.jpg,cat\nr1,"img/1.jpg",dog\n'
@@ -69,7 +69,7 @@ def test_a_quote_that_is_not_closed_costs_a_bounded_part_of_the_file(desk: Desk)
     rows = [line.format(n=n) for n in range(4_000)]
     rows[100] = rows[100].replace("img", '"img')
     desk.put("rows.csv", "id,image,label,note\n" + "\n".join(rows) + "\n")
-    found = [record for _, record in records(desk.folder / "rows.csv")]
+    found = [record for _, record in text_records(desk.folder / "rows.csv")]
     (fault,) = (record for record in found if isinstance(record, Fault))
     assert fault.reason == "line_broken"
     assert "is a quote not closed?" in fault.detail
@@ -83,7 +83,7 @@ def test_a_quote_that_is_not_closed_costs_a_bounded_part_of_the_file(desk: Desk)
 def test_any_text_is_records_and_faults(tmp_path: Path, text: str, ending: str, encoding: str) -> None:
     path = tmp_path / f"any{ending}"
     path.write_bytes(text.encode(encoding, errors="replace"))
-    assert all(number >= 1 and isinstance(record, dict | Fault) for number, record in records(path))
+    assert all(number >= 1 and isinstance(record, dict | Fault) for number, record in text_records(path))
 
 
 # Lists of JSON objects
@@ -154,7 +154,7 @@ def test_a_long_list_is_never_held_whole(tmp_path: Path) -> None:
     del rows
     tracemalloc.start()
     try:
-        assert sum(1 for _ in records(tmp_path / "rows.json")) == 20_000
+        assert sum(1 for _ in text_records(tmp_path / "rows.json")) == 20_000
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.replies.chat import completion
-from cotforge.replies.stream import Broken, completed, documents, is_stream, joined, plain
+from cotforge.replies.chat import read_completion
+from cotforge.replies.stream import Broken, complete_chunks, is_stream, join_stream, json_documents, strip_prefix
 
 TEXT = "<think>a wide sky</think><answer>awe</answer>"
 
@@ -28,7 +28,7 @@ def stream(*chunks: Any, end: str = "\n\n", done: bool = True, field: str = "dat
 
 
 def message(text: str) -> dict[str, Any]:
-    found: dict[str, Any] = joined(text)["choices"][0]["message"]
+    found: dict[str, Any] = join_stream(text)["choices"][0]["message"]
     return found
 
 
@@ -55,10 +55,10 @@ def test_the_pieces_of_a_stream_are_one_text_however_they_are_set(text: str) -> 
 
 
 def test_what_stands_before_a_body_is_passed_over() -> None:
-    assert plain("\ufeff\r\n : no comment") == ": no comment"[len(": no comment") :]
-    assert plain(": keep-alive\n\n: keep-alive\n\n{}") == "{}"
-    assert plain("\ufeff\n{}") == "{}"
-    assert plain(":") == ""
+    assert strip_prefix("\ufeff\r\n : no comment") == ": no comment"[len(": no comment") :]
+    assert strip_prefix(": keep-alive\n\n: keep-alive\n\n{}") == "{}"
+    assert strip_prefix("\ufeff\n{}") == "{}"
+    assert strip_prefix(":") == ""
 
 
 def test_every_field_of_a_delta_that_is_a_text_or_a_list_goes_on() -> None:
@@ -95,11 +95,11 @@ def test_pieces_of_a_message_or_a_text_are_read_as_those_of_a_delta_are() -> Non
 
 
 def test_counts_and_errors_come_from_whichever_event_has_them() -> None:
-    whole = joined(stream(*PIECES, {"choices": [], "usage": {"prompt_tokens": 3}, "model": "m"}))
+    whole = join_stream(stream(*PIECES, {"choices": [], "usage": {"prompt_tokens": 3}, "model": "m"}))
     assert (whole["usage"], whole["model"]) == ({"prompt_tokens": 3}, "m")
-    assert joined(stream(PIECES[1], {"error": {"message": "lost"}}, done=False))["error"] == {"message": "lost"}
+    assert join_stream(stream(PIECES[1], {"error": {"message": "lost"}}, done=False))["error"] == {"message": "lost"}
     late = {"choices": [{"index": 0, "delta": {}, "error": {"code": 502}, "finish_reason": "error"}]}
-    assert joined(stream(PIECES[1], late))["choices"][0]["error"] == {"code": 502}
+    assert join_stream(stream(PIECES[1], late))["choices"][0]["error"] == {"code": 502}
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_counts_and_errors_come_from_whichever_event_has_them() -> None:
 )
 def test_a_stream_that_ends_before_its_answer_is_broken(text: str) -> None:
     with pytest.raises(Broken, match="the stream ended before its answer did"):
-        joined(text)
+        join_stream(text)
 
 
 @pytest.mark.parametrize("text", [stream("no json", *PIECES), stream(PIECES[1], '{"choices": [{"del', PIECES[3])])
 def test_an_event_that_cannot_be_read_leaves_a_hole_and_so_no_text(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|Unterminated|delimiter"):
-        joined(text)
+        join_stream(text)
 
 
 @pytest.mark.parametrize("odd", [{"choices": None}, {"choices": [None]}, {"choices": [{"delta": 7}]}, {"choices": {}}, {}])
@@ -123,22 +123,22 @@ def test_an_odd_chunk_says_nothing(odd: dict[str, Any]) -> None:
 
 def test_json_texts_one_behind_the_other_are_found() -> None:
     lines = "\n".join(json.dumps(piece) for piece in PIECES)
-    assert documents(f"\ufeff{lines}\r\n") == PIECES
-    assert documents(f"{lines}\n\ndata: [DONE]\n\n") == PIECES
-    assert documents(f"{lines}[DONE]") == PIECES
-    assert documents(" \n") == []
+    assert json_documents(f"\ufeff{lines}\r\n") == PIECES
+    assert json_documents(f"{lines}\n\ndata: [DONE]\n\n") == PIECES
+    assert json_documents(f"{lines}[DONE]") == PIECES
+    assert json_documents(" \n") == []
     with pytest.raises(ValueError, match="Expecting"):
-        documents(f"{lines}\n<html>")
+        json_documents(f"{lines}\n<html>")
 
 
 def test_the_lines_of_ollama_are_one_answer() -> None:
     lines: list[dict[str, Any]] = [{"message": {"role": "assistant", "content": part}, "done": False} for part in (TEXT[:5], TEXT[5:])]
     ends = {"message": {"content": ""}, "done": True, "done_reason": "length"}
-    choice = completed([*lines, ends], done=False)["choices"][0]
+    choice = complete_chunks([*lines, ends], done=False)["choices"][0]
     assert (choice["message"]["content"], choice["finish_reason"]) == (TEXT, "length")
-    assert completed([*lines, {"done": True}], done=False)["choices"][0]["finish_reason"] == "stop"
+    assert complete_chunks([*lines, {"done": True}], done=False)["choices"][0]["finish_reason"] == "stop"
     with pytest.raises(Broken):
-        completed(lines, done=False)
+        complete_chunks(lines, done=False)
 
 
 FIELDS = st.fixed_dictionaries({"content": st.text(max_size=60), "reasoning_content": st.text(max_size=60)})
@@ -150,17 +150,17 @@ def test_a_stream_cut_anywhere_reads_as_the_plain_body(told: dict[str, str], siz
     body = {"choices": [{"index": 0, "message": {"role": "assistant", **told}, "finish_reason": "stop"}], "usage": counts}
     deltas = [{name: text[at : at + size]} for name, text in told.items() for at in range(0, len(text), size)]
     chunks = [*(chunk(delta) for delta in deltas), chunk({}, "stop"), {"choices": [], "usage": counts}]
-    whole = completion(json.dumps(body))
-    assert completion(stream(*chunks, end=end)) == whole
-    assert completion("\n".join(map(json.dumps, chunks))) == whole
-    assert completion(json.dumps(chunks)) == whole
+    whole = read_completion(json.dumps(body))
+    assert read_completion(stream(*chunks, end=end)) == whole
+    assert read_completion("\n".join(map(json.dumps, chunks))) == whole
+    assert read_completion(json.dumps(chunks)) == whole
 
 
 @given(told=st.text(min_size=1, max_size=60), at=st.integers(1, 10_000))
 def test_a_stream_that_is_cut_is_never_taken_for_a_whole_answer(told: str, at: int) -> None:
     text = stream(*(chunk({"content": letter}) for letter in told), chunk({}, "stop"))
     cut = text[: at % (len(text) - len("data: [DONE]\n\n") - len(json.dumps(chunk({}, "stop"))))]
-    assert completion(cut, "text/event-stream").outcome.error == "bad_body"
+    assert read_completion(cut, "text/event-stream").outcome.error == "bad_body"
 
 
 @given(
@@ -172,14 +172,14 @@ def test_parts_of_one_field_continue_one_another_and_those_of_another_type_begin
         before: Any = expected.get(name)
         expected[name] = before + part if isinstance(before, type(part)) else part
     chunks = [{"choices": [{"index": 0, "delta": {name: part}}]} for name, part in parts]
-    assert completed(chunks, done=True)["choices"][0]["message"] == expected
+    assert complete_chunks(chunks, done=True)["choices"][0]["message"] == expected
 
 
 def test_a_long_preamble_and_a_long_stream_take_no_time_that_grows_with_the_square() -> None:
     begun = time.process_time()
-    assert plain(":\n" * 500_000 + "{}") == "{}"
+    assert strip_prefix(":\n" * 500_000 + "{}") == "{}"
     events = "".join(
         f'data: {{"choices":[{{"index":0,"delta":{{"content":"word","details":[{number}]}}}}]}}\n\n' for number in range(50_000)
     )
-    assert len(joined(events + "data: [DONE]\n\n")["choices"][0]["message"]["details"]) == 50_000
+    assert len(join_stream(events + "data: [DONE]\n\n")["choices"][0]["message"]["details"]) == 50_000
     assert time.process_time() - begun < 10

@@ -10,7 +10,7 @@ from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
 from cotforge.records import CuratedSample, Fault, ReadingFault, Sample
 from cotforge.tally import DISTINCT, OTHER, UNSAID, Tally
-from cotforge.tally.spread import Spread
+from cotforge.tally.quantiles import Spread
 from cotforge.tally.unused import REMEDIES, not_used
 
 KINDS = st.sampled_from([lesson, undecided, filtered, unheard])

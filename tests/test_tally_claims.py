@@ -5,9 +5,9 @@ import re
 import pytest
 
 from cotforge.consensus import Consensus
-from cotforge.consensus.claim import Claim, Expected, HeldOut, claim
+from cotforge.consensus.claim import Claim, Expected, HeldOut, make_claim
 from cotforge.tally import Tally
-from cotforge.tally.claims import best_case, headline, notes, told, unvouched
+from cotforge.tally.claims import best_case, claim_headline, claim_notes, claim_sentences, unvouched_classes
 
 ONE = HeldOut(accepted=True, right=True, told=True, agrees=True, answer="cat", confidence=0.9)
 AGAINST = ONE._replace(agrees=False, answer="dog")
@@ -15,52 +15,52 @@ UNTOLD = ONE._replace(right=False, told=False)
 
 
 def test_the_bound_comes_first() -> None:
-    said = headline(claim([ONE] * 97 + [ONE._replace(right=False)] * 3, Expected(0.99)))
+    said = claim_headline(make_claim([ONE] * 97 + [ONE._replace(right=False)] * 3, Expected(0.99)))
     assert said == "precision: at least 0.924 with 95 % confidence, about 0.973: 97 of 100 checked answers are right"
 
 
-@pytest.mark.parametrize("made", [Claim(), claim([ONE] * 19), claim([UNTOLD] * 5)])
+@pytest.mark.parametrize("made", [Claim(), make_claim([ONE] * 19), make_claim([UNTOLD] * 5)])
 def test_without_enough_checked_answers_there_is_no_number(made: Claim) -> None:
-    assert headline(made) == "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
-    assert not re.search(r"\d\.\d", " ".join(notes(made, {"cat": 10}) if not made.ambiguous else ""))
+    assert claim_headline(made) == "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
+    assert not re.search(r"\d\.\d", " ".join(claim_notes(made, {"cat": 10}) if not made.ambiguous else ""))
 
 
 def test_what_people_cannot_tell_is_told_with_its_share() -> None:
-    lines = list(notes(claim([ONE] * 80 + [UNTOLD] * 20), {"cat": 10}))
+    lines = list(claim_notes(make_claim([ONE] * 80 + [UNTOLD] * 20), {"cat": 10}))
     assert lines[0].startswith("people could not tell 20 of 100 checked samples (20.0% of all samples, as estimated)")
 
 
 def test_too_few_answers_against_the_label_are_counted_and_not_claimed() -> None:
-    few = list(notes(claim([ONE] * 80 + [AGAINST] * 7), {}))
+    few = list(claim_notes(make_claim([ONE] * 80 + [AGAINST] * 7), {}))
     assert "against their label: 7 of 7 checked answers are right; below 20 checked ones no precision is claimed" in few
-    none = list(notes(claim([ONE] * 80), {}))
+    none = list(claim_notes(make_claim([ONE] * 80), {}))
     assert "against their label: no checked answer; below 20 checked ones no precision is claimed" in none
-    enough = list(notes(claim([ONE] * 80 + [AGAINST] * 20), {}))
+    enough = list(claim_notes(make_claim([ONE] * 80 + [AGAINST] * 20), {}))
     assert any(re.fullmatch(r"against their label: at least 0\.861, about 0\.952 \(20 of 20 .*\)", line) for line in enough)
 
 
 def test_a_class_that_cannot_be_vouched_for_is_named() -> None:
-    made = claim([ONE] * 80 + [AGAINST] * 7)
-    assert unvouched(made, {"cat": 300, "dog": 20, "fox": 4, "hen": 0}) == ["fox", "dog"]
-    assert list(notes(made, {"cat": 300, "dog": 20, "fox": 4}))[-1] == (
+    made = make_claim([ONE] * 80 + [AGAINST] * 7)
+    assert unvouched_classes(made, {"cat": 300, "dog": 20, "fox": 4, "hen": 0}) == ["fox", "dog"]
+    assert list(claim_notes(made, {"cat": 300, "dog": 20, "fox": 4}))[-1] == (
         "nothing is claimed of 2 classes alone, below 20 checked answers: fox (0), dog (7)"
     )
-    assert "nothing is claimed of any class alone" in list(notes(made, {"dog": 20, "fox": 4}))[-1]
-    many = list(notes(made, {f"class {number:04}": 1 for number in range(1000)}))[-1]
+    assert "nothing is claimed of any class alone" in list(claim_notes(made, {"dog": 20, "fox": 4}))[-1]
+    many = list(claim_notes(made, {f"class {number:04}": 1 for number in range(1000)}))[-1]
     assert "and 994 more" in many
     assert len(many) < 300
 
 
 def test_a_class_that_is_worse_than_the_rest_is_named_even_if_little_is_checked() -> None:
     blind = [ONE._replace(right=False, answer="local defect")] * 9
-    lines = list(notes(claim([ONE] * 90 + blind), {"cat": 1, "local defect": 1}))
+    lines = list(claim_notes(make_claim([ONE] * 90 + blind), {"cat": 1, "local defect": 1}))
     assert "class 'local defect' is worse than that: 0 of 9 checked answers are right" in lines
     assert not any("'cat'" in line for line in lines)
 
 
 def test_a_tally_tells_its_claim_in_whole_sentences() -> None:
-    tally = Tally(claim=claim([ONE] * 97 + [AGAINST] * 3, Expected(0.99)))
-    first, *others = told(tally)
+    tally = Tally(claim=make_claim([ONE] * 97 + [AGAINST] * 3, Expected(0.99)))
+    first, *others = claim_sentences(tally)
     assert first.startswith("precision: at least ")
     assert others
 

@@ -9,7 +9,7 @@ import pytest
 from cotforge.pipeline import Loaded
 from cotforge.tally import Tally
 from cotforge.tally.counts import ClassTally
-from cotforge.tally.words import CLASSES, lost, per_class, rule, vanished
+from cotforge.tally.words import CLASSES, loss_lines, per_class, rule_line, vanished_classes
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 
 
@@ -29,21 +29,21 @@ def one(lines: Iterable[str]) -> str:
 
 
 def test_a_class_that_the_data_has_and_the_dataset_has_not_is_named(tmp_path: Path) -> None:
-    found = vanished(loaded(tmp_path), tally(amusement=(5, 9), awe=(4, 0), fear=(0, 0), sadness=(3, 1)))
+    found = vanished_classes(loaded(tmp_path), tally(amusement=(5, 9), awe=(4, 0), fear=(0, 0), sadness=(3, 1)))
     assert one(found) == "no sample was accepted as 'awe' (4 labelled so): the dataset has no lesson of this class"
 
 
 def test_a_class_that_no_label_names_has_not_vanished_but_where_there_are_no_labels_at_all_it_has(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path)
-    assert not list(vanished(pipeline, tally(amusement=(5, 5))))
+    assert not list(vanished_classes(pipeline, tally(amusement=(5, 5))))
     line = "no sample was accepted as 'awe', 'fear', 'sadness': the dataset has no lesson of them"
-    assert one(vanished(pipeline, tally(amusement=(0, 5)))) == line
+    assert one(vanished_classes(pipeline, tally(amusement=(0, 5)))) == line
 
 
 def test_where_nothing_was_accepted_or_rows_have_options_of_their_own_no_class_is_named(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path)
     for nothing in (tally(amusement=(5, 0), awe=(4, 0)), tally(paris=(5, 5), rome=(4, 0)), tally()):
-        assert not list(vanished(pipeline, nothing))
+        assert not list(vanished_classes(pipeline, nothing))
         assert not list(per_class(pipeline, nothing))
 
 
@@ -64,12 +64,12 @@ def test_of_many_classes_those_are_told_of_which_least_was_accepted(tmp_path: Pa
 
 def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word() -> None:
     rejected = {"vote:tie": 2, "filter:reasoning_words": 7, "source:image_missing": 3, "unread:truncated": 1, "export:image_changed": 1}
-    assert one(lost(rejected)) == (
+    assert one(loss_lines(rejected)) == (
         "not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), "
         "3 rows of the source with image_missing (source:image_missing), 2 tied (vote:tie), "
         "1 not exported: image_changed (export:image_changed), 1 for other reasons"
     )
-    assert not list(lost({}))
+    assert not list(loss_lines({}))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_rule_is_told_with_where_each_part_of_it_comes_from(
     tmp_path: Path, consensus: dict[str, Any], sets: list[str], line: str
 ) -> None:
     pipeline = loaded(tmp_path, *sets, **({"consensus": consensus} if consensus else {}))
-    assert rule(pipeline) == f"rule in force: {line}"
+    assert rule_line(pipeline) == f"rule in force: {line}"
 
 
 def test_curate_tells_that_its_rule_comes_from_an_earlier_build(tmp_path: Path) -> None:

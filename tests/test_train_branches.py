@@ -17,7 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 from tests import squares
 from tests.nursery import Nursery
 from tests.project import files, ran
@@ -60,7 +60,7 @@ def test_each_stage_begins_with_the_weights_it_names_and_a_changed_branch_leaves
     folder = squares.project(tmp_path / "p", INJECT, PLAIN, MORE, LAST, eval={"split": "test"})
     done = ran(*TRAIN, cwd=folder)
     assert (done.returncode, done.stdout) == (0, "the student: run/train/student\n"), done.stderr
-    base = student.fingerprint(folder / "student")
+    base = loaded_student.weights_fingerprint(folder / "student")
     begins = {name: manifest(folder, name)["inputs"]["begin"] for name in ("01-inject", "02-plain", "03-more", "04-last")}
     assert begins == {
         "01-inject": base, "02-plain": base, "03-more": manifest(folder, "01-inject")["key"], "04-last": manifest(folder, "03-more")["key"],
@@ -154,7 +154,7 @@ def test_a_stage_that_only_measures_is_passed_over_and_may_name_what_it_tries(tm
     folder = squares.project(tmp_path / "p", INJECT, tries, LAST, eval={"split": "test"})
     done = ran(*TRAIN, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert manifest(folder, "02-check")["inputs"]["begin"] == student.fingerprint(folder / "student")
+    assert manifest(folder, "02-check")["inputs"]["begin"] == loaded_student.weights_fingerprint(folder / "student")
     assert manifest(folder, "03-last")["inputs"]["begin"] == manifest(folder, "01-inject")["key"]
     tried = {name: json.loads((folder / "run" / "eval" / f"{name}.json").read_text()) for name in ("00-base", "02-check")}
     assert tried["00-base"]["accuracy"] == tried["02-check"]["accuracy"]

@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 import yaml
 
+from cotforge.card_keys import header_faults
 from cotforge.pipeline import Loaded
 from cotforge.plan import Plan
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.report import card
-from cotforge.train.report.card import Data, lessons_of
-from cotforge.train.report.past import outdone, past
+from cotforge.train.report.card import TrainingData, lessons_of
+from cotforge.train.report.past import outdone_line, past_chapters
 from tests import squares
 from tests.project import write_pipeline
 from tests.trained import REWARDED, figures, stage, tried
 
 HOSTILE = "a | b\n# mine\n[x](http://e.com)"
-LESSONS = Data("lessons", 1_200, "f" * 64, "cc-by-4.0", [{"name": "one", "model": HOSTILE, "license": None}])
+LESSONS = TrainingData("lessons", 1_200, "f" * 64, "cc-by-4.0", [{"name": "one", "model": HOSTILE, "license": None}])
 STAGES = [
     {"name": "inject", "kind": "sft", "epochs": 1},
     {"name": "reason", "kind": "grpo", "steps": 3, "rewards": [{"measure": "correct"}]},
@@ -42,11 +43,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "run"
 
 
-def made(run: Path, *, plan: dict[str, Any] | None = None, held_out: bool = True, data: Data = LESSONS, smoke: bool = False) -> str:
+def made(run: Path, *, plan: dict[str, Any] | None = None, held_out: bool = True, data: TrainingData = LESSONS, smoke: bool = False) -> str:
     one = {"name": "one", "model": "m", "url": "http://${SERVER}:1/v1"}
     train = {"student": {"model": "org/small"}, "stages": STAGES} | (plan or {})
     path = write_pipeline(run.parent, one, train=train, **({"eval": {"share": 0.1}} if held_out else {}))
-    return card.card(Loaded.load(path), run, [data], begin=run, smoke=smoke)
+    return card.student_card(Loaded.load(path), run, [data], begin=run, smoke=smoke)
 
 
 def test_every_stage_has_its_figures_with_intervals_beside_the_base_and_whatever_else_was_tried_on_the_same_samples(run: Path) -> None:
@@ -75,10 +76,10 @@ def test_a_branch_that_is_surely_better_than_the_student_is_told(tmp_path: Path)
     for name, key, share in (("01-labels", "k1", 0.9), ("02-inject", "k2", 0.5)):
         stage(tmp_path, name, key, "k0", [{"step": 9, "loss": 0.5}])
         tried(tmp_path, name, figures(key, share))
-    line = outdone(plan, past(plan, tmp_path))
+    line = outdone_line(plan, past_chapters(plan, tmp_path))
     assert line.startswith("train/student is 'inject, from base', the last stage, with accuracy 0.500; 'labels' has 0.900: have it last")
     tried(tmp_path, "02-inject", figures("k2", 0.85))
-    assert outdone(plan, past(plan, tmp_path)) == ""
+    assert outdone_line(plan, past_chapters(plan, tmp_path)) == ""
 
 
 def test_it_says_what_the_figures_show_and_what_they_do_not(run: Path) -> None:
@@ -103,14 +104,40 @@ def test_a_student_that_says_one_thing_to_everything_is_not_called_better(run: P
 
 
 def test_the_header_names_the_base_and_the_lessons_where_the_hub_has_them(run: Path) -> None:
-    assert header(made(run)) == {
+    found = header(made(run))
+    assert header_faults(found, "model") == []
+    assert found | {"model-index": []} == {
         "library_name": "transformers", "pipeline_tag": "image-text-to-text", "base_model": "org/small",
-        "tags": ["chain-of-thought", "reasoning", "vision", "cotforge"],
+        "tags": ["chain-of-thought", "reasoning", "vision", "cotforge"], "metrics": ["accuracy", "recall"], "model-index": [],
     }  # fmt: skip
     (run.parent / "begin").mkdir()
     there = header(made(run, plan={"data": "org/lessons", "student": {"model": "begin"}}))
     assert there["datasets"] == ["org/lessons"]
     assert "base_model" not in there
+
+
+def test_the_header_has_what_was_measured_with_its_interval(run: Path) -> None:
+    (index,) = header(made(run))["model-index"]
+    (result,) = index["results"]
+    assert result["task"] == {"type": "image-classification"}
+    accuracy = {"type": "accuracy", "value": 0.5, "name": "accuracy of 40 held-out samples, 95 % interval 0.400 to 0.600"}
+    assert result["metrics"] == [accuracy, {"type": "recall", "value": 0.5, "name": "macro recall of 40 held-out samples"}]
+
+
+@pytest.mark.parametrize(
+    ("base", "lessons", "licence"),
+    [("apache-2.0", "cc-by-4.0", "apache-2.0"), ("apache-2.0", "cc-by-nc-4.0", "cc-by-nc-4.0"), ("llama3.2", "cc-by-nc-4.0", "other"),
+     (None, "mit", None)],
+)  # fmt: skip
+def test_the_students_licence_allows_no_more_than_its_base_and_its_lessons(
+    run: Path, base: str | None, lessons: str, licence: str | None
+) -> None:
+    if base:
+        (run / "README.md").write_text(f"---\nlicense: {base}\n---\n")
+    text = made(run, data=TrainingData("lessons", 9, "f", lessons))
+    assert header(text).get("license") == licence
+    assert header_faults(header(text), "model") == []
+    assert ("No licence is stated for the student itself" in text) == (licence is None)
 
 
 def header(text: str) -> dict[str, Any]:
@@ -142,9 +169,9 @@ def test_lessons_are_told_by_their_number_digest_and_the_licences_of_their_card(
     folder = squares.write(tmp_path / "dataset", 12)
     teachers = "teachers:\n- {name: one, model: org/t, license: apache-2.0}\n- {name: two, model: org/u, license: unknown}\n"
     (folder / "README.md").write_text(f"---\nlicense: cc-by-4.0\n{teachers}---\n# Lessons\n")
-    lessons = find(folder, cache=tmp_path / "cache")
+    lessons = find_lessons(folder, cache=tmp_path / "cache")
     told = lessons_of(lessons, "org/lessons", license=None)
     assert (told.what, told.rows, told.digest, told.license) == ("lessons of org/lessons", 12, lessons.digest, "cc-by-4.0")
     assert [(one["model"], one["license"]) for one in told.teachers] == [("org/t", "apache-2.0"), ("org/u", None)]
     (folder / "README.md").write_text("---\nlicense: [\n---\n")
-    assert lessons_of(lessons, None, license="mit") == Data("lessons", 12, lessons.digest, "mit")
+    assert lessons_of(lessons, None, license="mit") == TrainingData("lessons", 12, lessons.digest, "mit")

@@ -13,11 +13,11 @@ import torch
 from cotforge.difficulty import FILE, Rated, read_rated, write_rated
 from cotforge.errors import PipelineError
 from cotforge.train.curriculum.saving import FILE as STATE
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import grpo, sft
-from cotforge.train.report.record import Record
-from cotforge.train.students import student, tiny
-from cotforge.train.work import Work, newest_whole
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 from tests.nursery import Nursery, module
 from tests.paced import learn, sum_of
@@ -31,7 +31,7 @@ class Killed(BaseException):
     """As SIGKILL would: nothing is saved any more."""
 
 
-class Killing(Record):
+class Killing(MetricsLog):
     """Dies after a step."""
 
     after = 0
@@ -52,7 +52,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("model") / "begin", squares.TEXTS, squares.SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("model") / "begin", squares.TEXTS, squares.SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +63,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lessons(dataset: Path) -> Lessons:
-    return find(dataset, cache=dataset.parent / "cache")
+    return find_lessons(dataset, cache=dataset.parent / "cache")
 
 
-def trained(job: Work) -> list[dict[str, Any]]:
+def trained(job: StageRun) -> list[dict[str, Any]]:
     with job.record:
         if job.stage.kind == "sft":
             sft.train(job.stage, job)  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def trained(job: Work) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (job.out / "metrics.jsonl").read_text().splitlines()]
 
 
-def resumed(job: Work, *, after: int) -> list[dict[str, Any]]:
+def resumed(job: StageRun, *, after: int) -> list[dict[str, Any]]:
     """Killed after a step, and done to its end from the newest whole checkpoint."""
     record = Killing(job.out / "metrics.jsonl", job.stage.name)
     record.after = after
@@ -84,7 +84,7 @@ def resumed(job: Work, *, after: int) -> list[dict[str, Any]]:
     checkpoint = newest_whole(job.out / "checkpoints")
     assert checkpoint is not None
     assert STATE in json.loads((checkpoint / "whole.json").read_text())
-    return trained(replace(job, resume_from=checkpoint, record=Record(job.out / "metrics.jsonl", job.stage.name)))
+    return trained(replace(job, resume_from=checkpoint, record=MetricsLog(job.out / "metrics.jsonl", job.stage.name)))
 
 
 def rates(count: int = 32) -> dict[str, float]:
@@ -104,7 +104,7 @@ def test_lessons_chosen_by_their_losses_are_the_same_after_a_kill(tmp_path: Path
     whole, cut = (replace(sft_work(tmp_path / name, model, lessons, **SFT, **keys), pass_rates=rates) for name in ("whole", "cut"))
     rows = trained(whole)
     assert resumed(cut, after=6) == rows
-    assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(cut.weights) == loaded_student.weights_fingerprint(whole.weights)
     assert [row["step"] for row in rows] == list(range(1, 10))
     assert len({row["curriculum/arm"] for row in rows}) > 1
 
@@ -145,7 +145,7 @@ def test_prompts_chosen_by_what_the_student_says_are_the_same_after_a_kill(tmp_p
     told = ("step", "loss", "reward", "num_tokens", "curriculum/reviewed")
     again = resumed(cut, after=5)
     assert [{name: row.get(name) for name in told} for row in again] == [{name: row.get(name) for name in told} for row in rows]
-    assert student.fingerprint(cut.weights) == student.fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(cut.weights) == loaded_student.weights_fingerprint(whole.weights)
     asked = [prompts(whole.out, file.name) for file in sorted((whole.out / "completions").glob("*.parquet"))]
     assert asked == [prompts(cut.out, file.name) for file in sorted((cut.out / "completions").glob("*.parquet"))]
     first, second, third, fourth = map(sorted, asked)  # two new prompts, then both once more

@@ -32,8 +32,8 @@ from tests.project import ran
 def test_several_visible_gpus_get_a_process_each(
     count: int, environment: dict[str, str], asked: str | None, chosen: tuple[str, ...] | None
 ) -> None:
-    visible = devices.names(count, environment)
-    assert devices.choose(visible, devices.parse(asked), environment) == chosen
+    visible = devices.gpu_names(count, environment)
+    assert devices.choose_gpus(visible, devices.parse_gpus(asked), environment) == chosen
 
 
 @pytest.mark.parametrize(
@@ -49,15 +49,15 @@ def test_several_visible_gpus_get_a_process_each(
 )
 def test_gpus_that_are_not_there_are_a_line(count: int, environment: dict[str, str], asked: str, line: str) -> None:
     with pytest.raises(PipelineError) as fault:
-        devices.choose(devices.names(count, environment), devices.parse(asked), environment)
+        devices.choose_gpus(devices.gpu_names(count, environment), devices.parse_gpus(asked), environment)
     (told,) = fault.value.faults
     assert told.endswith(line)
 
 
 def test_no_gpu_is_looked_for_where_none_may_be_used_or_a_launcher_has_chosen() -> None:
-    assert devices.visible({"CUDA_VISIBLE_DEVICES": ""}) == ()
-    assert devices.visible({"CUDA_VISIBLE_DEVICES": "-1"}) == ()
-    assert devices.visible({"LOCAL_RANK": "0"}) == ()
+    assert devices.visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()
+    assert devices.visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == ()
+    assert devices.visible_gpus({"LOCAL_RANK": "0"}) == ()
 
 
 @pytest.mark.parametrize(

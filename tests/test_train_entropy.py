@@ -17,16 +17,16 @@ from pydantic import ValidationError
 
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import EntropyBand, Eval, Plan, Student
-from cotforge.teachers.local.entropy import entropy
-from cotforge.train.data.lessons import find
-from cotforge.train.evaluation.askers import Checkpoint, Question
-from cotforge.train.evaluation.entropy import mean_entropy
-from cotforge.train.evaluation.held import Held
+from cotforge.teachers.local.entropy import token_entropy
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.evaluation.askers import CheckpointAsker, Question
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.evaluation.mean_entropy import mean_entropy
 from cotforge.train.evaluation.trials import Trials
 from cotforge.train.kinds import sft
-from cotforge.train.report.record import Record
-from cotforge.train.work import Work
-from cotforge.tree import faults
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun
+from cotforge.tree import pydantic_faults
 from tests import squares
 
 STAGE = {"name": "inject", "kind": "sft", "batch": 8, "steps": 9, "learning_rate": 1e-2, "trl": {"save_steps": 3}}
@@ -46,16 +46,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def held(project: Path) -> Held:
-    return Held.of(Loaded.load(project / "squares.yaml"), project / "run")
+def held(project: Path) -> HeldOutSamples:
+    return HeldOutSamples.of(Loaded.load(project / "squares.yaml"), project / "run")
 
 
 @pytest.fixture(scope="module")
-def checkpoint(project: Path) -> Checkpoint:
-    return Checkpoint.load(str(project / "student"))
+def checkpoint(project: Path) -> CheckpointAsker:
+    return CheckpointAsker.load(str(project / "student"))
 
 
-def questions(held: Held) -> list[Question]:
+def questions(held: HeldOutSamples) -> list[Question]:
     return [Question(sample, held.messages(sample)) for sample in held.samples]
 
 
@@ -64,10 +64,10 @@ def test_the_entropy_is_that_of_the_distribution_in_nats(row: list[float]) -> No
     weights = [math.exp(value - max(row)) for value in row]
     shares = [weight / math.fsum(weights) for weight in weights]
     wanted = -math.fsum(share * math.log(share) for share in shares if share)
-    assert entropy(torch.tensor([row, [1.0] * len(row)])).tolist() == pytest.approx([wanted, math.log(len(row))], abs=1e-4)
+    assert token_entropy(torch.tensor([row, [1.0] * len(row)])).tolist() == pytest.approx([wanted, math.log(len(row))], abs=1e-4)
 
 
-def test_what_a_student_draws_follows_from_the_seed_and_touches_no_other_draw(held: Held, checkpoint: Checkpoint) -> None:
+def test_what_a_student_draws_follows_from_the_seed_and_touches_no_other_draw(held: HeldOutSamples, checkpoint: CheckpointAsker) -> None:
     before = torch.get_rng_state()
     first, again, other = (checkpoint.drawn(questions(held), max_tokens=6, seed=seed, done=bool) for seed in (0, 0, 1))
     assert torch.get_rng_state().equal(before)
@@ -78,36 +78,36 @@ def test_what_a_student_draws_follows_from_the_seed_and_touches_no_other_draw(he
     assert mean_entropy(checkpoint, questions(held), max_tokens=6) == pytest.approx(nats)
 
 
-def test_the_entropy_of_a_token_is_that_of_the_models_own_logits(project: Path, held: Held, checkpoint: Checkpoint) -> None:
-    from cotforge.train.students import student
+def test_the_entropy_of_a_token_is_that_of_the_models_own_logits(project: Path, held: HeldOutSamples, checkpoint: CheckpointAsker) -> None:
+    from cotforge.train.students import loaded_student
 
-    pupil = student.load(Student(model=str(project / "student")), project / "student")
+    pupil = loaded_student.load_pupil(Student(model=str(project / "student")), project / "student")
     sample = held.samples[0]
     picture = Image.open(io.BytesIO(sample.pictures[0].load())).convert("RGB")
     asked = [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": held.prompt.render(sample)}]}]
     inputs = pupil.processor.apply_chat_template([asked], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
     with torch.inference_mode():
-        wanted = entropy(pupil.model.eval()(**inputs).logits[:, -1])
+        wanted = token_entropy(pupil.model.eval()(**inputs).logits[:, -1])
     (said,) = checkpoint.drawn(questions(held)[:1], max_tokens=1, seed=0, done=bool)
     assert said.entropy == pytest.approx(wanted.item(), abs=1e-4)
 
 
-def test_the_checkpoint_nearest_to_the_band_is_what_a_stage_leaves(project: Path, held: Held, tmp_path: Path) -> None:
+def test_the_checkpoint_nearest_to_the_band_is_what_a_stage_leaves(project: Path, held: HeldOutSamples, tmp_path: Path) -> None:
     """No checkpoint is as unsure as that band: the least sure one is the nearest, though the metric alone would take the last."""
     loaded = Loaded.load(project / "squares.yaml")
     plan = Eval.model_validate({"split": "test", "best": {"entropy": [8, 9]}})
     trained = Plan.model_validate({"student": {"model": str(project / "student")}, "stages": [STAGE]})
     trials = Trials(plan, lambda: held, tmp_path, max_tokens=8, student=trained.student)
-    lessons = find(project / "run" / "dataset", cache=tmp_path / "cache")
+    lessons = find_lessons(project / "run" / "dataset", cache=tmp_path / "cache")
     lines: list[str] = []
 
-    class Told(Record):
+    class Told(MetricsLog):
         def say(self, line: str) -> None:
             lines.append(line)
 
     out = tmp_path / "stage"
     out.mkdir()
-    job = Work(
+    job = StageRun(
         plan=trained, stage=trained.stages[0], begin=project / "student", out=out, lessons=lambda: lessons, source=lambda: lessons,
         task=loaded.pipeline.task, prompts=loaded.prompts, held_out=plan, trials=trials, smoke=False, resume_from=None,
         record=Told(out / "metrics.jsonl", "inject"), cache=tmp_path / "cache",
@@ -118,7 +118,7 @@ def test_the_checkpoint_nearest_to_the_band_is_what_a_stage_leaves(project: Path
     assert [*best["entropy"]] == [*best["tried"]] == ["3", "6", "9"]
     assert all(before > after for before, after in pairwise(best["entropy"].values())), "it learns, and grows surer"
     assert (best["step"], best["metric"], best["band"]) == (3, "accuracy", [8, 9])
-    assert trials.entropy(Checkpoint.load(str(job.weights)), "what is left") == pytest.approx(best["entropy"]["3"], abs=1e-4)
+    assert trials.entropy(CheckpointAsker.load(str(job.weights)), "what is left") == pytest.approx(best["entropy"]["3"], abs=1e-4)
     assert any(
         line.endswith(f"nearest to 8 to 9 nats a token: it has {best['entropy']['3']:.3f}; its weights are the stage's") for line in lines
     )
@@ -143,7 +143,7 @@ def test_what_is_no_band_and_no_metric_is_one_line(best: Any, line: str) -> None
     given = {"name": "x", "eval": {"split": "test", "best": best}}
     with pytest.raises(ValidationError) as error:
         Pipeline.model_validate(given)
-    assert line in faults(error.value, Pipeline, given)
+    assert line in pydantic_faults(error.value, Pipeline, given)
 
 
 def test_the_band_and_the_metric_within_it_decide_which_checkpoint_is_taken() -> None:

@@ -11,26 +11,26 @@ from transformers import AutoModelForImageTextToText
 from cotforge.errors import PipelineError
 from cotforge.plan import Plan, Sft
 from cotforge.plan.trl_fields import REFUSED
-from cotforge.train.command import train
-from cotforge.train.data.lessons import Lessons, find
-from cotforge.train.fields import lacks
-from cotforge.train.report.record import Record
-from cotforge.train.students import student, tiny
+from cotforge.train.command import run_training
+from cotforge.train.data.lessons import Lessons, find_lessons
+from cotforge.train.fields import lacking_parts
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import newest_whole
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.shape import attention_fault
-from cotforge.train.work import newest_whole
 from tests.squares import SIZE, TEXTS, project, write
 from tests.test_train_sft import Ending, learn, metrics, work
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("models") / "llava", TEXTS, SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("models") / "llava", TEXTS, SIZE)
 
 
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 16), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 16), cache=folder / "cache")
 
 
 def plan(stage: dict[str, Any], **student: Any) -> Plan:
@@ -66,9 +66,9 @@ def test_a_refused_field_at_its_default_is_no_fault() -> None:
 
 
 def test_what_the_machine_lacks_is_told_before_a_trainer_is_made() -> None:
-    assert str(lacks({"activation_offloading": True}, gpu=False)).startswith("activation_offloading: needs a GPU")
-    assert str(lacks({"use_liger_kernel": True}, gpu=True)).endswith("pip install liger-kernel")
-    assert lacks({"optim": "adafactor", "warmup_steps": 0.1}, gpu=False) is None
+    assert str(lacking_parts({"activation_offloading": True}, gpu=False)).startswith("activation_offloading: needs a GPU")
+    assert str(lacking_parts({"use_liger_kernel": True}, gpu=True)).endswith("pip install liger-kernel")
+    assert lacking_parts({"optim": "adafactor", "warmup_steps": 0.1}, gpu=False) is None
 
 
 @pytest.mark.parametrize("trl", [{"optim": "galore_adamw"}, {"optim": "nonsense"}, {"lr_scheduler_type": "reduce_lr_on_plateau"}])
@@ -81,7 +81,7 @@ def test_what_trl_says_before_its_first_step_is_one_line(tmp_path: Path, model: 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_attention_is_computed_as_a_stage_says(model: Path, attention: str) -> None:
     spec = plan({}).student
-    assert student.load(spec, model, attention=attention).model.config.get_text_config()._attn_implementation == attention
+    assert loaded_student.load_pupil(spec, model, attention=attention).model.config.get_text_config()._attn_implementation == attention
     assert attention_fault(model, attention, gpu=False) is None
 
 
@@ -89,7 +89,7 @@ def test_attention_that_is_not_there_is_one_line_before_anything_is_trained(tmp_
     stages = [{"name": "inject", "kind": "sft", "steps": 1}, {"name": "again", "kind": "sft", "attention": "flash_attention_2"}]
     folder = project(tmp_path, *stages)
     with pytest.raises(PipelineError, match=r"train.stages: 'again': attention: 'flash_attention_2' trains on a GPU only"):
-        train(str(folder / "squares.yaml"), out=folder / "run", tell=lambda line: None)
+        run_training(str(folder / "squares.yaml"), out=folder / "run", tell=lambda line: None)
     assert not (folder / "run" / "train" / "01-inject").exists()
     assert "needs the package flash_attn," in str(attention_fault(model, "flash_attention_2", gpu=True))
 
@@ -104,7 +104,9 @@ def test_each_part_learns_at_its_own_rate_and_resumes_exactly(tmp_path: Path, mo
     first, now = (AutoModelForImageTextToText.from_pretrained(folder).state_dict() for folder in (model, whole.weights))
     moved = {"vision": 0.0, "projector": 0.0, "language": 0.0}
     for name in first:
-        moved[student.part(name)] = max(moved[student.part(name)], float((now[name] - first[name]).abs().max()))
+        moved[loaded_student.part_of_name(name)] = max(
+            moved[loaded_student.part_of_name(name)], float((now[name] - first[name]).abs().max())
+        )
     assert 1e-5 < moved["vision"] < 6e-5
     assert 2e-5 < moved["projector"] < 12e-5  # that of sft, 2e-5
     assert 1e-3 < moved["language"] < 6e-3
@@ -113,9 +115,9 @@ def test_each_part_learns_at_its_own_rate_and_resumes_exactly(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         learn(replace(halves, record=ending))
     left = newest_whole(halves.out / "checkpoints")
-    learn(replace(halves, record=Record(halves.out / "metrics.jsonl", "inject"), resume_from=left))
+    learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.fingerprint(halves.weights) == student.fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
 
 
 def test_a_rate_for_a_frozen_part_or_one_that_is_none_is_refused() -> None:

@@ -13,8 +13,8 @@ import torch
 
 import cotforge
 from cotforge.errors import PipelineError
-from cotforge.train.students import student, tiny
-from cotforge.train.students.folder import demand_safe, demand_student, passed_over
+from cotforge.train.students import loaded_student, tiny
+from cotforge.train.students.student_folder import demand_safe, demand_student, passed_over
 from tests.project import ran
 from tests.squares import SIZE, TEXTS, project
 
@@ -31,7 +31,7 @@ class Evil:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("made") / "llava", TEXTS, SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("made") / "llava", TEXTS, SIZE)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_text(json.dumps(held))
 
 
-def load(folder: Path) -> student.Pupil:
-    return student.load(student.Student(model=str(folder)), student.place(str(folder), Path()))
+def load(folder: Path) -> loaded_student.Pupil:
+    return loaded_student.load_pupil(loaded_student.Student(model=str(folder)), loaded_student.model_folder(str(folder), Path()))
 
 
 CODE = {
@@ -127,7 +127,7 @@ def test_pickled_weights_alone_are_not_read(made: Path, tmp_path: Path, name: st
 def test_pickled_weights_beside_sound_ones_are_not_read(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "student")
     (tmp_path / "student" / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n.")
-    assert student.fingerprint(tmp_path / "student") == student.fingerprint(made)
+    assert loaded_student.weights_fingerprint(tmp_path / "student") == loaded_student.weights_fingerprint(made)
     load(tmp_path / "student").save(tmp_path / "saved")
     assert not list((tmp_path / "saved").glob("*.bin"))
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from cotforge.train.work import newest_whole
+from cotforge.train.stage_run import newest_whole
 from tests import squares
 from tests.nursery import Nursery
 from tests.project import ran

@@ -116,9 +116,9 @@ def test_a_launcher_beside_this_python_is_found_without_a_path(project: Path, mo
 
 
 def test_a_process_on_each_gpu_gets_what_torchrun_gives_and_a_single_one_only_its_gpu() -> None:
-    (alone,) = launched.environments(["GPU-8f2c"], port=0, given={"HOME": "/h", "CUDA_VISIBLE_DEVICES": "0,1"})
+    (alone,) = launched.process_environments(["GPU-8f2c"], port=0, given={"HOME": "/h", "CUDA_VISIBLE_DEVICES": "0,1"})
     assert alone == {"HOME": "/h", "CUDA_VISIBLE_DEVICES": "GPU-8f2c", processes.PARENT: "1"}
-    first, second = launched.environments(["3", "5"], port=4321, given={"OMP_NUM_THREADS": "7"})
+    first, second = launched.process_environments(["3", "5"], port=4321, given={"OMP_NUM_THREADS": "7"})
     assert {name for name in first if first[name] != second[name]} == {"RANK", "LOCAL_RANK"}
     assert (first["CUDA_VISIBLE_DEVICES"], first["WORLD_SIZE"], first["MASTER_PORT"], first["OMP_NUM_THREADS"]) == ("3,5", "2", "4321", "7")
     assert (first["RANK"], second["RANK"]) == ("0", "1")

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
-from cotforge.export.columns import PREFERENCE, lessons, schema, table
+from cotforge.export.columns import PREFERENCE, arrow_schema, arrow_table, lesson_columns
 from cotforge.plan import Plan
 from cotforge.prompts import Prompts
 from cotforge.train.data import prepared
 from cotforge.train.data.learnable import Learnable
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.kinds import dpo, grpo, sft
-from cotforge.train.report.record import Record
-from cotforge.train.students import student, tiny
-from cotforge.train.work import Work
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student, tiny
 from tests import squares
 
 TASK = Task(kind="classify", question=squares.QUESTION, labels=tuple(squares.COLOURS))
@@ -55,12 +55,12 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("llava") / "student", squares.TEXTS, squares.SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("llava") / "student", squares.TEXTS, squares.SIZE)
 
 
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.qwen(tmp_path_factory.mktemp("qwen") / "student", squares.TEXTS, squares.SIZE)
+    return tiny.make_qwen(tmp_path_factory.mktemp("qwen") / "student", squares.TEXTS, squares.SIZE)
 
 
 def templated(model: Path, folder: Path, *changes: tuple[str, str]) -> Path:
@@ -86,9 +86,9 @@ def dataset(
         asked = (f"row-{number}", images, prompt, text, squares.QUESTION, tuple(squares.COLOURS), colour, colour, False, 1.0, ())
         rows.append((*asked, "one", "model", "solve", 5, f"call-{number}", None))
         pairs.append((f"row-{number}", prompt, text, "<think>Hm.</think><answer>red</answer>", images))
-    for name, columns, there in (("data", lessons([]), rows), ("preference", PREFERENCE, pairs)):
+    for name, columns, there in (("data", lesson_columns([]), rows), ("preference", PREFERENCE, pairs)):
         (folder / name).mkdir(parents=True)
-        pq.write_table(table(there, columns, schema(columns)), folder / name / "train-00000-a.parquet")
+        pq.write_table(arrow_table(there, columns, arrow_schema(columns)), folder / name / "train-00000-a.parquet")
     return folder
 
 
@@ -98,14 +98,14 @@ def train(folder: Path, kind: str, model: Path, learned: Path, **prompts: str) -
     (stage,) = plan.expanded()
     out = folder / kind
     out.mkdir()
-    found = find(learned, cache=folder / "cache")
+    found = find_lessons(learned, cache=folder / "cache")
     said: list[str] = []
 
-    class Listening(Record):
+    class Listening(MetricsLog):
         def say(self, line: str) -> None:
             said.append(line)
 
-    work = Work(
+    work = StageRun(
         plan=plan, stage=stage, begin=model, out=out, lessons=lambda: found, source=lambda: found, task=TASK,
         prompts=Prompts.model_validate(prompts).load(folder), held_out=None, smoke=False, resume_from=None,
         record=Listening(out / "metrics.jsonl", kind), cache=folder / "cache", root=folder,
@@ -199,13 +199,13 @@ def test_a_control_token_in_a_text_leaves_its_lesson_out(tmp_path: Path, llava: 
 
 def test_what_is_left_of_the_lessons_is_learned_row_by_row(tmp_path: Path, llava: Path) -> None:
     texts = [GOOD[0], squares.said("green", "A <image>."), *GOOD[2:4]]
-    pupil = student.load(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
-    found = find(dataset(tmp_path / "dataset", texts), cache=tmp_path / "cache")
-    made = prepared.prepare(
+    pupil = loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
+    found = find_lessons(dataset(tmp_path / "dataset", texts), cache=tmp_path / "cache")
+    made = prepared.prepare_lessons(
         found, pupil.processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=lambda line: None, learnable=Learnable.of(pupil)
     )
     assert [bool(length) for length in made.lengths] == [True, False, True, True]
-    assert sft.fitting(made, None) == [0, 2, 3]
+    assert sft.fitting_lessons(made, None) == [0, 2, 3]
     words = pupil.processor.tokenizer
     for row in (0, 2, 3):
         tokens, pictures = made[row]
@@ -244,7 +244,9 @@ def test_lessons_of_labels_alone_are_learned_too(tmp_path: Path, llava: Path) ->
 
 @pytest.fixture(scope="module")
 def learnable(llava: Path) -> Learnable:
-    return Learnable.of(student.load(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava))
+    return Learnable.of(
+        loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(llava)}, "preset": "label-only"}).student, llava)
+    )
 
 
 @given(text=st.text(min_size=1).filter(str.strip))

@@ -13,24 +13,24 @@ from cotforge.images import Images, PictureStore
 from cotforge.images.refs import FileRef
 from cotforge.plan import Eval
 from cotforge.records import Fault, Sample
-from cotforge.train.data.lessons import find, picture, write_source
+from cotforge.train.data.lessons import decode_picture, find_lessons, write_source
 from tests.squares import PROMPT, prefer, square, write
 
 
 def test_lessons_come_row_by_row_and_at_any_row(tmp_path: Path) -> None:
-    lessons = find(write(tmp_path / "dataset", 25), cache=tmp_path / "cache")
+    lessons = find_lessons(write(tmp_path / "dataset", 25), cache=tmp_path / "cache")
     rows = list(lessons.rows(["id", "answer", "images"]))
     assert (len(lessons), len(rows)) == (25, 25)
     assert rows[7]["id"] == "row-7"
     there = lessons.dataset()
     assert there[7]["prompt"] == [{"role": "user", "content": PROMPT}]
-    assert there[7]["images"][0].tobytes() == picture(rows[7]["images"][0]).tobytes()
+    assert there[7]["images"][0].tobytes() == decode_picture(rows[7]["images"][0]).tobytes()
     assert there[7]["images"][0].mode == "RGB"
     assert lessons.dataset(["answer"]).column_names == ["answer"]
 
 
 def test_a_picture_of_a_batch_is_decoded_once_and_as_datasets_does(tmp_path: Path) -> None:
-    lessons = find(write(tmp_path / "dataset", 8), cache=tmp_path / "cache")
+    lessons = find_lessons(write(tmp_path / "dataset", 8), cache=tmp_path / "cache")
     seen, rows = lessons.seen(["id", "images"]), lessons.dataset(["id", "images"])
     batch = seen.__getitems__([3, 5, 3])
     assert [row["id"] for row in batch] == ["row-3", "row-5", "row-3"]
@@ -42,17 +42,17 @@ def test_a_picture_of_a_batch_is_decoded_once_and_as_datasets_does(tmp_path: Pat
 
 
 def test_the_digest_follows_the_files(tmp_path: Path) -> None:
-    one = find(write(tmp_path / "a", 8), cache=tmp_path / "cache")
-    same = find(write(tmp_path / "b", 8), cache=tmp_path / "cache")
-    other = find(write(tmp_path / "c", 9), cache=tmp_path / "cache")
+    one = find_lessons(write(tmp_path / "a", 8), cache=tmp_path / "cache")
+    same = find_lessons(write(tmp_path / "b", 8), cache=tmp_path / "cache")
+    other = find_lessons(write(tmp_path / "c", 9), cache=tmp_path / "cache")
     assert one.digest == same.digest != other.digest
 
 
 def test_a_split_can_be_left_out(tmp_path: Path) -> None:
     folder = write(tmp_path / "dataset", 8)
     (folder / "data" / "test-00000-x.parquet").write_bytes((folder / "data" / "train-00000-abc.parquet").read_bytes())
-    assert len(find(folder, cache=tmp_path)) == 16
-    assert len(find(folder, cache=tmp_path, without="test")) == 8
+    assert len(find_lessons(folder, cache=tmp_path)) == 16
+    assert len(find_lessons(folder, cache=tmp_path, without="test")) == 8
 
 
 def test_a_split_is_left_out_of_the_pairs_too_and_by_the_name_that_its_files_have(tmp_path: Path) -> None:
@@ -60,24 +60,24 @@ def test_a_split_is_left_out_of_the_pairs_too_and_by_the_name_that_its_files_hav
     for part in ("data", "preference"):
         written = folder / part / "train-00000-abc.parquet"
         (folder / part / "test_of_may-00000-x.parquet").write_bytes(written.read_bytes())
-    found = find(folder, cache=tmp_path, without="test-of-may")
+    found = find_lessons(folder, cache=tmp_path, without="test-of-may")
     assert (len(found), len(found.pairs())) == (8, 4)
 
 
 def test_no_lessons_and_columns_that_are_missing_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(PipelineError, match="holds no lessons; `cotforge build` makes them"):
-        find(tmp_path / "empty", cache=tmp_path)
+        find_lessons(tmp_path / "empty", cache=tmp_path)
     with pytest.raises(PipelineError, match="'nobody/nothing' is no folder, and no dataset that the Hub gives"):
-        find("nobody/nothing", cache=tmp_path)
+        find_lessons("nobody/nothing", cache=tmp_path)
     (tmp_path / "other").mkdir()
     pq.write_table(pa.table({"id": [1], "images": [1], "prompt": ["a"]}), tmp_path / "other" / "a.parquet")
     with pytest.raises(PipelineError, match="has no column 'completion'; lessons have id, images, prompt, completion, answer"):
-        find(tmp_path / "other", cache=tmp_path)
+        find_lessons(tmp_path / "other", cache=tmp_path)
     flat = {"id": ["a"], "images": [["a"]], "prompt": ["Which?"], "completion": ["red"], "answer": ["red"]}
     pq.write_table(pa.table(flat), tmp_path / "other" / "a.parquet")
     with pytest.raises(PipelineError, match="the column 'prompt' is of string; it has to be a list of messages, as cotforge build writes"):
-        find(tmp_path / "other", cache=tmp_path)
+        find_lessons(tmp_path / "other", cache=tmp_path)
 
 
 @pytest.mark.parametrize("strange", ["pipe", "link", "damaged"])
@@ -92,7 +92,7 @@ def test_a_file_of_lessons_that_is_none_is_one_line(tmp_path: Path, strange: str
     else:
         place.write_bytes(b"PAR1")
     with pytest.raises(PipelineError, match={"pipe": "is a pipe", "link": "is a link", "damaged": "cannot be read"}[strange]) as caught:
-        find(tmp_path / "data", cache=tmp_path / "cache")
+        find_lessons(tmp_path / "data", cache=tmp_path / "cache")
     assert len(caught.value.faults) == 1
 
 

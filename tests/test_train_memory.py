@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from cotforge.errors import PipelineError
-from cotforge.train.command import train
+from cotforge.train.command import run_training
 from cotforge.train.data.grouped import Grouped
-from cotforge.train.faults import memory
-from cotforge.train.work import newest_whole
+from cotforge.train.explained_errors import explain_memory
+from cotforge.train.stage_run import newest_whole
 from tests.nursery import Nursery
 from tests.squares import project
 
@@ -41,7 +41,7 @@ def test_nothing_of_a_stage_is_alive_in_the_next(tmp_path: Path, student: dict[s
             found = [each for each in gc.get_objects() if issubclass(type(each), kinds) and each not in known]
             alive.append(Counter(type(each).__name__ for each in found))
 
-    told = train(str(folder / "squares.yaml"), out=folder / "run", tell=tell)
+    told = run_training(str(folder / "squares.yaml"), out=folder / "run", tell=tell)
     assert told.startswith("the student: ")
     assert len(alive) >= 8
     assert not any(alive)
@@ -122,8 +122,8 @@ def test_memory_that_is_short_is_one_line_and_the_stage_can_be_resumed(tmp_path:
 def test_each_way_to_say_that_memory_is_short_is_known(fault: Exception) -> None:
     with (
         pytest.raises(PipelineError, match=r"^stage 'here': out of memory .*GB at its peak\); set it lower$"),
-        memory("here", "set it lower"),
+        explain_memory("here", "set it lower"),
     ):
         raise fault
-    with pytest.raises(RuntimeError, match="size mismatch"), memory("here", "set it lower"):
+    with pytest.raises(RuntimeError, match="size mismatch"), explain_memory("here", "set it lower"):
         raise RuntimeError("size mismatch")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from cotforge.pipeline import Loaded
 from cotforge.train.report import card
-from cotforge.train.report.past import past
+from cotforge.train.report.past import past_chapters
 from tests import experts, squares
 from tests.nursery import Nursery
 from tests.project import ran
@@ -163,9 +163,9 @@ def test_its_card_names_the_models_that_it_is_made_of_with_their_licences(tmp_pa
     (stage / "manifest.json").write_text(json.dumps({"finished": True, "key": "k", "inputs": {"begin": "b"}, "files": {}}))
     loaded = Loaded.load(str(file))
     assert loaded.pipeline.train is not None
-    assert len(past(loaded.pipeline.train, folder / "run")) == 1
+    assert len(past_chapters(loaded.pipeline.train, folder / "run")) == 1
     (folder / "expert" / "README.md").write_text("---\nlicense: cc-by-nc-4.0\n---\n")
-    _, head, text = card.card(loaded, folder / "run", [], begin=folder / "student").split("---\n", 2)
+    _, head, text = card.student_card(loaded, folder / "run", [], begin=folder / "student").split("---\n", 2)
     assert "\n- some/expert, licence: not stated\n- expert, licence: cc-by-nc-4.0\n" in text
     found = yaml.safe_load(head)
     assert (found["base_model"], found["base_model_relation"]) == (["some/student", "some/expert"], "merge")

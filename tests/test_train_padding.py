@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from cotforge.train.data.lessons import find
-from cotforge.train.data.prepared import prepare
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.data.prepared import prepare_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
+from cotforge.train.students import loaded_student
 from cotforge.train.students.padding import needs_mask
 from tests.squares import write
 from tests.test_families import loaded
@@ -55,15 +55,15 @@ def test_a_mask_stays_where_no_padding_is_there_to_try_it_with() -> None:
 @pytest.mark.parametrize(("family", "masked"), [("LLaVA", False), ("Qwen2.5-VL", False), ("SmolVLM", False), ("PaliGemma", None)])
 def test_losses_are_those_with_masks_whatever_the_family(family: str, masked: bool | None, tmp_path: Path) -> None:
     pupil = loaded(tmp_path / "model", family)
-    lessons = find(write(tmp_path / "dataset", 16, thoughts=["Hot. " * times for times in range(12)]), cache=tmp_path / "cache")
+    lessons = find_lessons(write(tmp_path / "dataset", 16, thoughts=["Hot. " * times for times in range(12)]), cache=tmp_path / "cache")
     given = work(tmp_path / "out", tmp_path / "model", lessons, learning_rate=1e-9)
-    made = prepare(lessons, pupil.processor, cache=tmp_path / "made", cache_gb=1, kind=torch.float32, tell=lambda line: None)
-    rows = sft.fitting(made, None)
+    made = prepare_lessons(lessons, pupil.processor, cache=tmp_path / "made", cache_gb=1, kind=torch.float32, tell=lambda line: None)
+    rows = sft.fitting_lessons(made, None)
     losses = []
     for stay in (True, False):
-        pupil = student.load(given.plan.student, tmp_path / "model")
+        pupil = loaded_student.load_pupil(given.plan.student, tmp_path / "model")
         assert isinstance(given.stage, sft.Sft)
-        trainer = sft.Trainer(made, rows, pupil, sft.config_of(given.stage, given, made))
+        trainer = sft.SftTrainer(made, rows, pupil, sft.config_of(given.stage, given, made))
         trainer.masked = True if stay else None
         trainer.train()
         losses.append([row["loss"] for row in trainer.state.log_history if "loss" in row])

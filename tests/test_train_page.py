@@ -11,7 +11,7 @@ from cotforge.folder import RunFolder
 from cotforge.plan import Plan
 from cotforge.train.report import page
 from cotforge.train.report.curves import CURVES, plots, thinned
-from cotforge.train.report.past import base, past
+from cotforge.train.report.past import base_figures, past_chapters
 from tests.trained import REWARDED, figures, stage, tried
 
 PLAN = Plan.model_validate(
@@ -44,8 +44,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_curves_are_those_of_the_stages_that_have_them(run: Path) -> None:
-    chapters = past(PLAN, run)
-    drawn = {plot.title: plot for plot in plots(chapters, base(run, chapters))}
+    chapters = past_chapters(PLAN, run)
+    drawn = {plot.title: plot for plot in plots(chapters, base_figures(run, chapters))}
     first, *others = drawn
     assert first == "On what is held out, with 95 % intervals"
     assert set(others) == {curve.title for curve in CURVES if curve.title in drawn} >= {"Loss on lessons", "Rewards", "Entropy in nats"}
@@ -69,20 +69,20 @@ def test_a_branch_starts_a_line_of_its_own_at_the_figure_of_the_weights_it_begin
         stage(tmp_path, f"{place:02}-{name}", f"k{place}", begin, [{"step": 2, "loss": 1.0}])
         tried(tmp_path, f"{place:02}-{name}", figures(f"k{place}", accuracy))
     tried(tmp_path, "00-base", figures("k0", 0.2))
-    chapters = past(plan, tmp_path)
+    chapters = past_chapters(plan, tmp_path)
     assert [chapter.title for chapter in chapters] == ["inject", "plain, from base", "more, from inject"]
-    held = plots(chapters, base(tmp_path, chapters))[0].lines[0]
+    held = plots(chapters, base_figures(tmp_path, chapters))[0].lines[0]
     y = {mark.says.partition(":")[0]: str(mark.y) for mark in held.marks}
     parts = [[point.split()[1] for point in part.split("L")] for part in held.path.removeprefix("M").split(" M")]
     expected = [("nothing", "inject"), ("nothing", "plain"), ("inject", "more")]
     assert parts == [[y[f"after {one}"], y[f"after {two}"]] for one, two in expected]
     with RunFolder(tmp_path) as folder:
-        page.write(folder, plan)
+        page.write_page(folder, plan)
     assert "plain, from base" in Page((tmp_path / "report.html").read_text()).text
 
 
 def test_a_curve_lies_where_its_values_do(run: Path) -> None:
-    chapters = past(PLAN, run)
+    chapters = past_chapters(PLAN, run)
     loss = next(plot for plot in plots(chapters, None) if plot.title == "Loss on lessons")
     places = [tuple(map(float, point.split())) for point in loss.lines[0].path.removeprefix("M").split("L")]
     across = {tick.text: tick.at for tick in loss.across}
@@ -104,7 +104,7 @@ def test_a_long_curve_is_thinned_to_means() -> None:
 
 def test_the_page_has_no_script_and_shows_hostile_text_as_text(run: Path) -> None:
     with RunFolder(run) as folder:
-        page.write(folder, PLAN)
+        page.write_page(folder, PLAN)
     made = Page((run / "report.html").read_text())
     assert not {"script", "img", "link"} & {*made.tags}
     assert not [name for _, name, _ in made.attributes if name.startswith("on") or name in ("src", "href")]
@@ -117,12 +117,12 @@ def test_the_page_has_no_script_and_shows_hostile_text_as_text(run: Path) -> Non
 
 def test_written_again_it_is_the_same_and_what_else_stands_in_the_page_stays(run: Path) -> None:
     with RunFolder(run) as folder:
-        page.write(folder, PLAN)
+        page.write_page(folder, PLAN)
         once = (run / "report.html").read_text()
-        page.write(folder, PLAN)
+        page.write_page(folder, PLAN)
         assert (run / "report.html").read_text() == once
         (run / "report.html").write_text("<html><body><p>before</p>\n</body>\n</html>\n")
         for _ in range(2):
-            page.write(folder, PLAN)
+            page.write_page(folder, PLAN)
             text = (run / "report.html").read_text()
             assert (text.count("<p>before</p>"), text.count(">Training</h2>"), text.count("</body>")) == (1, 1, 1)

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.plan import Plan, Student, notes
-from cotforge.train.data.lessons import Lessons, find
-from cotforge.train.moved import line
-from cotforge.train.report.record import Record
-from cotforge.train.students import student, tiny
-from cotforge.train.students.precision import Precision, precision
-from cotforge.train.work import newest_whole
+from cotforge.plan import Plan, Student, plan_notes
+from cotforge.train.data.lessons import Lessons, find_lessons
+from cotforge.train.moved import moved_line
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import newest_whole
+from cotforge.train.students import loaded_student, tiny
+from cotforge.train.students.precision import Precision, choose_precision
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import Ending, learn, metrics, work
 
 FULL, HALF = torch.float32, torch.bfloat16
-FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
+FAMILIES = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 32), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 32), cache=folder / "cache")
 
 
 def spec(**keys: object) -> Student:
@@ -54,24 +54,24 @@ def spec(**keys: object) -> Student:
 def test_numbers_follow_from_the_device_and_what_the_file_says(
     dtype: str | None, trl: dict[str, bool], gpu: bool, expected: Precision
 ) -> None:
-    assert precision(spec(dtype=dtype), trl, gpu=gpu) == expected
+    assert choose_precision(spec(dtype=dtype), trl, gpu=gpu) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_on_a_gpu_trained_parts_are_float32_and_frozen_ones_bfloat16(models: dict[str, Path], family: str) -> None:
-    pupil = student.load(spec(freeze=["vision"]), models[family], gpu=True)
-    kinds = {(student.part(name), weight.requires_grad, weight.dtype) for name, weight in pupil.model.named_parameters()}
+    pupil = loaded_student.load_pupil(spec(freeze=["vision"]), models[family], gpu=True)
+    kinds = {(loaded_student.part_of_name(name), weight.requires_grad, weight.dtype) for name, weight in pupil.model.named_parameters()}
     assert kinds == {("vision", False, HALF), ("projector", True, FULL), ("language", True, FULL)}
 
 
 def test_on_a_gpu_the_base_below_adapters_is_bfloat16_and_the_adapters_are_float32(models: dict[str, Path]) -> None:
-    pupil = student.load(spec(lora={"rank": 2}), models["llava"], gpu=True)
+    pupil = loaded_student.load_pupil(spec(lora={"rank": 2}), models["llava"], gpu=True)
     assert {(weight.requires_grad, weight.dtype) for weight in pupil.model.parameters()} == {(False, HALF), (True, FULL)}
 
 
 def test_a_student_that_is_asked_has_weights_of_one_type(models: dict[str, Path]) -> None:
     for dtype, kind in ((None, FULL), ("bfloat16", HALF)):
-        pupil = student.for_inference(spec(dtype=dtype, freeze=["vision"], lora={}), models["llava"])
+        pupil = loaded_student.for_inference(spec(dtype=dtype, freeze=["vision"], lora={}), models["llava"])
         assert {weight.dtype for weight in pupil.model.parameters()} == {kind}
 
 
@@ -89,10 +89,10 @@ def test_the_numbers_of_a_gpu_train_every_part_and_resume_exactly(
     with pytest.raises(KeyboardInterrupt):
         learn(replace(halves, record=ending))
     left = newest_whole(halves.out / "checkpoints")
-    learn(replace(halves, record=Record(halves.out / "metrics.jsonl", "inject"), resume_from=left))
+    learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.fingerprint(halves.weights) == student.fingerprint(whole.weights)
-    trained = student.load(spec(freeze=["vision"]), whole.weights, gpu=True)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
+    trained = loaded_student.load_pupil(spec(freeze=["vision"]), whole.weights, gpu=True)
     assert not torch.isnan(torch.cat([weight.flatten().float() for weight in trained.model.parameters()])).any()
 
 
@@ -109,17 +109,19 @@ def test_that_bfloat16_weights_hardly_move_is_told_and_float32_ones_do(
 
 
 def test_what_to_do_about_weights_that_stay_depends_on_their_type() -> None:
-    assert line(0.995, 10, halves=False) == "99.5% of the trained weights that had a gradient changed in the first 10 steps"
-    assert line(0.013, 10, halves=True).endswith("leave train.student.dtype out (float32 under bfloat16 autocast), or raise learning_rate")
-    assert line(0.013, 10, halves=False).endswith("steps are tiny, or raise learning_rate")
+    assert moved_line(0.995, 10, halves=False) == "99.5% of the trained weights that had a gradient changed in the first 10 steps"
+    assert moved_line(0.013, 10, halves=True).endswith(
+        "leave train.student.dtype out (float32 under bfloat16 autocast), or raise learning_rate"
+    )
+    assert moved_line(0.013, 10, halves=False).endswith("steps are tiny, or raise learning_rate")
 
 
 def test_a_plan_warns_of_bfloat16_weights_that_are_trained_in_full() -> None:
     def plan(**keys: object) -> Plan:
         return Plan.model_validate({"student": {"model": "m", **keys}, "preset": "label-only"})
 
-    assert notes(plan()) == notes(plan(dtype="float32")) == notes(plan(dtype="bfloat16", lora={})) == []
-    assert ["dtype: bfloat16 weights lose" in note for note in notes(plan(dtype="bfloat16"))] == [True]
+    assert plan_notes(plan()) == plan_notes(plan(dtype="float32")) == plan_notes(plan(dtype="bfloat16", lora={})) == []
+    assert ["dtype: bfloat16 weights lose" in note for note in plan_notes(plan(dtype="bfloat16"))] == [True]
 
 
 def test_both_kinds_of_autocast_at_once_are_one_line(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:

@@ -14,11 +14,11 @@ from transformers import GPT2Config, LlamaConfig, Phi3Config, Qwen2Config
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Plan, Prior
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.prior import tensors
-from cotforge.train.prior.build import of_stage
 from cotforge.train.prior.gradient import GradientPrior
-from cotforge.train.students import student, tiny
+from cotforge.train.prior.make_prior import of_stage
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.weights.names import decoder_names
 from tests.experts import text_model
 from tests.squares import SIZE, TEXTS, write
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("begin") / "llava", TEXTS, SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("begin") / "llava", TEXTS, SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def reasoner(begin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 16), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 16), cache=folder / "cache")
 
 
 def language(folder: Path) -> dict[str, torch.Tensor]:
@@ -133,8 +133,8 @@ def test_under_adapters_the_merged_weights_end_nearer_to_the_expert(
 
 def test_a_difference_is_projected_as_the_slope_of_its_product_with_the_merged_matrix(begin: Path) -> None:
     spec = Plan.model_validate({"student": {"model": str(begin), "lora": {"rank": 3, "alpha": 12}}, "preset": "label-only"}).student
-    pupil = student.load(spec, begin)
-    found = tensors.find(pupil.model, "layers.1.mlp.down_proj.weight")
+    pupil = loaded_student.load_pupil(spec, begin)
+    found = tensors.find_tensor(pupil.model, "layers.1.mlp.down_proj.weight")
     assert isinstance(found, tensors.Adapted)
     a, b = found.weights
     torch.nn.init.normal_(b, std=0.1, generator=torch.Generator().manual_seed(0))
@@ -167,7 +167,7 @@ def test_bfloat16_weights_round_away_at_1e_6_what_float32_weights_learn(
 
 def built(folder: Path, begin: Path, lessons: Lessons, prior: dict[str, Any], **fields: Any) -> GradientPrior:
     made = work(folder, begin, lessons, prior=prior, **fields)
-    pupil = student.load(made.plan.student, begin)
+    pupil = loaded_student.load_pupil(made.plan.student, begin)
     with made.record:
         found = of_stage(made.stage, made, pupil)
     assert found is not None
@@ -356,7 +356,7 @@ def test_gradients_that_an_optimizer_has_used_up_are_one_line() -> None:
 
 def test_adapters_under_deepspeed_are_one_line(begin: Path) -> None:
     spec = Plan.model_validate({"student": {"model": str(begin), "lora": {}}, "preset": "label-only"}).student
-    model = student.load(spec, begin).model
+    model = loaded_student.load_pupil(spec, begin).model
     prior = GradientPrior(Prior(expert="e"), ["layers.0.mlp.up_proj.weight"], {}, SimpleNamespace())
     with pytest.raises(PipelineError, match="under DeepSpeed the gradients of adapters cannot be bent together"):
         prior.attach(model, passes=1)

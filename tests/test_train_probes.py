@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from cotforge.train.command import train
+from cotforge.train.command import run_training
 from cotforge.train.evaluation import routing, swapped
 from cotforge.train.students import tiny
 from tests import squares
@@ -32,9 +32,9 @@ def one_thread() -> Iterator[None]:
 
 def test_a_run_measures_them_and_tells_of_them(tmp_path: Path) -> None:
     folder = squares.project(tmp_path / "p", *STAGES, eval={"split": "test", "when": "end", "at_most": 4})
-    tiny.llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=160))  # it says nothing that ends
+    tiny.make_llava(folder / "student", squares.TEXTS, replace(squares.SIZE, context=160))  # it says nothing that ends
     lines: list[str] = []
-    told = train(str(folder / "squares.yaml"), out=folder / "run", tell=lines.append)
+    told = run_training(str(folder / "squares.yaml"), out=folder / "run", tell=lines.append)
     assert told == f"the student: {folder / 'run/train/student'}"
     plan = [line for line in lines if line[:2].isdigit()][:4]
     assert [line.split(", ")[-2:] for line in plan[::2]] == [
@@ -47,8 +47,8 @@ def test_a_run_measures_them_and_tells_of_them(tmp_path: Path) -> None:
     assert {"accuracy", "short_accuracy", "long_accuracy", "tokens", "tokens_saved"} <= choice[routing.NAME].keys()
     assert choice[routing.NAME]["n"] == choice[routing.NAME]["calibrated_on"] == 2
     assert swap[swapped.NAME].keys() >= {"n", *swapped.FIGURES}
-    assert f"  02-choice: {routing.told(choice)}" in lines
-    assert f"  04-swap: {swapped.told(swap)}" in lines
+    assert f"  02-choice: {routing.routing_text(choice)}" in lines
+    assert f"  04-swap: {swapped.swaps_text(swap)}" in lines
     card = (folder / "run" / "train" / "student" / "README.md").read_text()
     assert (
         "- form learned 100% of its lessons with the answers of other samples (shuffle\\_answers), to teach the form of reasoning" in card

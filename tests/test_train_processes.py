@@ -15,7 +15,7 @@ from cotforge.train import processes
 
 def run(script: str, count: int = 2, **more: str) -> processes.Ended:
     environments = [{**os.environ, "N": str(rank), **more} for rank in range(count)]
-    return processes.run([sys.executable, "-c", script], environments, grace_s=(0.1, 10))
+    return processes.run_processes([sys.executable, "-c", script], environments, grace_s=(0.1, 10))
 
 
 def test_what_the_first_process_says_is_returned_and_the_others_are_silent(capfd: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +70,7 @@ def test_a_process_ends_when_the_one_that_started_it_is_killed(tmp_path: Path) -
     parent = (
         "import os, sys\n"
         "from cotforge.train import processes\n"
-        f"processes.run([sys.executable, '-c', {child!r}], [os.environ | {{processes.PARENT: '1'}}])"
+        f"processes.run_processes([sys.executable, '-c', {child!r}], [os.environ | {{processes.PARENT: '1'}}])"
     )
     started = subprocess.Popen([sys.executable, "-c", parent], cwd=Path(__file__).parents[1])
     while not (tmp_path / "begun").exists():

@@ -11,15 +11,15 @@ from transformers import AutoModelForImageTextToText
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Student
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student, tiny
+from cotforge.train.stage_run import drive_trainer
+from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import drive
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import learn, made, metrics, work
 
-FAMILIES = {"llava": tiny.llava, "qwen": tiny.qwen}
+FAMILIES = {"llava": tiny.make_llava, "qwen": tiny.make_qwen}
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes has no wheel for this machine")
 
 
@@ -32,10 +32,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 16), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 16), cache=folder / "cache")
 
 
-def adapted(pupil: student.Pupil) -> set[str]:
+def adapted(pupil: loaded_student.Pupil) -> set[str]:
     return {name.partition(".lora_A")[0] for name, _ in pupil.model.named_parameters() if ".lora_A." in name}
 
 
@@ -48,7 +48,7 @@ def test_the_layers_in_four_bits_that_get_adapters_are_those_that_would_get_them
     def spec(qlora: bool) -> Student:
         return Student.model_validate({"model": "m", "lora": {}, "qlora": qlora, **keys})
 
-    bits, whole = (student.load(spec(qlora), models[family], gpu=qlora) for qlora in (True, False))
+    bits, whole = (loaded_student.load_pupil(spec(qlora), models[family], gpu=qlora) for qlora in (True, False))
     assert adapted(bits) == adapted(whole) != set()
     assert "Params4bit" in {type(weight).__name__ for weight in bits.model.parameters()}
 
@@ -58,12 +58,12 @@ def test_a_stage_over_four_bits_learns_and_leaves_whole_weights_and_its_adapters
     tmp_path: Path, models: dict[str, Path], lessons: Lessons
 ) -> None:
     job = work(tmp_path, models["llava"], lessons, steps=12, learning_rate=1e-2, student={"lora": {"rank": 8}, "qlora": True})
-    pupil = student.load(job.plan.student, job.begin, gpu=True)
+    pupil = loaded_student.load_pupil(job.plan.student, job.begin, gpu=True)
     prepared = made(tmp_path / "made", pupil, lessons)
     assert isinstance(job.stage, sft.Sft)
     with job.record:
-        trainer = sft.Trainer(prepared, sft.fitting(prepared, None), pupil, sft.config_of(job.stage, job, prepared))
-        drive(trainer, job, pupil)
+        trainer = sft.SftTrainer(prepared, sft.fitting_lessons(prepared, None), pupil, sft.config_of(job.stage, job, prepared))
+        drive_trainer(trainer, job, pupil)
         assert {weight.dtype for weight in pupil.model.parameters() if weight.requires_grad} == {torch.float32}
         check_saved(pupil, job, lessons)
     rows = metrics(tmp_path)
@@ -90,4 +90,4 @@ def test_adapters_are_kept_beside_the_merged_student_and_come_to_the_same(
 
 def test_four_bits_without_a_gpu_are_refused(models: dict[str, Path]) -> None:
     with pytest.raises(PipelineError, match=r"qlora: needs a GPU, and PyTorch finds none here"):
-        student.load(Student(model="m", lora={}, qlora=True), models["llava"], gpu=False)
+        loaded_student.load_pupil(Student(model="m", lora={}, qlora=True), models["llava"], gpu=False)

@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 def test_groups_without_variance_are_drawn_again_by_processes_that_have_different_numbers_of_them(tmp_path: Path, nursery: Nursery) -> None:
     model, dataset, folder = (
-        tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE),
+        tiny.make_llava(tmp_path / "model", squares.TEXTS, squares.SIZE),
         squares.write(tmp_path / "dataset", 16),
         tmp_path / "two",
     )
@@ -42,7 +42,7 @@ def test_groups_without_variance_are_drawn_again_by_processes_that_have_differen
 
 
 def test_rewards_and_advantages_are_gathered_in_the_order_of_the_completions(tmp_path: Path, one_thread: None, nursery: Nursery) -> None:
-    model, dataset = tiny.llava(tmp_path / "model", squares.TEXTS, squares.SIZE), squares.write(tmp_path / "dataset", 16)
+    model, dataset = tiny.make_llava(tmp_path / "model", squares.TEXTS, squares.SIZE), squares.write(tmp_path / "dataset", 16)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     done = nursery.train(tmp_path, tmp_path / "two", model, dataset, count=2, program=module("tests.ranked"))

@@ -15,10 +15,10 @@ from cotforge.answers import Task
 from cotforge.errors import TeacherError
 from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
-from cotforge.train.rewards import PromptedSample, Said
-from cotforge.train.rollouts.reader import CaptionReader, demand_reader, neutral
+from cotforge.train.rewards import PromptedSample, ReadCompletion
+from cotforge.train.rollouts.caption_reader import CaptionReader, demand_reader, fill_neutral
 from cotforge.train.students import tiny
-from cotforge.trust import findings
+from cotforge.trust import trust_findings
 from tests import squares
 from tests.teacher import Teacher
 from tests.test_grpo import run, work
@@ -31,11 +31,11 @@ def spec(url: str, **keys: Any) -> Reader:
     return Reader.model_validate({"model": "m", "url": url, **keys})
 
 
-def said(colour: str, thought: str) -> Said:
+def said(colour: str, thought: str) -> ReadCompletion:
     row = {"id": colour, "answer": colour, "question": squares.QUESTION, "options": list(squares.COLOURS), "prompt": squares.PROMPT}
     asked = PromptedSample.of(row, TASK)
     text = squares.said(colour, thought)
-    return Said(asked, asked.trace(text, TASK, finish="stop"), text)
+    return ReadCompletion(asked, asked.trace(text, TASK, finish="stop"), text)
 
 
 def prompt(body: dict[str, Any]) -> str:
@@ -103,7 +103,7 @@ def test_a_call_that_fails_is_neither_right_nor_wrong(tmp_path: Path) -> None:
 @given(st.lists(st.tuples(st.sampled_from([0.0, 1.0, None]), st.integers(0, 3)), max_size=30))
 def test_a_missing_value_leaves_the_mean_of_its_group_as_it_is(rows: list[tuple[float | None, int]]) -> None:
     values, groups = [value for value, _ in rows], [group for _, group in rows]
-    found = neutral(values, groups)
+    found = fill_neutral(values, groups)
     for group in set(groups):
         known = [value for value, of in rows if of == group and value is not None]
         made = [value for value, of in zip(found, groups, strict=True) if of == group]
@@ -117,7 +117,7 @@ def test_a_missing_value_leaves_the_mean_of_its_group_as_it_is(rows: list[tuple[
 
 def test_a_stage_is_rewarded_by_what_another_model_reads(tmp_path: Path) -> None:
     """With no other reward; the words of a random student are read, and the weights of all rewards add up to 1."""
-    begin = tiny.llava(tmp_path / "student", squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(tmp_path / "student", squares.TEXTS, squares.SIZE)
     dataset = squares.write(tmp_path / "lessons" / "dataset", 8)
     with Teacher(answer=lambda body: f"<answer>{['red', 'green'][len(prompt(body)) % 2]}</answer>") as server:
         keys = {"model": "m", "url": server.url}
@@ -150,7 +150,7 @@ def test_where_it_is_asked_is_no_part_of_the_stages_key_and_a_stranger_has_to_be
     assert key() == key(url="http://b/v1", timeout=1, concurrency=2, key_env="KEY")
     assert key() != key(leak="named")
     tree = {"train": {"stages": [{"reader": {"url": "http://far/v1", "key_env": "KEY"}}]}}
-    (found,) = findings(tree, tree, Path())
+    (found,) = trust_findings(tree, tree, Path())
     assert (found.does, str(found)) == (
         "runs", "train.stages[0].reader: sends what the student says to far with the key in KEY in training",
     )  # fmt: skip

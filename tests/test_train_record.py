@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cotforge.train.report.record import PAGE_S, Record, counting
+from cotforge.train.report.record import PAGE_S, MetricsLog, count_progress
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 def test_without_a_terminal_there_is_a_plain_line_now_and_then_with_metrics_and_the_time_left(tmp_path: Path) -> None:
     said, clock = io.StringIO(), Clock()
     console = Console(file=said)
-    with Record(tmp_path / "metrics.jsonl", "reason", known="held out so far: accuracy 0.500", console=console, clock=clock) as record:
+    with MetricsLog(tmp_path / "metrics.jsonl", "reason", known="held out so far: accuracy 0.500", console=console, clock=clock) as record:
         record.begin(step=0, total=1_000)
         for step in range(1, 26):
             clock.now = step
@@ -36,7 +36,7 @@ def test_without_a_terminal_there_is_a_plain_line_now_and_then_with_metrics_and_
 def test_on_a_terminal_there_is_a_bar_with_metrics_and_the_time_left(tmp_path: Path) -> None:
     said = io.StringIO()
     console = Console(file=said, force_terminal=True, width=80, _environ={"TERM": "xterm"})
-    with Record(tmp_path / "metrics.jsonl", "reason", known="held out so far: accuracy 0.500", console=console) as record:
+    with MetricsLog(tmp_path / "metrics.jsonl", "reason", known="held out so far: accuracy 0.500", console=console) as record:
         record.begin(step=40, total=100)
         record.row(41, {"loss": 0.5, "reward": 0.25})
         record.say("a line")
@@ -48,7 +48,7 @@ def test_on_a_terminal_there_is_a_bar_with_metrics_and_the_time_left(tmp_path: P
 
 def test_the_page_is_brought_up_to_date_once_a_minute(tmp_path: Path) -> None:
     clock, shown = Clock(), []
-    with Record(
+    with MetricsLog(
         tmp_path / "metrics.jsonl", "reason", page=lambda: shown.append(clock.now), console=Console(quiet=True), clock=clock
     ) as record:
         record.begin(step=0, total=300)
@@ -60,7 +60,7 @@ def test_the_page_is_brought_up_to_date_once_a_minute(tmp_path: Path) -> None:
 
 def test_a_process_beside_the_first_one_says_and_writes_nothing(tmp_path: Path) -> None:
     before = os.listdir(tmp_path)
-    with Record(None, "reason", page=lambda: 1 / 0) as record:
+    with MetricsLog(None, "reason", page=lambda: 1 / 0) as record:
         record.begin(step=0, total=3)
         record.row(1, {"loss": 1.0})
         record.say("nobody hears it")
@@ -70,7 +70,9 @@ def test_a_process_beside_the_first_one_says_and_writes_nothing(tmp_path: Path) 
 
 def test_counting_shows_how_many_are_over() -> None:
     said = io.StringIO()
-    with counting("trying 00-base", 40, console=Console(file=said, force_terminal=True, width=100, _environ={"TERM": "xterm"})) as done:
+    with count_progress(
+        "trying 00-base", 40, console=Console(file=said, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+    ) as done:
         done(16)
         done(16)
     assert "trying 00-base" in said.getvalue()

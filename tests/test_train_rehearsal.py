@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from transformers import AutoProcessor
 
 from cotforge.plan import Student
-from cotforge.train.data.lessons import find
-from cotforge.train.students import rehearsal, student
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.students import loaded_student, rehearsal
 from tests import squares
 from tests.project import files, ran
 
@@ -58,8 +58,8 @@ def test_a_rehearsal_needs_no_student_and_its_card_says_that_it_is_one(tmp_path:
 
 @pytest.mark.parametrize("family", ["llava", "idefics3", "qwen"])
 def test_the_same_lessons_give_the_same_bytes_and_others_another_student(family: rehearsal.Family, tmp_path: Path) -> None:
-    lessons = find(squares.write(tmp_path / "dataset", 12), cache=tmp_path / "cache")
-    others = find(squares.write(tmp_path / "others", 12, thoughts=["Quite another thought."] * 12), cache=tmp_path / "cache")
+    lessons = find_lessons(squares.write(tmp_path / "dataset", 12), cache=tmp_path / "cache")
+    others = find_lessons(squares.write(tmp_path / "others", 12, thoughts=["Quite another thought."] * 12), cache=tmp_path / "cache")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     made = rehearsal.of_run(tmp_path / "one", [lessons], family=family)
@@ -67,18 +67,20 @@ def test_the_same_lessons_give_the_same_bytes_and_others_another_student(family:
     before = (made / "model.safetensors").stat().st_mtime_ns
     assert rehearsal.of_run(tmp_path / "one", [lessons], family=family) == made
     assert (made / "model.safetensors").stat().st_mtime_ns == before
-    known = student.fingerprint(made)
+    known = loaded_student.weights_fingerprint(made)
     rehearsal.of_run(tmp_path / "one", [others], family=family)
-    assert student.fingerprint(made) != known
+    assert loaded_student.weights_fingerprint(made) != known
     words = (
-        AutoProcessor.from_pretrained(made).tokenizer if family != "qwen" else student.load(Student(tiny="qwen"), made).processor.tokenizer
+        AutoProcessor.from_pretrained(made).tokenizer
+        if family != "qwen"
+        else loaded_student.load_pupil(Student(tiny="qwen"), made).processor.tokenizer
     )
     assert len(words("Quite another thought.")["input_ids"]) <= 3
     assert json.loads((tmp_path / "one" / "tiny.json").read_text())["data"] == [others.digest]
 
 
 def test_of_many_lessons_the_texts_are_spread_over_all(tmp_path: Path) -> None:
-    lessons = find(squares.write(tmp_path / "dataset", 23), cache=tmp_path / "cache")
+    lessons = find_lessons(squares.write(tmp_path / "dataset", 23), cache=tmp_path / "cache")
     assert len(list(rehearsal.texts_of(lessons))) == 46
     assert len(list(rehearsal.texts_of(lessons, 5))) == 2 * 5
 

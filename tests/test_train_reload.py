@@ -6,21 +6,21 @@ import pytest
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.train.data.lessons import Lessons, find
-from cotforge.train.students import reload, student, tiny
+from cotforge.train.data.lessons import Lessons, find_lessons
+from cotforge.train.students import loaded_student, reload, tiny
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import learn, work
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("models") / "llava", TEXTS, SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("models") / "llava", TEXTS, SIZE)
 
 
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 16), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 16), cache=folder / "cache")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def damage(file: Path) -> None:
 
 def test_weights_that_differ_are_kept_with_their_checkpoint_and_not_trained_again(tmp_path: Path, model: Path, lessons: Lessons) -> None:
     given = work(tmp_path, model, lessons, steps=3, learning_rate=1e-2)
-    pupil = student.load(given.plan.student, model)
+    pupil = loaded_student.load_pupil(given.plan.student, model)
     pupil.save(given.weights)
     (given.out / "checkpoints" / "checkpoint-3").mkdir(parents=True)
     damage(given.weights / "model.safetensors")
@@ -69,7 +69,7 @@ def test_a_processor_that_was_changed_is_told_and_ends_nothing(
     tmp_path: Path, model: Path, lessons: Lessons, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = work(tmp_path, model, lessons, steps=3)
-    pupil = student.load(given.plan.student, model)
+    pupil = loaded_student.load_pupil(given.plan.student, model)
     pupil.save(given.weights)
     file = given.weights / "processor_config.json"
     file.write_text(file.read_text().replace('"do_normalize": true', '"do_normalize": false'))
@@ -80,6 +80,8 @@ def test_a_processor_that_was_changed_is_told_and_ends_nothing(
 
 def test_digests_see_one_bit_and_not_the_type_that_holds_it() -> None:
     one = {"w": torch.tensor([1.0, -0.0, 3.5], dtype=torch.bfloat16)}
-    assert student.digests(one) == student.digests({"w": one["w"].float()})
-    assert reload.differing(student.digests(one), student.digests({"w": torch.tensor([1.0, 0.0, 3.5])})) == ["w"]
-    assert reload.differing({"a": "1"}, {"a": "1", "b": "2"}) == ["b"]
+    assert loaded_student.weight_digests(one) == loaded_student.weight_digests({"w": one["w"].float()})
+    assert reload.differing_weights(
+        loaded_student.weight_digests(one), loaded_student.weight_digests({"w": torch.tensor([1.0, 0.0, 3.5])})
+    ) == ["w"]
+    assert reload.differing_weights({"a": "1"}, {"a": "1", "b": "2"}) == ["b"]

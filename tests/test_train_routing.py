@@ -16,14 +16,14 @@ from cotforge.images import Images, PictureStore
 from cotforge.images.refs import FileRef
 from cotforge.prompts import Prompts
 from cotforge.records import Reply, Sample
-from cotforge.train.data.making import Making
-from cotforge.train.data.prepared import collate
+from cotforge.train.data.lesson_records import Making
+from cotforge.train.data.prepared import collate_lessons
 from cotforge.train.evaluation import routing
-from cotforge.train.evaluation.askers import Checkpoint, Question
+from cotforge.train.evaluation.askers import CheckpointAsker, Question
 from cotforge.train.evaluation.engines import Shared
-from cotforge.train.evaluation.evaluate import evaluate
-from cotforge.train.evaluation.held import Held
-from cotforge.train.evaluation.routing import Both, Normal, Router, figures, fitted
+from cotforge.train.evaluation.evaluate import evaluate_asker
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.evaluation.routing import Both, Normal, Router, fit_router, routing_figures
 from tests import tiny_vlm
 
 LABELS = tuple(tiny_vlm.SAYINGS)
@@ -54,7 +54,7 @@ def test_what_is_kept_is_at_least_as_likely_right_as_wrong(
 
 
 def test_the_distributions_are_the_means_and_standard_deviations_of_each_kind() -> None:
-    found = fitted([1.0, 1.2, 1.4, 3.0, 5.0], [True, True, True, False, False])
+    found = fit_router([1.0, 1.2, 1.4, 3.0, 5.0], [True, True, True, False, False])
     assert found.right is not None
     assert found.wrong is not None
     assert (found.right.mean, found.right.std, found.right.prior) == pytest.approx((1.2, math.sqrt(0.08 / 3), 0.6))
@@ -64,10 +64,10 @@ def test_the_distributions_are_the_means_and_standard_deviations_of_each_kind() 
 
 
 def test_where_hardly_any_answer_was_of_a_kind_the_other_one_decides() -> None:
-    assert fitted([1.0, 2.0, 9.0], [True, True, False]).keeps(9.0)
-    assert not fitted([1.0, 2.0, 9.0], [False, False, True]).keeps(9.0)
-    assert not fitted([], []).keeps(1.0)
-    assert fitted([1.0, 1.0, 3.0, 3.0], [True, True, False, False]).keeps(1.0), "equal perplexities have a width"
+    assert fit_router([1.0, 2.0, 9.0], [True, True, False]).keeps(9.0)
+    assert not fit_router([1.0, 2.0, 9.0], [False, False, True]).keeps(9.0)
+    assert not fit_router([], []).keeps(1.0)
+    assert fit_router([1.0, 1.0, 3.0, 3.0], [True, True, False, False]).keeps(1.0), "equal perplexities have a width"
 
 
 def rows(count: int, short: Callable[[int], tuple[float, bool]], long: Callable[[int], bool]) -> list[Both]:
@@ -75,23 +75,23 @@ def rows(count: int, short: Callable[[int], tuple[float, bool]], long: Callable[
 
 
 def test_tokens_are_saved_where_perplexity_tells_right_from_wrong() -> None:
-    found = figures(rows(40, lambda number: (1.0 + number % 2 * 4 + number % 3 / 10, number % 2 == 0), lambda number: True))
+    found = routing_figures(rows(40, lambda number: (1.0 + number % 2 * 4 + number % 3 / 10, number % 2 == 0), lambda number: True))
     assert (found["n"], found["calibrated_on"]) == (20, 20)
     assert (found["accuracy"], found["long_accuracy"]) == (1.0, 1.0)
     assert found["short_accuracy"] == found["kept_short"] < 1
     assert found["tokens"] == pytest.approx(2 + 20 * (1 - found["kept_short"]))
     assert found["tokens_saved"] == pytest.approx(1 - found["tokens"] / 20)
-    told = routing.told({routing.NAME: found})
+    told = routing.routing_text({routing.NAME: found})
     assert told.startswith("short or long (20, fitted on 20 others): accuracy 1.000")
     assert told.endswith("fewer than always long")
 
 
 def test_always_asking_twice_costs_more_than_always_reasoning() -> None:
-    found = figures(rows(40, lambda number: (2.0, False), lambda number: number % 2 == 0))
+    found = routing_figures(rows(40, lambda number: (2.0, False), lambda number: number % 2 == 0))
     assert (found["kept_short"], found["tokens_saved"]) == (0, pytest.approx(-0.1))
     assert found["accuracy"] == found["long_accuracy"]
-    assert routing.told({routing.NAME: found}).endswith("10% more than always long")
-    assert "too few" in routing.told({routing.NAME: figures(rows(1, lambda number: (2.0, False), lambda number: True))})
+    assert routing.routing_text({routing.NAME: found}).endswith("10% more than always long")
+    assert "too few" in routing.routing_text({routing.NAME: routing_figures(rows(1, lambda number: (2.0, False), lambda number: True))})
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +108,14 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Sample]:
     return found
 
 
-def held(samples: Sequence[Sample]) -> Held:
-    return Held(Task(kind="classify", question="Which colour is it?", labels=LABELS), Prompts().load(Path()).student, tuple(samples))
+def held(samples: Sequence[Sample]) -> HeldOutSamples:
+    return HeldOutSamples(
+        Task(kind="classify", question="Which colour is it?", labels=LABELS), Prompts().load(Path()).student, tuple(samples)
+    )
 
 
 def test_perplexity_is_that_of_the_loss_on_the_same_tokens(vlm: Path, samples: Sequence[Sample]) -> None:
-    asker, asked = Checkpoint.load(str(vlm)), held(samples)
+    asker, asked = CheckpointAsker.load(str(vlm)), held(samples)
     model, processor = asker._model, asker._engine.processor
     told = (tiny_vlm.SAYINGS["red"], "<answer>x</answer>")
     texts = [(Question(sample, asked.messages(sample)), said) for sample in samples[:2] for said in told]
@@ -124,7 +126,7 @@ def test_perplexity_is_that_of_the_loss_on_the_same_tokens(vlm: Path, samples: S
             "prompt": [{"role": "user", "content": asked.prompt.render(question.sample)}],
             "completion": [{"role": "assistant", "content": said}],
         }
-        batch = collate([Making((), processor).make(lesson)[:2]], processor.tokenizer.pad_token_id)
+        batch = collate_lessons([Making((), processor).make(lesson)[:2]], processor.tokenizer.pad_token_id)
         with torch.no_grad():
             loss = model(**batch).loss
         assert value == pytest.approx(math.exp(loss.item()), rel=1e-4)
@@ -132,7 +134,7 @@ def test_perplexity_is_that_of_the_loss_on_the_same_tokens(vlm: Path, samples: S
 
 
 def test_a_real_student_is_asked_for_the_answer_alone_too(vlm: Path, samples: Sequence[Sample]) -> None:
-    found = evaluate(Shared(Checkpoint.load(str(vlm))), held(samples), max_tokens=64, probe=routing.measure)
+    found = evaluate_asker(Shared(CheckpointAsker.load(str(vlm))), held(samples), max_tokens=64, probe=routing.measure_routing)
     own = found[routing.NAME]
     assert (own["n"], own["calibrated_on"]) == (4, 4)
     assert own["long_accuracy"] == found["accuracy"] == 1.0
@@ -150,4 +152,4 @@ def test_an_engine_without_perplexities_is_refused(samples: Sequence[Sample]) ->
             return [Reply("", "<answer>red</answer>", finish_reason="stop") for _ in questions]
 
     with pytest.raises(PipelineError, match="transformers alone tells"):
-        evaluate(Server(), held(samples), probe=routing.measure)
+        evaluate_asker(Server(), held(samples), probe=routing.measure_routing)

@@ -24,14 +24,14 @@ from cotforge.plan import Plan, Sft
 from cotforge.prompts import Prompts
 from cotforge.train.data import prepared
 from cotforge.train.data.grouped import ALIKE, POOL, Grouped
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.report.record import Record
-from cotforge.train.students import student, tiny
-from cotforge.train.work import Work, newest_whole
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests.squares import SIZE, TEXTS, write
 
-FAMILIES = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
+FAMILIES = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,22 +51,22 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 32, thoughts=["Hot. " * times for times in range(12)]), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 32, thoughts=["Hot. " * times for times in range(12)]), cache=folder / "cache")
 
 
-def work(folder: Path, begin: Path, lessons: Lessons, **fields: Any) -> Work:
+def work(folder: Path, begin: Path, lessons: Lessons, **fields: Any) -> StageRun:
     keys = {name: fields.pop(name) for name in ("cache_gb", "student") if name in fields}
     folder.mkdir(exist_ok=True)
     stage = Sft.model_validate({"name": "inject", "kind": "sft", "batch": 8, **fields})
     plan = Plan.model_validate({"student": {"model": str(begin), **keys.pop("student", {})}, "stages": [stage], **keys})
-    return Work(
+    return StageRun(
         plan=plan, stage=stage, begin=begin, out=folder, lessons=lambda: lessons, source=lambda: lessons,
         task=Task(kind="classify", question="?", labels=("red", "green", "blue", "white")), prompts=Prompts().load(folder),
-        held_out=None, smoke=False, resume_from=None, record=Record(folder / "metrics.jsonl", "inject"), cache=folder,
+        held_out=None, smoke=False, resume_from=None, record=MetricsLog(folder / "metrics.jsonl", "inject"), cache=folder,
     )  # fmt: skip
 
 
-def learn(given: Work) -> None:
+def learn(given: StageRun) -> None:
     assert isinstance(given.stage, Sft)
     with given.record:
         sft.train(given.stage, given)
@@ -81,12 +81,12 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def made(folder: Path, pupil: student.Pupil, lessons: Lessons, cache_gb: float = 1.0) -> prepared.Prepared:
-    return prepared.prepare(lessons, pupil.processor, cache=folder, cache_gb=cache_gb, kind=torch.float32, tell=lambda line: None)
+def made(folder: Path, pupil: loaded_student.Pupil, lessons: Lessons, cache_gb: float = 1.0) -> prepared.Prepared:
+    return prepared.prepare_lessons(lessons, pupil.processor, cache=folder, cache_gb=cache_gb, kind=torch.float32, tell=lambda line: None)
 
 
-def load(model: Path) -> student.Pupil:
-    return student.load(Plan.model_validate({"student": {"model": str(model)}, "preset": "label-only"}).student, model)
+def load(model: Path) -> loaded_student.Pupil:
+    return loaded_student.load_pupil(Plan.model_validate({"student": {"model": str(model)}, "preset": "label-only"}).student, model)
 
 
 def test_sft_lowers_the_loss_and_leaves_other_weights(tmp_path: Path, models: dict[str, Path], lessons: Lessons) -> None:
@@ -96,7 +96,7 @@ def test_sft_lowers_the_loss_and_leaves_other_weights(tmp_path: Path, models: di
     assert [row["step"] for row in rows] == list(range(1, 49))
     assert {"loss", "grad_norm", "learning_rate", "mean_token_accuracy", "num_tokens", "epoch"} <= rows[0].keys()
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
-    assert student.fingerprint(given.weights) != student.fingerprint(models["llava"])
+    assert loaded_student.weights_fingerprint(given.weights) != loaded_student.weights_fingerprint(models["llava"])
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -112,7 +112,7 @@ def test_the_loss_is_that_of_trl_on_the_same_batch(tmp_path: Path, models: dict[
     )
     for rows in ([0, 5, 11, 20], [3], [11, 30]):
         theirs = plain.data_collator([plain.train_dataset[row] for row in rows])
-        batch = prepared.collate([ours[row] for row in rows], pupil.processor.tokenizer.pad_token_id)
+        batch = prepared.collate_lessons([ours[row] for row in rows], pupil.processor.tokenizer.pad_token_id)
         assert torch.equal(batch["input_ids"], theirs["input_ids"])
         assert torch.equal(batch["labels"], theirs["labels"])
         assert torch.equal(batch["attention_mask"], theirs["attention_mask"])
@@ -155,10 +155,10 @@ def test_lessons_are_made_once(tmp_path: Path, models: dict[str, Path], lessons:
     told: list[str] = []
     pupil = load(models["llava"])
     for _ in range(2):
-        prepared.prepare(lessons, pupil.processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=told.append)
+        prepared.prepare_lessons(lessons, pupil.processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=told.append)
     assert told == ["prepared pictures: 0.00 GB for 32 lessons; kept"]
     pupil.save(tmp_path / "saved")
-    prepared.prepare(lessons, load(tmp_path / "saved").processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=told.append)
+    prepared.prepare_lessons(lessons, load(tmp_path / "saved").processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=told.append)
     assert len(told) == 1
 
 
@@ -167,7 +167,7 @@ def test_a_lesson_that_is_too_long_is_left_out_whole_or_nothing_is_trained(
 ) -> None:
     lengths = made(tmp_path, load(models["llava"]), lessons).lengths
     longest = sorted(lengths)[-4]
-    kept = sft.fitting(made(tmp_path, load(models["llava"]), lessons), longest)
+    kept = sft.fitting_lessons(made(tmp_path, load(models["llava"]), lessons), longest)
     assert len(kept) == 32 - sum(length > longest for length in lengths)
     given = work(tmp_path, models["llava"], lessons, steps=1, longest=longest)
     learn(given)
@@ -200,7 +200,7 @@ def test_a_class_without_lessons_is_told(
 
 
 def test_a_picture_that_cannot_be_read_leaves_its_lesson_out(tmp_path: Path, models: dict[str, Path]) -> None:
-    given = work(tmp_path / "out", models["llava"], find(write(tmp_path / "dataset", 4, broken=2), cache=tmp_path), steps=1)
+    given = work(tmp_path / "out", models["llava"], find_lessons(write(tmp_path / "dataset", 4, broken=2), cache=tmp_path), steps=1)
     learn(given)
     assert left_out(tmp_path / "out") == {"row-2": "the student's processor cannot take it: cannot identify image file"}
 
@@ -217,13 +217,13 @@ def test_killed_after_its_last_step_it_does_not_train_on(tmp_path: Path, models:
     learnt = (left / "model.safetensors").read_bytes()
     given.weights.mkdir()
     (given.weights / "half").touch()
-    learn(replace(given, record=Record(tmp_path / "metrics.jsonl", "inject"), resume_from=left))
+    learn(replace(given, record=MetricsLog(tmp_path / "metrics.jsonl", "inject"), resume_from=left))
     assert [row["step"] for row in metrics(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert (given.weights / "model.safetensors").read_bytes() == learnt
     assert not (given.weights / "half").exists()
 
 
-class Hiding(Record):
+class Hiding(MetricsLog):
     """Takes away what the stage began with, so that it can train to its end and not leave its weights."""
 
     def row(self, step: int, metrics: dict[str, Any]) -> None:
@@ -232,7 +232,7 @@ class Hiding(Record):
             (self._path.parent / "begin").rename(self._path.parent / "hidden")
 
 
-class Ending(Record):
+class Ending(MetricsLog):
     """Has the process told to end after a step."""
 
     after = 0
@@ -261,9 +261,9 @@ def test_told_to_end_it_goes_on_as_if_undisturbed(
     left = newest_whole(halves.out / "checkpoints")
     assert left is not None
     assert left.name == "checkpoint-5"
-    learn(replace(halves, record=Record(halves.out / "metrics.jsonl", "inject"), resume_from=left))
+    learn(replace(halves, record=MetricsLog(halves.out / "metrics.jsonl", "inject"), resume_from=left))
     assert metrics(halves.out) == metrics(whole.out)
-    assert student.fingerprint(halves.weights) == student.fingerprint(whole.weights)
+    assert loaded_student.weights_fingerprint(halves.weights) == loaded_student.weights_fingerprint(whole.weights)
 
 
 @given(

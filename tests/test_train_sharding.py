@@ -30,7 +30,7 @@ GB = 10**9
     ],
 )
 def test_a_student_is_split_where_it_does_not_fit_one_gpu(needed: int, held: int, processes: int, split: bool, why: str) -> None:
-    found, line = sharding.decide(needed, held, processes)
+    found, line = sharding.decide_sharding(needed, held, processes)
     assert found is split
     assert line.endswith(why)
 
@@ -40,33 +40,33 @@ def plan(**student: Any) -> Plan:
 
 
 def test_memory_is_counted_from_the_weights_that_are_trained_and_those_that_are_not(tmp_path: Path) -> None:
-    begin = tiny.llava(tmp_path, squares.TEXTS, squares.SIZE)
+    begin = tiny.make_llava(tmp_path, squares.TEXTS, squares.SIZE)
     weights = load_file(begin / "model.safetensors")
     every = sum(weight.numel() for weight in weights.values())
     vision = sum(weight.numel() for name, weight in weights.items() if "vision_tower" in name)
     assert vision
-    assert sharding.memory(plan(), begin) == 16 * every
-    assert sharding.memory(plan(dtype="bfloat16"), begin) == 8 * every
-    assert sharding.memory(plan(freeze=["vision"]), begin) == 16 * (every - vision) + 2 * vision
-    adapted = sharding.memory(plan(lora={}), begin)
+    assert sharding.memory_needed(plan(), begin) == 16 * every
+    assert sharding.memory_needed(plan(dtype="bfloat16"), begin) == 8 * every
+    assert sharding.memory_needed(plan(freeze=["vision"]), begin) == 16 * (every - vision) + 2 * vision
+    adapted = sharding.memory_needed(plan(lora={}), begin)
     assert adapted is not None
     assert 2 * every < adapted < 16 * every
     (begin / "config.json").write_text("{}")
-    assert sharding.memory(plan(), begin) is None
+    assert sharding.memory_needed(plan(), begin) is None
 
 
 def test_a_choice_is_set_up_as_accelerate_launch_does_or_refused() -> None:
     environment = {"WORLD_SIZE": "2"}
-    assert sharding.choose(plan(), 1, 80, environment, best=True).endswith("(DDP)")
+    assert sharding.choose_sharding(plan(), 1, 80, environment, best=True).endswith("(DDP)")
     assert environment == {"WORLD_SIZE": "2"}
-    assert sharding.choose(plan(), 100, 80, environment, best=False).endswith("(FSDP2)")
+    assert sharding.choose_sharding(plan(), 100, 80, environment, best=False).endswith("(FSDP2)")
     assert sharding.asked_for(environment) == "FSDP"
-    sharding.check(environment)
-    assert sharding.choose(plan(), None, 80, {}, best=True).startswith("how much memory the student needs cannot be told")
+    sharding.check_sharding(environment)
+    assert sharding.choose_sharding(plan(), None, 80, {}, best=True).startswith("how much memory the student needs cannot be told")
     with pytest.raises(PipelineError, match=r"^eval.best: .*; a student that is split is tried after a stage only, leave best out"):
-        sharding.choose(plan(), 100, 80, {"WORLD_SIZE": "2"}, best=True)
+        sharding.choose_sharding(plan(), 100, 80, {"WORLD_SIZE": "2"}, best=True)
     with pytest.raises(PipelineError, match=r"^train.student.qlora: .* 4-bit weights cannot be split"):
-        sharding.choose(plan(qlora=True, lora={}), 100, 80, {"WORLD_SIZE": "2"}, best=False)
+        sharding.choose_sharding(plan(qlora=True, lora={}), 100, 80, {"WORLD_SIZE": "2"}, best=False)
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_what_would_not_be_saved_whole_is_refused_in_a_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ds.json").write_text('{"zero_optimization": {"stage": 3}}')
-    sharding.check({})
-    sharding.check({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"})
+    sharding.check_sharding({})
+    sharding.check_sharding({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"})
     with pytest.raises(PipelineError, match=line) as fault:
-        sharding.check(told)
+        sharding.check_sharding(told)
     assert len(fault.value.faults) == 1
 
 

@@ -9,7 +9,7 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.train.data.learnable import text_of
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.data.short_form import with_short
 from cotforge.train.students import tiny
 from tests.squares import PROMPT, SIZE, TEXTS, write
@@ -29,7 +29,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 12), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 12), cache=folder / "cache")
 
 
 def test_the_short_ones_stand_behind_all_others_with_the_same_pictures(lessons: Lessons) -> None:
@@ -50,7 +50,7 @@ def test_the_short_ones_stand_behind_all_others_with_the_same_pictures(lessons: 
 
 
 def test_a_stage_learns_both_forms(tmp_path: Path, lessons: Lessons, capsys: pytest.CaptureFixture[str]) -> None:
-    tiny.llava(tmp_path / "student", [*TEXTS, SHORT], SIZE)
+    tiny.make_llava(tmp_path / "student", [*TEXTS, SHORT], SIZE)
     given = work(tmp_path / "stage", tmp_path / "student", lessons, batch=8, short_answers=True)
     learn(given)
     assert len(metrics(tmp_path / "stage")) == 3
@@ -63,4 +63,4 @@ def test_lessons_without_a_question_have_no_short_form(tmp_path: Path) -> None:
     (file,) = folder.rglob("*.parquet")
     pq.write_table(pq.read_table(file).drop_columns(["question"]), file)
     with pytest.raises(PipelineError, match="short_answers: the lessons have no column 'question'"):
-        with_short(find(folder, cache=tmp_path), 1.0, seed=0)
+        with_short(find_lessons(folder, cache=tmp_path), 1.0, seed=0)

@@ -15,11 +15,11 @@ from cotforge.errors import PipelineError
 from cotforge.plan import Sft
 from cotforge.prompts import Prompts
 from cotforge.train.data.learnable import text_of
-from cotforge.train.data.lessons import Lessons, find
-from cotforge.train.data.prepared import prepare
-from cotforge.train.data.shuffled import demand_reasoning, ending_with, ends_with, shuffled, swaps
+from cotforge.train.data.lessons import Lessons, find_lessons
+from cotforge.train.data.prepared import prepare_lessons
+from cotforge.train.data.shuffled import demand_reasoning, draw_swaps, ending_with, ends_with, with_shuffled_answers
 from cotforge.train.students import tiny
-from cotforge.train.students.processors import load
+from cotforge.train.students.processors import load_processor
 from tests.squares import SIZE, TEXTS, said, write
 from tests.test_train_sft import learn, work
 
@@ -37,27 +37,27 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def lessons(tmp_path_factory: pytest.TempPathFactory) -> Lessons:
     folder = tmp_path_factory.mktemp("lessons")
-    return find(write(folder / "dataset", 32), cache=folder / "cache")
+    return find_lessons(write(folder / "dataset", 32), cache=folder / "cache")
 
 
 @pytest.fixture(scope="module")
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.llava(tmp_path_factory.mktemp("student") / "student", TEXTS, SIZE)
+    return tiny.make_llava(tmp_path_factory.mktemp("student") / "student", TEXTS, SIZE)
 
 
 @given(GROUPS, st.floats(0, 1), st.integers(0, 9))
 def test_answers_move_within_a_group_and_none_stays_or_is_lost(groups: list[tuple[str, ...]], share: float, seed: int) -> None:
-    found = swaps(groups, share, seed=seed)
+    found = draw_swaps(groups, share, seed=seed)
     assert all(groups[place] == groups[other] and place != other for place, other in found.items())
     assert sorted(found) == sorted(found.values()), "what is given away is given to somebody"
     drawn = round(share * len(groups))
     assert drawn - len({*groups}) <= len(found) <= drawn, "of a group one row may be alone"
-    assert found == swaps(groups, share, seed=seed)
+    assert found == draw_swaps(groups, share, seed=seed)
 
 
 @given(st.lists(st.sampled_from("ab"), min_size=40, max_size=60), st.integers(0, 99))
 def test_how_often_each_answer_is_given_stays_so_that_a_wrong_answer_tells_nothing(answers: list[str], seed: int) -> None:
-    found = swaps([()] * len(answers), 1.0, seed=seed)
+    found = draw_swaps([()] * len(answers), 1.0, seed=seed)
     assert Counter(answers[other] for other in found.values()) == Counter(answers)
 
 
@@ -76,11 +76,11 @@ def test_of_a_completion_the_final_answer_alone_is_another(text: str, other: str
 
 
 def test_what_is_learned_is_exchanged_and_what_is_read_otherwise_is_not(tmp_path: Path, lessons: Lessons, begin: Path) -> None:
-    mixed = shuffled(lessons, 1.0, seed=3)
+    mixed = with_shuffled_answers(lessons, 1.0, seed=3)
     assert len(mixed.answers) == len(mixed) == 32
-    assert mixed.digest != lessons.digest != shuffled(lessons, 1.0, seed=4).digest != mixed.digest
-    processor = load(begin)
-    ready = prepare(mixed, processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=bool)
+    assert mixed.digest != lessons.digest != with_shuffled_answers(lessons, 1.0, seed=4).digest != mixed.digest
+    processor = load_processor(begin)
+    ready = prepare_lessons(mixed, processor, cache=tmp_path, cache_gb=1, kind=torch.float32, tell=bool)
     for row, lesson in enumerate(lessons.rows(["completion", "answer"])):
         learned = processor.tokenizer.decode(ready[row][0]["completion"])
         wanted = said(mixed.answers[row], text_of(lesson["completion"]).split("<think>")[1].split("</think>")[0])
@@ -89,7 +89,7 @@ def test_what_is_learned_is_exchanged_and_what_is_read_otherwise_is_not(tmp_path
 
 
 def test_half_of_them_keep_their_answers(lessons: Lessons) -> None:
-    mixed = shuffled(lessons, 0.5, seed=0)
+    mixed = with_shuffled_answers(lessons, 0.5, seed=0)
     assert len(mixed.answers) == 16
     seen = mixed.seen(["images", "prompt", "completion"])
     kept = next(row for row in range(32) if row not in mixed.answers)
@@ -113,7 +113,7 @@ def test_the_stage_lists_them_and_counts_those_that_are_the_same_by_chance(
 
 
 def test_nothing_to_exchange_or_nothing_to_reason_about_is_told(tmp_path: Path, begin: Path) -> None:
-    one = find(write(tmp_path / "dataset", 1), cache=tmp_path / "cache")
+    one = find_lessons(write(tmp_path / "dataset", 1), cache=tmp_path / "cache")
     with pytest.raises(PipelineError, match=r"stage 'inject': shuffle_answers: no completion can get the answer of another sample"):
         learn(work(tmp_path / "stage", begin, one, steps=1, shuffle_answers=True))
     stage = Sft(name="form", kind="sft", shuffle_answers=1.0)

@@ -17,8 +17,8 @@ import yaml
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from cotforge.folder import RunFolder
-from cotforge.train.students import student, tiny
-from cotforge.train.work import mark, newest_whole
+from cotforge.train.stage_run import mark_whole, newest_whole
+from cotforge.train.students import loaded_student, tiny
 from tests.project import command, environment, ran
 from tests.squares import SIZE, TEXTS, square, write
 
@@ -39,7 +39,7 @@ def one_thread() -> Iterator[None]:
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a student, a dataset, a source of pictures, and the run folder's dataset."""
     folder = tmp_path_factory.mktemp("ground")
-    tiny.llava(folder / "student", TEXTS, SIZE)
+    tiny.make_llava(folder / "student", TEXTS, SIZE)
     write(folder / "run" / "dataset")
     (folder / "images").mkdir()
     lines = []
@@ -90,8 +90,10 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
     held = json.loads((project / "run" / "train" / "02-labels" / "manifest.json").read_text())
     assert held["finished"]
     assert held["versions"]["trl"]
-    marks = {stage: student.fingerprint(project / "run" / "train" / stage / "weights") for stage in ("01-inject", "02-labels")}
-    assert len({*marks.values(), student.fingerprint(project / "student")}) == 3
+    marks = {
+        stage: loaded_student.weights_fingerprint(project / "run" / "train" / stage / "weights") for stage in ("01-inject", "02-labels")
+    }
+    assert len({*marks.values(), loaded_student.weights_fingerprint(project / "student")}) == 3
     model = AutoModelForImageTextToText.from_pretrained(trained)
     assert AutoProcessor.from_pretrained(trained).image_processor is not None
     assert model.config.model_type == "llava"
@@ -117,13 +119,18 @@ def test_stages_follow_one_another_and_are_done_once(project: Path) -> None:
 
     fourth = train(project, "--from", "inject")
     assert fourth.stderr.count("starts again") == 2
-    assert student.fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
+    assert loaded_student.weights_fingerprint(project / "run" / "train" / "01-inject" / "weights") == marks["01-inject"]
 
 
 def runs(card: str, student: Path, image: Path) -> bool:
     """Whether the program on the card says something: it is run in its own words, but for what a reader is to put in."""
     program = card.partition("```python\n")[2].partition("```")[0]
-    given = {"PATH_OR_REPO": str(student), "image.jpg": str(image), "PROMPT": "Which colour?", "max_new_tokens=1024": "max_new_tokens=4"}
+    given = {
+        "PATH_OR_REPO": str(student),
+        "image.jpg": str(image),
+        "PROMPT": "Which colour?",
+        "max_new_tokens=1024": "max_new_tokens=4",
+    }
     for word, value in given.items():
         assert word in program
         program = program.replace(word, value)
@@ -164,7 +171,7 @@ def test_a_checkpoint_that_was_cut_short_is_not_used(tmp_path: Path) -> None:
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / "model.safetensors").write_bytes(b"x" * 100)
         if step < 15:
-            mark(tmp_path / f"checkpoint-{step}")
+            mark_whole(tmp_path / f"checkpoint-{step}")
     os.truncate(tmp_path / "checkpoint-10" / "model.safetensors", 40)
     assert newest_whole(tmp_path) == tmp_path / "checkpoint-5"
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-5"]

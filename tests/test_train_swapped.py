@@ -14,16 +14,18 @@ from cotforge.images.refs import FileRef
 from cotforge.prompts import Prompts
 from cotforge.records import Reply, Sample, Trace
 from cotforge.train.evaluation import swapped
-from cotforge.train.evaluation.askers import Checkpoint, Question
-from cotforge.train.evaluation.evaluate import Exchange, evaluate
-from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.askers import CheckpointAsker, Question
+from cotforge.train.evaluation.evaluate import Exchange, evaluate_asker
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from tests import tiny_vlm
 
 LABELS = tuple(tiny_vlm.SAYINGS)
 
 
-def held(samples: Sequence[Sample]) -> Held:
-    return Held(Task(kind="classify", question="Which colour is it?", labels=LABELS), Prompts().load(Path()).student, tuple(samples))
+def held(samples: Sequence[Sample]) -> HeldOutSamples:
+    return HeldOutSamples(
+        Task(kind="classify", question="Which colour is it?", labels=LABELS), Prompts().load(Path()).student, tuple(samples)
+    )
 
 
 def sample(number: int, label: str) -> Sample:
@@ -71,19 +73,19 @@ def follows_the_reasoning(label: str, begun: str) -> str:
 )
 def test_the_answer_is_that_of_the_picture_or_of_the_reasoning_or_of_neither(goes_on: Callable[[str, str], str], figure: str) -> None:
     samples = [sample(number, LABELS[number % 4]) for number in range(12)]
-    found = evaluate(Scripted(goes_on), held(samples), probe=swapped.measure)
+    found = evaluate_asker(Scripted(goes_on), held(samples), probe=swapped.measure_swaps)
     shares = {name: found[swapped.NAME][name] for name in swapped.FIGURES}
     assert shares == dict.fromkeys(swapped.FIGURES, 0.0) | {figure: 1.0}
     assert (found["n"], found["accuracy"], found[swapped.NAME]["n"]) == (12, 1.0, 12)
     low, high = found[swapped.NAME][f"{figure}_interval"]
     assert 0.7 < low < high == 1.0
-    assert swapped.told(found) == f"swapped reasoning (12): the answer {figure.replace('_', ' ')} 1.000  {low:.3f} to 1.000"
+    assert swapped.swaps_text(found) == f"swapped reasoning (12): the answer {figure.replace('_', ' ')} 1.000  {low:.3f} to 1.000"
 
 
 def test_where_one_answer_is_given_to_everything_there_is_nothing_to_swap() -> None:
-    found = evaluate(Scripted(follows_the_picture), held([sample(number, "red") for number in range(3)]), probe=swapped.measure)
+    found = evaluate_asker(Scripted(follows_the_picture), held([sample(number, "red") for number in range(3)]), probe=swapped.measure_swaps)
     assert (found[swapped.NAME]["n"], found[swapped.NAME]["follows_picture"]) == (0, None)
-    assert "nothing to swap" in swapped.told(found)
+    assert "nothing to swap" in swapped.swaps_text(found)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", None]), st.booleans(), st.booleans()), max_size=30))
@@ -99,7 +101,7 @@ def test_a_reasoning_comes_from_a_sample_with_the_same_options_that_was_answered
         return Exchange(Question(asked, ()), Reply(""), trace)
 
     said = [exchange(place, *row) for place, row in enumerate(rows)]
-    found = swapped.donors(said)
+    found = swapped.draw_donors(said)
     assert len({place for place, _ in found}) == len(found)
     for place, donor in found:
         own, other = said[place], said[donor]
@@ -129,7 +131,7 @@ def test_a_real_student_goes_on_from_anothers_reasoning(vlm: Path, tmp_path: Pat
         picture = store.picture(FileRef(str(path), path.name))
         samples.append(Sample(f"s{number}", (picture,), "Which colour is it?", LABELS, LABELS[number % 4]))
     store.close()
-    found = evaluate(Checkpoint.load(str(vlm)), held(samples), max_tokens=64, probe=swapped.measure)
+    found = evaluate_asker(CheckpointAsker.load(str(vlm)), held(samples), max_tokens=64, probe=swapped.measure_swaps)
     own = found[swapped.NAME]
     assert (found["accuracy"], own["n"]) == (1.0, 8)
     assert sum(own[name] for name in swapped.FIGURES) == pytest.approx(1)

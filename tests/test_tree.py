@@ -7,7 +7,7 @@ import pytest
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.tree import override
+from cotforge.tree import override_keys
 from tests.project import ran, replay, said, write_pipeline, write_rows
 
 TREE: dict[str, Any] = {
@@ -30,7 +30,7 @@ TREE: dict[str, Any] = {
     ],
 )
 def test_a_plus_is_a_new_last_item_of_a_list(given: str, path: tuple[str | int, ...], found: object) -> None:
-    tree: Any = override(TREE, [given])
+    tree: Any = override_keys(TREE, [given])
     for step in path:
         tree = tree[step]
     assert tree == found
@@ -40,7 +40,7 @@ def test_a_plus_is_a_new_last_item_of_a_list(given: str, path: tuple[str | int, 
 @pytest.mark.parametrize("given", ["task.+=1", "task.labels.+=joy", "teachers.0.+=x"])
 def test_a_plus_where_there_is_no_list_is_one_line(given: str) -> None:
     with pytest.raises(PipelineError, match=r"^--set .*: '\+' appends to a list, and there is none; give the whole value$"):
-        override(TREE, [given])
+        override_keys(TREE, [given])
 
 
 def test_what_was_appended_holds_for_curate_and_once_only(tmp_path: Path) -> None:

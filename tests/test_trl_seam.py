@@ -203,7 +203,7 @@ def test_a_server_that_makes_other_numbers_of_tokens_of_a_picture_is_told_of() -
         vllm_seam.placed_alike(place, features, [1, 7, 7, 2, 7, 7, 3])
 
 
-@pytest.mark.parametrize("make", [tiny.llava, tiny.idefics3, tiny.qwen])
+@pytest.mark.parametrize("make", [tiny.make_llava, tiny.make_idefics3, tiny.make_qwen])
 def test_weights_go_to_vllm_under_the_names_of_the_students_files(make: Callable[..., Path], tmp_path: Path) -> None:
     assert inspect.getsource(VLLMGeneration.sync_weights).count("self._iter_named_params()") == 4  # all that is sent goes through it
     folder = make(tmp_path, squares.TEXTS, squares.SIZE)
@@ -358,4 +358,4 @@ def test_a_library_that_is_not_installed_is_no_fault() -> None:
 def test_what_is_installed_here_is_in_range() -> None:
     done = subprocess.run([sys.executable, "-m", "cotforge.train.versions"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert all(any(line.startswith(name) and "<" in line for line in versions.wanted()) for name in versions.BOUND)
+    assert all(any(line.startswith(name) and "<" in line for line in versions.wanted_releases()) for name in versions.BOUND)

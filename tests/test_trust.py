@@ -8,7 +8,7 @@ import yaml
 
 from cotforge.errors import PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.trust import findings
+from cotforge.trust import trust_findings
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -161,7 +161,7 @@ def test_what_the_user_sets_is_the_users_own(here: Path, there: Path) -> None:
 def test_the_code_of_a_model_and_a_push_count_as_python(tmp_path: Path) -> None:
     values: dict[str, Any] = {"teachers": [{"kind": "vllm", "model": "m", "engine": {"trust_remote_code": True}}]}
     values["train"] = {"stages": [{"name": "a", "kind": "sft", "trl": {"push_to_hub": True}}]}
-    assert [str(found) for found in findings(values, values, tmp_path)] == [
+    assert [str(found) for found in trust_findings(values, values, tmp_path)] == [
         "teachers[0].engine.trust_remote_code: runs Python that comes with a model",
         "train.stages[0].trl.push_to_hub: pushes the student to the Hub with your token",
     ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cotforge.consensus import Consensus, decide, what_if
 from cotforge.consensus.claim import lower_bound
-from cotforge.consensus.simpler import Figures, Trial
+from cotforge.consensus.simpler import RuleFigures, SimplerTrial
 from cotforge.consensus.until_label import LabelPolicy
 from tests.crowd import ACCURACIES, Crowd
 from tests.project import files, ran, summary, table
@@ -165,9 +165,9 @@ def test_an_order_has_no_short_votes() -> None:
 # the trial of simpler rules
 
 
-def counted(rows: list[tuple[str | None, dict[str, str | None], str | None]]) -> Trial:
+def counted(rows: list[tuple[str | None, dict[str, str | None], str | None]]) -> SimplerTrial:
     """(label, answers, true answer where checked) of each Sample."""
-    trial = Trial(NAMES)
+    trial = SimplerTrial(NAMES)
     for label, said, true in rows:
         trial.add(label, said.items(), true=true, checked=true is not None)
     for name, price in zip(NAMES, (3.0, 1.0, 2.0), strict=True):
@@ -185,8 +185,8 @@ def test_a_trial_finds_what_each_order_would_have_asked_and_accepted() -> None:
         ]
     )
     assert trial.orders() == [("ann",), ("bob",), ("cyd",), ("bob", "cyd", "ann")]
-    assert trial.figures(("ann",)) == Figures(0.25, 3.0, 9.0, 1, 1)
-    assert trial.figures(("bob", "cyd", "ann")) == Figures(0.5, 3.0, (1 + 3 + 6) / 2, 1, 1)
+    assert trial.figures(("ann",)) == RuleFigures(0.25, 3.0, 9.0, 1, 1)
+    assert trial.figures(("bob", "cyd", "ann")) == RuleFigures(0.5, 3.0, (1 + 3 + 6) / 2, 1, 1)
 
 
 def test_a_simpler_rule_is_named_only_where_it_is_in_nothing_worse() -> None:
@@ -194,13 +194,13 @@ def test_a_simpler_rule_is_named_only_where_it_is_in_nothing_worse() -> None:
         ("awe", {"ann": "awe", "bob": "awe", "cyd": "joy"}, "awe" if place < 60 else None) for place in range(100)
     ]
     trial = counted(rows)
-    worse = Figures(0.9, 1.6, 4.0, 57, 60)
+    worse = RuleFigures(0.9, 1.6, 4.0, 57, 60)
     best = trial.best(worse)
     assert best is not None
     assert (best.rule, best.order) == ("label_match", ("bob",))
     assert best.figures.low == lower_bound(60, 60) > worse.low
-    assert trial.best(Figures(1.0, 0.9, 4.0, 57, 60)) is None, "as few calls are asked by no other"
-    assert trial.best(Figures(0.9, 1.6, 0.5, 57, 60)) is None, "nor are they cheaper"
+    assert trial.best(RuleFigures(1.0, 0.9, 4.0, 57, 60)) is None, "as few calls are asked by no other"
+    assert trial.best(RuleFigures(0.9, 1.6, 0.5, 57, 60)) is None, "nor are they cheaper"
     assert counted(rows[:1]).best(worse) is None, "one checked Sample is no ground"
 
 

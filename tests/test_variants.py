@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.plan import Grpo
-from cotforge.plan.variants import VARIANTS, Variant, expanded
+from cotforge.plan.variants import VARIANTS, Variant, expand_variant
 
 REWARDS = [{"measure": "correct"}]
 NEEDED = {"c3po": {"token_budget": 500}}
@@ -41,7 +41,7 @@ def test_a_key_that_the_stage_gives_wins_and_the_others_stay(variant: str, data:
     own = {name: object() for name in data.draw(st.sets(st.sampled_from(sorted(theirs))))}
     passed = VARIANTS[variant].get("trl", {})
     mine = {name: object() for name in data.draw(st.sets(st.sampled_from([*passed, "top_p"])))}
-    found = expanded({"variant": variant, "trl": mine, **own})
+    found = expand_variant({"variant": variant, "trl": mine, **own})
     assert found == {"variant": variant, **theirs, **own, "trl": {**passed, **mine}}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cotforge.answers.verifiers import VERIFIERS, choice, exact, math, number
+from cotforge.answers.verifiers import VERIFIERS, choice_form, exact_form, math_form, number_form
 
 TABLES = Path(__file__).parent / "tables"
 LEAST_ROWS = 300
@@ -67,8 +67,8 @@ def test_the_tables_have_answers_of_all_the_benchmarks_their_verifier_is_for(ver
 
 @given(st.sampled_from([row for row in rows("number") if row[3] is not None]), st.sampled_from(AROUND))
 def test_a_number_of_the_table_is_read_the_same_whatever_stands_around_it(row: tuple[str, tuple[str, ...], str, str], around: str) -> None:
-    bare = number(row[2], ())
-    assert number(around.format(bare), ()) == bare == row[3]
+    bare = number_form(row[2], ())
+    assert number_form(around.format(bare), ()) == bare == row[3]
 
 
 def grouped(value: int, gap: str) -> str:
@@ -83,12 +83,12 @@ GAPS = ("", ",", "\u2009", "\u202f", "\u00a0", r"\,", r"\;", "{,}", r",\!", "'",
 def test_a_whole_number_in_another_accepted_form_is_the_same_number(value: int, gap: str, around: str, end: str, true_minus: bool) -> None:
     written = grouped(value, gap) + end
     written = around.format(written.replace("-", "\N{MINUS SIGN}") if true_minus else written)
-    assert number(written, ()) == math(written, ()) == str(value)
+    assert number_form(written, ()) == math_form(written, ()) == str(value)
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["${}", r"\${}", "{} dollars", "USD {}", "x = {}", "= {}", "{}e0", "+{}", "00{}"]))
 def test_dollars_a_named_unknown_and_leading_zeros_do_not_change_a_number(value: int, form: str) -> None:
-    assert number(form.format(value), ()) == number(form.format(value).translate(WIDE), ()) == str(value)
+    assert number_form(form.format(value), ()) == number_form(form.format(value).translate(WIDE), ()) == str(value)
 
 
 @given(
@@ -96,21 +96,21 @@ def test_dollars_a_named_unknown_and_leading_zeros_do_not_change_a_number(value:
 )
 def test_a_power_of_ten_is_worked_out(factor: int, power: int, form: str) -> None:
     written = form.format(factor, p=power, s=str(power).translate(SUPERSCRIPTS))
-    assert number(written, ()) == math(written, ()) == str(factor * 10**power)
+    assert number_form(written, ()) == math_form(written, ()) == str(factor * 10**power)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 999), st.integers(0, 9))
 def test_a_superscript_is_never_a_digit(base: int, power: int) -> None:
     written = f"{base}{str(power).translate(SUPERSCRIPTS)}"
-    assert number(written, ()) in (None, str(base**power))
-    assert math(written, ()) == str(base**power)
-    assert exact(written, ()) == f"{base}^{power}"
+    assert number_form(written, ()) in (None, str(base**power))
+    assert math_form(written, ()) == str(base**power)
+    assert exact_form(written, ()) == f"{base}^{power}"
 
 
 @given(WHOLE, WHOLE, st.sampled_from(BETWEEN), st.sampled_from(AROUND))
 def test_two_numbers_are_none(one: int, other: int, between: str, around: str) -> None:
-    assert number(around.format(f"{one}{between}{other}"), ()) is None
+    assert number_form(around.format(f"{one}{between}{other}"), ()) is None
 
 
 @given(
@@ -118,7 +118,7 @@ def test_two_numbers_are_none(one: int, other: int, between: str, around: str) -
     st.sampled_from(["not {}", "{} cm", "{}kg", "about {}", "~{}", "<{}", "{}+", "{}?", "{} or so", "€{}", "{} m²", "{} million", "{}°"]),
 )
 def test_a_measure_a_bound_or_a_denied_number_is_none(value: int, form: str) -> None:
-    assert number(form.format(value), ()) is None
+    assert number_form(form.format(value), ()) is None
 
 
 @settings(deadline=None, max_examples=50)
@@ -126,13 +126,13 @@ def test_a_measure_a_bound_or_a_denied_number_is_none(value: int, form: str) -> 
 def test_a_fraction_has_one_text_in_mathematics(above: int, below: int, around: str) -> None:
     value = str(Fraction(above, below))
     for form in (f"{above}/{below}", rf"\frac{{{above}}}{{{below}}}", rf"\dfrac{{{2 * above}}}{{{2 * below}}}"):
-        assert math(around.format(form), ()) == value
+        assert math_form(around.format(form), ()) == value
 
 
 @settings(deadline=None)
 @given(st.integers(-99, 99), st.integers(1, 30), st.integers(1, 30), st.sampled_from([" or ", r" \text{ or } ", "或", ", or "]))
 def test_one_fraction_or_another_is_no_answer(above: int, below: int, other: int, between: str) -> None:
-    assert math(f"{above}/{below}{between}{above + 1}/{other}", ()) is None
+    assert math_form(f"{above}/{below}{between}{above + 1}/{other}", ()) is None
 
 
 LETTER = st.sampled_from("ABCD")
@@ -155,8 +155,8 @@ LETTERED = (
 def test_a_letter_in_another_accepted_form_is_the_same_letter(letter: str, form: str, around: str) -> None:
     written = form.format(letter)
     written = written if r"\textbf" in written and r"\text{" in around else around.format(written)
-    assert choice(written, OPTIONS) == OPTIONS[ord(letter) - ord("A")]
-    assert choice(written, ()) == letter
+    assert choice_form(written, OPTIONS) == OPTIONS[ord(letter) - ord("A")]
+    assert choice_form(written, ()) == letter
 
 
 @given(
@@ -167,14 +167,14 @@ def test_a_letter_in_another_accepted_form_is_the_same_letter(letter: str, form:
 )
 def test_a_letter_with_a_text_counts_only_where_they_agree(letter: str, other: str, form: str, around: str) -> None:
     named = OPTIONS[ord(other) - ord("A")]
-    assert choice(around.format(form.format(letter, named)), OPTIONS) == (named if letter == other else None)
+    assert choice_form(around.format(form.format(letter, named)), OPTIONS) == (named if letter == other else None)
 
 
 @given(LETTER, LETTER, st.sampled_from(BETWEEN), st.sampled_from(LETTERED[:4]), st.sampled_from(AROUND))
 def test_two_letters_are_none(one: str, other: str, between: str, form: str, around: str) -> None:
     written = around.format(f"{form.format(one)}{between}{form.format(other)}")
-    assert choice(written, OPTIONS) is None
-    assert choice(written, ()) is None
+    assert choice_form(written, OPTIONS) is None
+    assert choice_form(written, ()) is None
 
 
 DENIED = (
@@ -192,21 +192,21 @@ DENIED = (
 @given(LETTER, st.sampled_from(DENIED), st.sampled_from(LETTERED[:2]))
 def test_a_letter_that_is_denied_or_doubted_is_none(letter: str, form: str, lettered: str) -> None:
     written = form.format(lettered.format(letter))
-    assert choice(written, OPTIONS) is None
-    assert choice(written, ()) is None
+    assert choice_form(written, OPTIONS) is None
+    assert choice_form(written, ()) is None
 
 
 @given(st.sampled_from("ABCD"), st.sampled_from("ABCD"))
 def test_of_a_denied_and_an_accepted_letter_the_denied_one_never_wins(denied: str, accepted: str) -> None:
     for written in (f"({denied}) is incorrect; ({accepted}) is correct", f"{accepted}, not {denied}", f"{denied} is wrong. {accepted}"):
-        assert choice(written, OPTIONS) in (None, OPTIONS[ord(accepted) - ord("A")])
-        assert choice(written, ()) in (None, accepted)
+        assert choice_form(written, OPTIONS) in (None, OPTIONS[ord(accepted) - ord("A")])
+        assert choice_form(written, ()) in (None, accepted)
 
 
 @given(st.sampled_from(OPTIONS), st.sampled_from(AROUND))
 def test_an_option_is_its_text_whatever_stands_around_it(option: str, around: str) -> None:
-    assert choice(around.format(option), OPTIONS) == option
-    assert choice(around.format(option), OPTIONS[::-1]) == option
+    assert choice_form(around.format(option), OPTIONS) == option
+    assert choice_form(around.format(option), OPTIONS[::-1]) == option
 
 
 PIECES = (
@@ -223,10 +223,10 @@ def test_any_text_is_read_or_none(text: str) -> None:
         for options in ((), OPTIONS):
             read = verifier(text, options)
             assert read is None or read
-    assert choice(text, OPTIONS) in (None, *OPTIONS)
-    read = number(text, ())
+    assert choice_form(text, OPTIONS) in (None, *OPTIONS)
+    read = number_form(text, ())
     assert read is None or re.fullmatch(r"-?[0-9]+(\.[0-9]+)?%?", read)
-    assert number(str(read), ()) == read
+    assert number_form(str(read), ()) == read
 
 
 LONG = (
@@ -239,7 +239,7 @@ LONG = (
 
 @pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
 def test_a_text_made_to_stall_a_verifier_takes_no_time(text: str) -> None:
-    math(r"\frac{x}{2}", ())  # the grammar is loaded
+    math_form(r"\frac{x}{2}", ())  # the grammar is loaded
     began = time.process_time()
     for verifier in VERIFIERS.values():
         verifier(text, OPTIONS)

@@ -9,7 +9,7 @@ import pytest
 
 from cotforge.errors import JournalError, PipelineError
 from cotforge.folder import RunFolder
-from cotforge.gold import find
+from cotforge.gold import find_gold
 from cotforge.pipeline import Loaded
 from cotforge.view.serving import start_viewer
 from tests.browser import PROGRAM, READY, Browser, chromium
@@ -83,7 +83,7 @@ def test_a_person_filters_opens_and_reviews_by_keys_and_the_answers_become_evide
         person.visit(f"{base}?checked=checked")
         assert person.text("h1") == "2 samples"
     assert (run / "gold.csv").read_text() == "id,answer,person,drawn,note\nrow-0,amusement,view,1,\nrow-5,sadness,view,1,\n"
-    assert find(Loaded.of_run(run), run).answers == {"row-0": "amusement", "row-5": "sadness"}
+    assert find_gold(Loaded.of_run(run), run).answers == {"row-0": "amusement", "row-5": "sadness"}
     before = summary(run)["accepted"]
     assert ran("curate", "run", cwd=run.parent).returncode == 0
     lessons = {row["id"]: row["answer"] for row in table(run, "data")}
@@ -155,7 +155,7 @@ def test_a_run_without_a_dataset_shows_what_teachers_said_so_far(run: Path, pers
         assert person.ask("document.querySelector('.stage img').naturalWidth") == 48
         person.press("v")
         person.settle("document.querySelector('#mine').innerText.startsWith('Saved: amusement')")
-    assert find(Loaded.of_run(run), run).answers == {"row-4": "amusement"}
+    assert find_gold(Loaded.of_run(run), run).answers == {"row-4": "amusement"}
 
 
 # without a browser

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.gold.cells import guarded, unguarded
-from cotforge.visible import spelled, unspelled, visible
+from cotforge.gold.csv_cells import guard_cell, unguard_cell
+from cotforge.visible import show_invisible, spell_text, unspell_text
 from tests.project import ran, replay, said, write_pipeline, write_rows
 
 HIDDEN = {
@@ -35,20 +35,20 @@ HIDDEN = {
 
 @pytest.mark.parametrize("character", HIDDEN, ids=ascii)
 def test_a_character_that_nobody_sees_is_an_escape(character: str) -> None:
-    assert visible(f"a{character}b") == f"a{HIDDEN[character]}b"
+    assert show_invisible(f"a{character}b") == f"a{HIDDEN[character]}b"
 
 
 @pytest.mark.parametrize("text", ["plain", "ä 漢字 العربية", "a\u00a0b\u3000c\u2009d", "one\ntwo\tthree", "❤\ufe0f", "x\\u200by", ""])
 def test_all_that_is_seen_stays(text: str) -> None:
-    assert visible(text) == text
+    assert show_invisible(text) == text
 
 
 @given(st.text(st.characters(codec=None) | st.sampled_from([*HIDDEN, "\\", "u", "0"])) | st.just("\\u200b \\x5c \\U000e0041 \\Uffffffff"))
 def test_a_spelled_text_hides_nothing_and_is_found_again(text: str) -> None:
-    shown = spelled(text)
-    assert unspelled(shown) == text
-    assert visible(shown, keep="\n\t\r") == shown
-    assert unguarded(guarded(text)) == text
+    shown = spell_text(text)
+    assert unspell_text(shown) == text
+    assert show_invisible(shown, keep="\n\t\r") == shown
+    assert unguard_cell(guard_cell(text)) == text
 
 
 def test_report_gold_sheet_what_if_and_lines_show_what_a_text_hides(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pytest
 from cotforge.images import Sending
 from cotforge.pipeline import Loaded
 from cotforge.teachers.metrics import queue_of
-from cotforge.train.evaluation.askers import Asker, Checkpoint, Endpoint, Question
-from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.askers import Asker, CheckpointAsker, Endpoint, Question
+from cotforge.train.evaluation.held_out import HeldOutSamples
 from tests.project import ran, summary, teacher, write_pipeline, write_rows
 
 URL = os.environ.get("COTFORGE_VLLM_URL", "")
@@ -177,14 +177,14 @@ def test_the_queue_is_read_from_the_page_of_metrics() -> None:
 def test_a_trained_student_that_is_served_in_float32_answers_as_eval_of_its_folder_says() -> None:
     if not STUDENT:
         pytest.skip("COTFORGE_VLLM_STUDENT names no project of tests.vllm_cpu.student: see tests/vllm_cpu/README.md")
-    run, held = Path(STUDENT) / "run", Held.of(Loaded.load(f"{STUDENT}/pipeline.yaml"), Path(STUDENT) / "run")
+    run, held = Path(STUDENT) / "run", HeldOutSamples.of(Loaded.load(f"{STUDENT}/pipeline.yaml"), Path(STUDENT) / "run")
 
     def says(asker: Asker) -> list[tuple[str, str | None, int]]:
         questions = [Question(sample, held.messages(sample)) for sample in held.samples]
         replies = asker.answers(questions, max_tokens=96, done=bool)
         return [(reply.content, reply.finish_reason, reply.output_tokens) for reply in replies]
 
-    here = says(Checkpoint.load(str(run / "train" / "student")))
+    here = says(CheckpointAsker.load(str(run / "train" / "student")))
     assert here == says(Endpoint.at(URL, None, sending=Sending(Loaded.load(f"{STUDENT}/pipeline.yaml").pipeline.images, run)))
     assert len({text for text, _, _ in here}) > 4
 

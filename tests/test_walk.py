@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cotforge.answers import Task
-from cotforge.consensus.sequential.terms import SHORT, prices
-from cotforge.forge.notes import Notes
-from cotforge.forge.walk import Walk
+from cotforge.consensus.sequential.terms import SHORT, mean_prices
+from cotforge.forge.learned_waves import Notes
+from cotforge.forge.sample_path import SamplePath
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Gold, Sample
 from cotforge.replies.attempt import Attempt
@@ -39,13 +39,13 @@ def stored(name: str, text: str | None, *, usd: float = 0.0, seconds: float = 0.
     return attempt(1, name.encode(), error=None if text else "400", cost_usd=usd, seconds=seconds, body=body)
 
 
-def walk(policy: Any, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> Walk:
+def walk(policy: Any, voters: Sequence[str] = WHOLE, *, known: Mapping[str, str | None] | None = None, **fields: Any) -> SamplePath:
     settled = {name: stored(name, text) for name, text in (known or {}).items()}
     calls = {name: call(name) for name in voters}
-    return Walk("1", **{"label": None, "wave": 1, "calls": calls, "known": settled, "policy": policy, "everybody": False} | fields)
+    return SamplePath("1", **{"label": None, "wave": 1, "calls": calls, "known": settled, "policy": policy, "everybody": False} | fields)
 
 
-def steps(of: Walk, says: Mapping[str, str | None], closed: Sequence[str] = ()) -> list[list[str]]:
+def steps(of: SamplePath, says: Mapping[str, str | None], closed: Sequence[str] = ()) -> list[list[str]]:
     """Who is asked, step by step, where they say so."""
     taken = []
     while names := of.step(closed):
@@ -130,7 +130,7 @@ def guide(folder: Path, learn: Any = None) -> Guide:
     return Guide(loaded.pipeline, ByHand(lambda total, gold: Waves(), learn), Waves(), Gold({"1": "fear"}))
 
 
-def over(wave: int, **took: tuple[float, float]) -> Walk:
+def over(wave: int, **took: tuple[float, float]) -> SamplePath:
     done = walk(None, everybody=True, wave=wave)
     for name, (usd, seconds) in took.items():
         done.hear(name, stored(name, "awe", usd=usd, seconds=seconds), TASK)
@@ -139,19 +139,19 @@ def over(wave: int, **took: tuple[float, float]) -> Walk:
 
 def test_prices_are_dollars_of_the_warm_up_or_seconds_or_nothing(tmp_path: Path) -> None:
     notes = Notes(guide(tmp_path))
-    assert prices(notes._took) == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
+    assert mean_prices(notes._took) == {"ann": 1.0, "bob": 1.0, "cyd": 1.0}
     notes.add(over(0, ann=(0.0, 2.0), bob=(0.0, 4.0)))
     notes.add(over(1, ann=(5.0, 50.0)))
-    assert prices(notes._took) == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
+    assert mean_prices(notes._took) == {"ann": 2.0, "bob": 4.0, "cyd": 3.0}
     notes.add(over(0, ann=(0.5, 4.0)))
-    assert prices(notes._took) == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
+    assert mean_prices(notes._took) == {"ann": 0.25, "bob": 0.0, "cyd": 0.125}
     walks = [over(0, ann=(0.1 * number, 1.0)) for number in range(20)]
     sums = []
     for order in (walks, walks[::-1]):
         again = Notes(guide(tmp_path))
         for each in order:
             again.add(each)
-        sums.append(prices(again._took))
+        sums.append(mean_prices(again._took))
     assert sums[0] == sums[1]
 
 

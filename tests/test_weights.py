@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from cotforge.errors import PipelineError
-from cotforge.train.weights.files import Checkpoint, Writer
+from cotforge.train.weights.checkpoint import Checkpoint, Writer
 from cotforge.train.weights.names import decoder_names
 
 SHAPE = st.lists(st.integers(0, 5), max_size=3).map(tuple)

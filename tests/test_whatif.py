@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from cotforge.consensus import AnswersError, Consensus, decide, what_if
 from cotforge.consensus.promise import Promise
-from cotforge.consensus.sequential.learning import solved
+from cotforge.consensus.sequential.answer_table import Evidence
+from cotforge.consensus.sequential.learning import solve_policy
 from cotforge.consensus.sequential.policy import Policy
-from cotforge.consensus.sequential.table import Evidence
 from cotforge.consensus.sequential.terms import Terms, Voter
 from cotforge.consensus.whatif import OF_CLASS
-from cotforge.whatif.choice import compared, name, setting
-from cotforge.whatif.page import page
-from cotforge.whatif.table import Answers
+from cotforge.whatif.answers import Answers
+from cotforge.whatif.choice import compare_rows, row_name, setting_line
+from cotforge.whatif.page import whatif_page
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 from tests.test_gold import HOSTILE, Page
 
@@ -219,18 +219,18 @@ def test_a_promise_holds_in_every_row_and_decides_which_is_recommended() -> None
     assert (row["promised"], row["accepted"]) == (decided.promise.target, int(decided.frame["accepted"].sum()))
     for row in table.filter(pl.col("promised").is_null()).to_dicts():
         assert row["accepted"] <= 150, "only what people checked"
-    found = compared(table.to_dicts(), Consensus(rule="sequential", promise=Promise(precision=0.95, confidence=0.9)), gold=150)
+    found = compare_rows(table.to_dicts(), Consensus(rule="sequential", promise=Promise(precision=0.95, confidence=0.9)), gold=150)
     assert found.best is not None
     assert found.rows[found.best]["promised"] is not None
 
 
 def test_the_line_for_the_pipeline_file_sets_the_row_that_it_is_of(whole: pl.DataFrame) -> None:
     for row in whole.to_dicts():
-        (written,) = yaml.safe_load(setting(row, Consensus())).values()
+        (written,) = yaml.safe_load(setting_line(row, Consensus())).values()
         consensus = Consensus(**written)
         assert consensus.rule == row["rule"]
-        assert not consensus.by.targeted or consensus.target == row["target"]
-        found = compared(whole.to_dicts(), consensus, gold=100, order=consensus.order or ())
+        assert not consensus.make_rule.targeted or consensus.target == row["target"]
+        found = compare_rows(whole.to_dicts(), consensus, gold=100, order=consensus.order or ())
         assert found.present is not None
         assert found.rows[found.present] == row
 
@@ -245,7 +245,7 @@ def policy(order: tuple[str, ...], seed: int, objective: str) -> Policy:
     evidence = Evidence(terms)
     for (id,), rows in answers.group_by("id", maintain_order=True):
         evidence.add(0, label=labels[str(id)], answers=dict(rows.select("teacher", "answer").iter_rows()), everybody=True)
-    return solved(terms, evidence.table())
+    return solve_policy(terms, evidence.table())
 
 
 @settings(max_examples=8, deadline=None)
@@ -253,8 +253,8 @@ def policy(order: tuple[str, ...], seed: int, objective: str) -> Policy:
 def test_a_fixed_order_is_kept_and_never_worth_more_than_a_free_one(order: list[str], seed: int, objective: str) -> None:
     free, fixed = policy((), seed, objective), policy(tuple(order), seed, objective)
     for worth in (free.worth, fixed.worth, 2 * free.worth):
-        free._evaluated(worth)
-        fixed._evaluated(worth)
+        free._evaluate_levels(worth)
+        fixed._evaluate_levels(worth)
         assert fixed.value <= free.value + 1e-6
     for label in (None, *CLASSES):
         asked: dict[str, str | None] = {}
@@ -265,8 +265,8 @@ def test_a_fixed_order_is_kept_and_never_worth_more_than_a_free_one(order: list[
 
 def test_an_order_that_ends_with_the_best_is_worth_less() -> None:
     free, fixed = policy((), 0, "balanced"), policy(("cheap", "middle", "dear"), 0, "balanced")
-    free._evaluated(free.worth)
-    fixed._evaluated(free.worth)
+    free._evaluate_levels(free.worth)
+    fixed._evaluate_levels(free.worth)
     assert fixed.value < free.value - 1e-3
 
 
@@ -326,7 +326,7 @@ def test_with_gold_the_cheapest_row_that_is_shown_to_reach_the_target_is_recomme
     table = pl.read_csv(run / "what-if.csv")
     assert 0.7 in table["target"].to_list()
     good = table.filter(pl.col("calibrated") & (pl.col("low") >= 0.7)).sort("cost_per_accepted", "calls_per_accepted").row(0, named=True)
-    assert lines[-2].startswith(f"recommended: {name(good)}: ")
+    assert lines[-2].startswith(f"recommended: {row_name(good)}: ")
     assert "it is the cheapest row whose lower bound reaches the target 0.7" in lines[-1]
     assert any(line.startswith("* dawid_skene 0.7 ") for line in lines)
     ended = ran("curate", "runs/feelings", "--what-if", "--set", "consensus.target=0.999", cwd=tmp_path)
@@ -359,9 +359,9 @@ def test_samples_of_which_nothing_was_heard_are_told_and_a_run_without_replies_i
 def shown(gold: int, **answers_: Any) -> tuple[str, Page]:
     answers, labels, truth = world(120)
     table = what_if(answers, classes=CLASSES, labels=labels, prices=PRICES, gold=some(truth, gold), targets=[0.9])
-    found = compared(table.to_dicts(), Consensus(), gold=gold)
+    found = compare_rows(table.to_dicts(), Consensus(), gold=gold)
     given_ = {"frame": answers, "labels": labels, "classes": tuple(CLASSES), "prices": PRICES, "unit": "usd", "samples": 120} | answers_
-    text = page(HOSTILE, found, Answers(**given_), Path(HOSTILE.replace("/", "")))
+    text = whatif_page(HOSTILE, found, Answers(**given_), Path(HOSTILE.replace("/", "")))
     return text, Page(text)
 
 

@@ -17,7 +17,7 @@ from transformers import (
     Qwen2Config,
 )
 
-from cotforge.prompts import shipped
+from cotforge.prompts import shipped_folder
 
 torch.set_num_threads(1)  # so small a model only waits for more of them, and for long where other processes use them too
 
@@ -71,7 +71,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _prompts() -> list[str]:
-    return [file.read_text() for file in sorted(shipped("prompts").glob("*/solve.jinja"))]
+    return [file.read_text() for file in sorted(shipped_folder("prompts").glob("*/solve.jinja"))]
 
 
 def _model(words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:

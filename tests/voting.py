@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.consensus.worlds import Inputs, Recipe, inputs
 from cotforge.consensus import Decisions, decide
 from cotforge.consensus.sequential import Terms, Voter
-from cotforge.consensus.sequential.table import Floats, Ints, Table, table
+from cotforge.consensus.sequential.answer_table import AnswerTable, Floats, Ints, make_table
 
 COLUMNS = {
     "id": pl.String,
@@ -94,7 +94,7 @@ def terms_of(classes: int = 3, voters: int = 3, **options: Any) -> Terms:
 
 def drawn(
     random: np.random.Generator, items: int, classes: int, accuracies: Sequence[float], *, gold: int = 0, spread: Floats | None = None
-) -> tuple[Table, Ints]:
+) -> tuple[AnswerTable, Ints]:
     """Columns that err evenly and apart, the label last, everybody asked: (table, what is true of each of its rows)."""
     true_N = random.choice(classes, items, p=spread)
     wrong_NV = (true_N[:, None] + random.integers(1, classes, (items, len(accuracies)))) % classes
@@ -102,6 +102,6 @@ def drawn(
     gold_N = np.where(np.arange(items) < gold, true_N, -1)
     fold_N = np.where(gold_N >= 0, np.arange(items), -1)
     rows = np.column_stack([np.zeros(items, int), np.ones(items, int), fold_N, gold_N, answers_NV]).astype(np.int64)
-    made, place_N = table(rows)
+    made, place_N = make_table(rows)
     first = np.unique(place_N, return_index=True)[1]
     return made, true_N[first]

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import expit
 
 from benchmarks.consensus.worlds import Classes, Floats, Maker, World, answered_once, item_ids
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 ABILITIES = (0.3, 0.6, 1.0, 1.5, 2.2)
 _SLOPE = 1.5
@@ -123,7 +123,7 @@ def drift(items: int, random: np.random.Generator) -> World:
     """The best teacher becomes the worst one after 15 % of the items, in the order in which they are asked about."""
     made = draft(items, random)
     worse_N = made.answers(-0.3, random)
-    late_N = np.array([rank(id) >= 0.15 * 2.0**64 for id in item_ids(made.world())])
+    late_N = np.array([sample_rank(id) >= 0.15 * 2.0**64 for id in item_ids(made.world())])
     made.answer_NK[late_N, -1] = worse_N[late_N]
     return made.world()
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
-from cotforge.consensus.image.pixels import vector
+from cotforge.consensus.image.pixels import pixel_vector
 from cotforge.demo.digits import PORT, rows_of, write_digits, write_pipeline
 from cotforge.pipeline import Loaded
-from cotforge.simulate.eyes import best, eye
-from cotforge.simulate.sight import see
+from cotforge.simulate.eyes import best_label, make_eye
+from cotforge.simulate.sight import see_picture
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,13 +62,13 @@ def digits(seed: int) -> Photos:
         rows = [row for row in rows_of(folder / "pool.csv") if row["split"] == "train"]
         truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
         data = [(folder / row["image"]).read_bytes() for row in rows]
-        ink = np.stack([see(picture).ink for picture in data])
+        ink = np.stack([see_picture(picture).ink for picture in data])
         said = []
         for teacher in loaded.pipeline.teachers:
             simulated = getattr(teacher, "simulate")  # noqa: B009 - of kinds that can be simulated
-            judge = eye(simulated, loaded.pipeline.task.options(), root=loaded.root)
+            judge = make_eye(simulated, loaded.pipeline.task.options(), root=loaded.root)
             for row, scores in zip(rows, judge.scores_each(ink), strict=True):
-                answer = best(scores)
+                answer = best_label(scores)
                 said.append((row["id"], teacher.name, answer, scores[answer]))
     ids = [row["id"] for row in rows]
     labels = {row["id"]: row["label"] for row in rows}
@@ -150,7 +150,7 @@ def _id(path: Path) -> str:
 
 
 def _pixels(data: bytes) -> Sequence[float]:
-    found = vector(data)
+    found = pixel_vector(data)
     assert found is not None, "every picture here can be read"
     return [float(number) for number in found]
 

@@ -8,24 +8,24 @@ from pathlib import Path
 
 from benchmarks.families import grids, tiles, whole
 from cotforge.train.students import tiny
-from cotforge.train.students.tiny import Size
+from cotforge.train.students.tiny import TinySize
 
-SMALL = Size(width=32, side=32, patch=8, vocabulary=600, context=1024)
-Builder = Callable[[Path, Iterable[str], Size], Path]
+SMALL = TinySize(width=32, side=32, patch=8, vocabulary=600, context=1024)
+Builder = Callable[[Path, Iterable[str], TinySize], Path]
 """Folder, texts for the tokenizer, and size to the folder."""
 
 FAMILIES: Mapping[str, Builder] = {
-    "LLaVA": tiny.llava,
+    "LLaVA": tiny.make_llava,
     "LLaVA-NeXT": tiles.llava_next,
     "LLaVA-OneVision": tiles.llava_onevision,
     "Qwen2-VL": grids.qwen2_vl,
-    "Qwen2.5-VL": tiny.qwen,
+    "Qwen2.5-VL": tiny.make_qwen,
     "Qwen3-VL": grids.qwen3_vl,
     "Qwen3.5": grids.qwen3_5,
     "InternVL": tiles.internvl,
     "InternVL, tiles": tiles.internvl_tiles,
     "SmolVLM": tiles.smolvlm,
-    "Idefics3": tiny.idefics3,
+    "Idefics3": tiny.make_idefics3,
     "Idefics2": whole.idefics2,
     "Gemma3": whole.gemma3,
     "PaliGemma": whole.paligemma,

@@ -7,11 +7,11 @@ from typing import Any
 import transformers as hf
 
 from benchmarks.families.parts import head, template
-from cotforge.train.students.mends import mended
-from cotforge.train.students.tiny import Size, saved, text_config, tokenizer
+from cotforge.train.students.mends import mended_class
+from cotforge.train.students.tiny import TinySize, make_tokenizer, save_student, text_config
 
 
-def qwen2_vl(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def qwen2_vl(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Qwen2-VL, for pictures alone."""
     words, ids = _qwen_words(texts, size)
     config = hf.Qwen2VLConfig(
@@ -19,10 +19,10 @@ def qwen2_vl(folder: Path, texts: Iterable[str], size: Size) -> Path:
                        "patch_size": size.patch, "mlp_ratio": 2},
         text_config=text_config(size, words) | {"rope_parameters": _mrope(size)}, tie_word_embeddings=False, **ids,
     )  # fmt: skip
-    return saved(folder, hf.Qwen2VLForConditionalGeneration, config, _qwen(hf.Qwen2VLProcessor, words, size), size)
+    return save_student(folder, hf.Qwen2VLForConditionalGeneration, config, _qwen(hf.Qwen2VLProcessor, words, size), size)
 
 
-def qwen3_vl(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def qwen3_vl(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Qwen3-VL, for pictures alone."""
     words, ids = _qwen_words(texts, size)
     config = hf.Qwen3VLConfig(
@@ -30,10 +30,10 @@ def qwen3_vl(folder: Path, texts: Iterable[str], size: Size) -> Path:
         text_config=text_config(size, words) | {"head_dim": head(size), "rope_parameters": _mrope(size)},
         tie_word_embeddings=False, **ids,
     )  # fmt: skip
-    return saved(folder, hf.Qwen3VLForConditionalGeneration, config, _qwen(hf.Qwen3VLProcessor, words, size), size)
+    return save_student(folder, hf.Qwen3VLForConditionalGeneration, config, _qwen(hf.Qwen3VLProcessor, words, size), size)
 
 
-def qwen3_5(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def qwen3_5(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Qwen3.5 of a layer of linear attention and one of full attention, for pictures alone."""
     words, ids = _qwen_words(texts, size)
     linear = {f"linear_{part}_head_dim": head(size) for part in ("key", "value")}
@@ -46,18 +46,18 @@ def qwen3_5(folder: Path, texts: Iterable[str], size: Size) -> Path:
         },
         tie_word_embeddings=False, **ids,
     )  # fmt: skip
-    return saved(folder, hf.Qwen3_5ForConditionalGeneration, config, _qwen(hf.Qwen3VLProcessor, words, size), size)
+    return save_student(folder, hf.Qwen3_5ForConditionalGeneration, config, _qwen(hf.Qwen3VLProcessor, words, size), size)
 
 
-def glm4v(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def glm4v(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A GLM-4V, for pictures alone."""
     named = {
         "image_token": "<|image|>", "video_token": "<|video|>", "image_start": "<|begin_of_image|>", "image_end": "<|end_of_image|>",
         "video_start": "<|begin_of_video|>", "video_end": "<|end_of_video|>",
     }  # fmt: skip
-    words = tokenizer(texts, size, named)
+    words = make_tokenizer(texts, size, named)
     picture = hf.Glm4vImageProcessorPil(patch_size=size.patch, size=_area(size), merge_size=2)
-    processor = mended(hf.Glm4vProcessor)(picture, words, chat_template=template("<|begin_of_image|><|image|><|end_of_image|>"))
+    processor = mended_class(hf.Glm4vProcessor)(picture, words, chat_template=template("<|begin_of_image|><|image|><|end_of_image|>"))
     ids = {f"{name.removesuffix('_token')}_token_id": words.convert_tokens_to_ids(text) for name, text in named.items()}
     config = hf.Glm4vConfig(
         vision_config={
@@ -67,31 +67,31 @@ def glm4v(folder: Path, texts: Iterable[str], size: Size) -> Path:
         text_config=text_config(size, words) | {"rope_parameters": _mrope(size) | {"partial_rotary_factor": 1.0}},
         tie_word_embeddings=False, **ids,
     )  # fmt: skip
-    return saved(folder, hf.Glm4vForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.Glm4vForConditionalGeneration, config, processor, size)
 
 
-def _area(size: Size) -> dict[str, int]:
+def _area(size: TinySize) -> dict[str, int]:
     return {"shortest_edge": (2 * size.patch) ** 2, "longest_edge": size.side**2}
 
 
-def _mrope(size: Size) -> dict[str, Any]:
+def _mrope(size: TinySize) -> dict[str, Any]:
     """Positions in time, height and width, a third of half a head each."""
     half, third = head(size) // 2, head(size) // 6
     return {"rope_type": "default", "mrope_section": [half - 2 * third, third, third], "rope_theta": 10_000.0}
 
 
-def _qwen_words(texts: Iterable[str], size: Size) -> tuple[Any, dict[str, int]]:
+def _qwen_words(texts: Iterable[str], size: TinySize) -> tuple[Any, dict[str, int]]:
     named = {"image": "<|image_pad|>", "video": "<|video_pad|>", "vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
-    words = tokenizer(texts, size, {f"{name}_token": text for name, text in named.items()})
+    words = make_tokenizer(texts, size, {f"{name}_token": text for name, text in named.items()})
     return words, {f"{name}_token_id": words.convert_tokens_to_ids(text) for name, text in named.items()}
 
 
-def _qwen(stock: type, words: Any, size: Size) -> Any:
+def _qwen(stock: type, words: Any, size: TinySize) -> Any:
     picture = hf.Qwen2VLImageProcessorPil(patch_size=size.patch, size=_area(size), merge_size=2)
-    return mended(stock)(picture, words, chat_template=template("<|vision_start|><|image_pad|><|vision_end|>"))
+    return mended_class(stock)(picture, words, chat_template=template("<|vision_start|><|image_pad|><|vision_end|>"))
 
 
-def _qwen3_vision(size: Size) -> dict[str, Any]:
+def _qwen3_vision(size: TinySize) -> dict[str, Any]:
     return {
         "depth": size.layers, "hidden_size": size.width, "num_heads": size.heads, "intermediate_size": 2 * size.width,
         "patch_size": size.patch, "out_hidden_size": size.width, "num_position_embeddings": 64,

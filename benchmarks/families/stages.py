@@ -15,8 +15,8 @@ from PIL import Image
 
 from benchmarks.families.builders import SMALL, Builder
 from cotforge.errors import CotforgeError
-from cotforge.export.columns import PREFERENCE, Columns, lessons, schema, table
-from cotforge.train.command import train
+from cotforge.export.columns import PREFERENCE, Columns, arrow_schema, arrow_table, lesson_columns
+from cotforge.train.command import run_training
 
 Pictures = Literal["one", "one or two", "none, one or two"]
 """How many a row has; their sizes are drawn."""
@@ -69,7 +69,7 @@ def go(build: Builder, folder: Path, pictures: Pictures, *, stages: tuple[dict[s
     file.write_text(yaml.safe_dump(_pipeline(stages, student)))
     refusal = ""
     try:
-        train(str(file), out=folder / "run", tell=lambda line: None)
+        run_training(str(file), out=folder / "run", tell=lambda line: None)
     except CotforgeError as fault:
         refusal = str(fault)
     done = tuple(
@@ -103,7 +103,7 @@ def _write(folder: Path, pictures: Pictures) -> None:
         (f"row-{number}", PROMPT, said(colour), f"Leaves, {list(COLOURS)[(number + 1) % 4]}.", _images(colour, shapes))
         for number, (colour, shapes) in enumerate(lists[:PAIRS])
     ]
-    _table(folder / "run" / "dataset" / "data", about, lessons([]))
+    _table(folder / "run" / "dataset" / "data", about, lesson_columns([]))
     _table(folder / "run" / "dataset" / "preference", pairs, PREFERENCE)
     held = []
     for number, (colour, shapes) in enumerate(lists[:HELD]):
@@ -116,8 +116,8 @@ def _write(folder: Path, pictures: Pictures) -> None:
 
 def _table(folder: Path, rows: list[tuple[Any, ...]], columns: Columns) -> None:
     folder.mkdir(parents=True)
-    shape = schema(columns)
-    pq.write_table(table(rows, columns, shape), folder / "train-00000-a.parquet")
+    shape = arrow_schema(columns)
+    pq.write_table(arrow_table(rows, columns, shape), folder / "train-00000-a.parquet")
 
 
 def _sizes(draw: random.Random, pictures: Pictures) -> Iterator[list[tuple[int, int]]]:

@@ -8,13 +8,13 @@ import transformers as hf
 
 from benchmarks.families.parts import head, patches, seen, siglip, square, template
 from cotforge.train.students.pixtral import PixtralProcessor
-from cotforge.train.students.tiny import IMAGE, START, Size, saved, text_config, tokenizer
+from cotforge.train.students.tiny import IMAGE, START, TinySize, make_tokenizer, save_student, text_config
 
 
-def gemma3(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def gemma3(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Gemma3 of SigLIP and its own text model."""
     named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
-    words = tokenizer(texts, size, named)
+    words = make_tokenizer(texts, size, named)
     length = seen(size, 4)
     picture = hf.Gemma3ImageProcessorPil(size=square(size))
     processor = hf.Gemma3Processor(picture, words, chat_template=template("<start_of_image>"), image_seq_length=length)
@@ -24,15 +24,15 @@ def gemma3(folder: Path, texts: Iterable[str], size: Size) -> Path:
         vision_config=siglip(size), mm_tokens_per_image=length, boi_token_index=ids["boi_token"],
         eoi_token_index=ids["eoi_token"], image_token_index=ids["image_token"], tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, hf.Gemma3ForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.Gemma3ForConditionalGeneration, config, processor, size)
 
 
-def idefics2(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def idefics2(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """An Idefics2 of SigLIP, a perceiver and Mistral."""
     named = {
         "image_token": IMAGE, "image_boundary_token": "<fake_token_around_image>", "end_of_utterance_token": "<end_of_utterance>",
     }  # fmt: skip
-    words = tokenizer(texts, size, named)
+    words = make_tokenizer(texts, size, named)
     picture = hf.Idefics2ImageProcessorPil(size={"shortest_edge": size.side // 2, "longest_edge": size.side}, do_image_splitting=False)
     processor = hf.Idefics2Processor(picture, words, image_seq_len=4, chat_template=template(IMAGE))
     config = hf.Idefics2Config(
@@ -44,12 +44,12 @@ def idefics2(folder: Path, texts: Iterable[str], size: Size) -> Path:
         text_config=hf.MistralConfig(**text_config(size, words), head_dim=head(size)).to_dict(),
         image_token_id=words.convert_tokens_to_ids(IMAGE), tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, hf.Idefics2ForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.Idefics2ForConditionalGeneration, config, processor, size)
 
 
-def paligemma(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def paligemma(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A PaliGemma of SigLIP and Gemma."""
-    words = tokenizer(texts, size, {"image_token": IMAGE})
+    words = make_tokenizer(texts, size, {"image_token": IMAGE})
     words.bos_token = START
     picture = hf.SiglipImageProcessorPil(size=square(size))
     picture.image_seq_length = seen(size)
@@ -59,12 +59,12 @@ def paligemma(folder: Path, texts: Iterable[str], size: Size) -> Path:
         text_config=hf.GemmaConfig(**text_config(size, words), head_dim=head(size)).to_dict(),
         image_token_index=words.convert_tokens_to_ids(IMAGE), projection_dim=size.width, hidden_size=size.width, tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, hf.PaliGemmaForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.PaliGemmaForConditionalGeneration, config, processor, size)
 
 
-def mllama(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def mllama(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """An Mllama, which reads pictures by cross attention."""
-    words = tokenizer(texts, size, {"image_token": IMAGE})
+    words = make_tokenizer(texts, size, {"image_token": IMAGE})
     words.bos_token = START
     picture = hf.MllamaImageProcessorPil(size=square(size), max_image_tiles=4)
     processor = hf.MllamaProcessor(picture, words, chat_template=template(IMAGE))
@@ -80,10 +80,10 @@ def mllama(folder: Path, texts: Iterable[str], size: Size) -> Path:
             "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0},
         },
     )  # fmt: skip
-    return saved(folder, hf.MllamaForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.MllamaForConditionalGeneration, config, processor, size)
 
 
-def mistral3(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def mistral3(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Mistral3 of Pixtral's tower and Mistral; patches are merged by four."""
     words = _pixtral_words(texts, size)
     picture = hf.PixtralImageProcessorPil(size={"longest_edge": size.side}, patch_size={"height": size.patch, "width": size.patch})
@@ -92,10 +92,10 @@ def mistral3(folder: Path, texts: Iterable[str], size: Size) -> Path:
         vision_config=_pixtral_vision(size), text_config=hf.MistralConfig(**text_config(size, words), head_dim=head(size)),
         image_token_index=words.convert_tokens_to_ids("[IMG]"), spatial_merge_size=2, tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, hf.Mistral3ForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.Mistral3ForConditionalGeneration, config, processor, size)
 
 
-def pixtral(folder: Path, texts: Iterable[str], size: Size) -> Path:
+def pixtral(folder: Path, texts: Iterable[str], size: TinySize) -> Path:
     """A Pixtral: LLaVA's class with Pixtral's tower and Mistral."""
     words = _pixtral_words(texts, size)
     picture = hf.PixtralImageProcessorPil(size={"longest_edge": size.side}, patch_size={"height": size.patch, "width": size.patch})
@@ -105,12 +105,12 @@ def pixtral(folder: Path, texts: Iterable[str], size: Size) -> Path:
         image_token_index=words.convert_tokens_to_ids("[IMG]"), vision_feature_layer=-1, vision_feature_select_strategy="full",
         tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, hf.LlavaForConditionalGeneration, config, processor, size)
+    return save_student(folder, hf.LlavaForConditionalGeneration, config, processor, size)
 
 
-def _pixtral_words(texts: Iterable[str], size: Size) -> Any:
-    return tokenizer(texts, size, {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"})
+def _pixtral_words(texts: Iterable[str], size: TinySize) -> Any:
+    return make_tokenizer(texts, size, {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"})
 
 
-def _pixtral_vision(size: Size) -> Any:
+def _pixtral_vision(size: TinySize) -> Any:
     return hf.PixtralVisionConfig(**size.shape, image_size=size.side, patch_size=size.patch)

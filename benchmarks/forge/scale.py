@@ -25,8 +25,8 @@ from PIL import Image
 from benchmarks.forge.data import LABELS
 from benchmarks.forge.process import Spent, cotforge
 from benchmarks.forge.table import print_table
-from cotforge.simulate.process import Server
-from cotforge.simulate.stage import Role
+from cotforge.simulate.server_process import Server
+from cotforge.simulate.simulated_teacher import Role
 from cotforge.teachers.simulated import Simulated
 
 PICTURES, ROWS = 118_000, 1_000_000

@@ -19,7 +19,7 @@ from transformers import (
 from benchmarks.cells import Figures
 from benchmarks.train.ground import SENTENCE, SIDE
 from cotforge.train.students import tiny
-from cotforge.train.students.student import part
+from cotforge.train.students.loaded_student import part_of_name
 
 VOCABULARY = 151_936
 CONTEXT = 4_096
@@ -45,7 +45,7 @@ class Shape:
 
 ONE = Shape(
     "LLaVA, 1B",
-    tiny.llava,
+    tiny.make_llava,
     vision={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "projection_dim": 768},
     text={
         "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2,
@@ -55,7 +55,7 @@ ONE = Shape(
 """CLIP-L and Qwen2-0.5B, so about an InternVL3-1B or a LLaVA-OneVision-0.5B."""
 THREE = Shape(
     "Qwen2.5-VL, 3B",
-    tiny.qwen,
+    tiny.make_qwen,
     pooled=4,
     vision={
         "hidden_size": 1280, "intermediate_size": 3420, "depth": 32, "num_heads": 16, "out_hidden_size": 2048, "window_size": 112,
@@ -78,13 +78,13 @@ SEVEN = replace(
     },
 )  # fmt: skip
 """The published one's numbers; never made, only counted."""
-TINY = Shape("LLaVA, tiny", tiny.llava, side=56)
+TINY = Shape("LLaVA, tiny", tiny.make_llava, side=56)
 """For a CPU."""
 
 
 def build(folder: Path, shape: Shape) -> Figures:
     """Writes a student into `folder`, its weights in bf16 where there is a GPU; millions of weights."""
-    small = tiny.Size(width=32, side=shape.side, patch=shape.patch, vocabulary=600, context=CONTEXT)
+    small = tiny.TinySize(width=32, side=shape.side, patch=shape.patch, vocabulary=600, context=CONTEXT)
     shape.make(folder, [f" {SENTENCE}"] * 4, small)
     if shape.text:
         _enlarge(folder, shape)
@@ -102,7 +102,7 @@ def _enlarge(folder: Path, shape: Shape) -> None:
     model.generation_config.eos_token_id, model.generation_config.pad_token_id = said["eos_token_id"], said["pad_token_id"]
     model.save_pretrained(folder)
     if isinstance(config, LlavaConfig):
-        tiny.publish(folder)
+        tiny.publish_names(folder)
     file = folder / "tokenizer.json"
     words = json.loads(file.read_text(encoding="utf-8"))
     vocabulary = words["model"]["vocab"]
@@ -142,7 +142,7 @@ def _count(folder: Path, shape: Shape) -> int:
     linear = dict.fromkeys(("vision", "projector", "language"), 0)
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear):
-            linear[part(name)] += layer.weight.numel()
+            linear[part_of_name(name)] += layer.weight.numel()
     patches = (shape.side // shape.patch) ** 2
     whole = {**linear, "patches": patches, "picture": patches // shape.pooled}
     (folder / LINEAR).write_text(json.dumps(whole), encoding="utf-8")

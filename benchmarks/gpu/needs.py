@@ -14,10 +14,10 @@ from benchmarks.gpu import models
 from benchmarks.train import ground
 from cotforge.plan import Sft, Student
 from cotforge.train.data.extent import Extent
-from cotforge.train.footprint import footprint
+from cotforge.train.footprint import stage_footprint
 from cotforge.train.students import tiny
-from cotforge.train.students.precision import precision
-from cotforge.train.students.shape import Shape, shape_of
+from cotforge.train.students.precision import choose_precision
+from cotforge.train.students.shape import ModelShape, shape_of
 
 SHAPES = (models.ONE, models.THREE, models.SEVEN)
 WAYS: dict[str, dict[str, Any]] = {
@@ -52,9 +52,9 @@ def _lines(folder: Path) -> Iterator[tuple[str, ...]]:
             yield shape.title, weights, f"{batch} x {extent.longest:,} tokens", *memory, f"{found[0].disk / 1e9:.0f} GB"
 
 
-def _shape(folder: Path, shape: models.Shape) -> Shape:
+def _shape(folder: Path, shape: models.Shape) -> ModelShape:
     """From a configuration without weights."""
-    small = tiny.Size(width=32, side=shape.side, patch=shape.patch, vocabulary=600, context=models.CONTEXT)
+    small = tiny.TinySize(width=32, side=shape.side, patch=shape.patch, vocabulary=600, context=models.CONTEXT)
     shape.make(folder, [f" {ground.SENTENCE}"] * 4, small)
     models.config_of(folder, shape).save_pretrained(folder)
     found = shape_of(folder)
@@ -62,9 +62,9 @@ def _shape(folder: Path, shape: models.Shape) -> Shape:
     return found
 
 
-def _need(shape: Shape, extent: Extent, batch: int, way: dict[str, Any]) -> Any:
+def _need(shape: ModelShape, extent: Extent, batch: int, way: dict[str, Any]) -> Any:
     spec, stage = Student(model="student", **way), Sft(name="sft", kind="sft", batch=batch)
-    return footprint(shape, spec, stage, extent, precision(spec, gpu=True), checkpointing=True, steps=1)
+    return stage_footprint(shape, spec, stage, extent, choose_precision(spec, gpu=True), checkpointing=True, steps=1)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 from benchmarks.cells import Figures
 from benchmarks.train import ground
 from cotforge.cli import main
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.students import processors
 
 LOOK_S = 0.002
@@ -105,16 +105,16 @@ def _tokens(line: bytes) -> float:
 
 def plain_sft(student: Path, dataset: Path, out: Path, *, dtype: str, batch: int, steps: int) -> Figures:
     """TRL's own trainer, its weights in `dtype`, bf16 autocast beside float32 ones as TRL has it."""
-    model, processor, counted = _loaded(student, dtype), processors.load(student), Steps()
+    model, processor, counted = _loaded(student, dtype), processors.load_processor(student), Steps()
     config = SFTConfig(max_length=None, **_alike(out, batch=batch, steps=steps))
-    rows = find(dataset, cache=out / "cache").dataset(["images", "prompt", "completion"])
+    rows = find_lessons(dataset, cache=out / "cache").dataset(["images", "prompt", "completion"])
     _train(SFTTrainer(model, config, train_dataset=rows, processing_class=processor), counted)
     return counted.figures()
 
 
 def plain_grpo(student: Path, dataset: Path, out: Path, *, dtype: str, batch: int, group: int, tokens: int, steps: int) -> Figures:
     """TRL's own trainer with transformers' generation; completions that end are rewarded."""
-    model, processor, counted = _loaded(student, dtype), processors.load(student), Steps()
+    model, processor, counted = _loaded(student, dtype), processors.load_processor(student), Steps()
     words = processor.tokenizer
     end = words.convert_tokens_to_ids(ground.END)
     muted = sorted({*words.all_special_ids} - {end, words.pad_token_id})
@@ -126,7 +126,7 @@ def plain_grpo(student: Path, dataset: Path, out: Path, *, dtype: str, batch: in
     def ended(completion_ids: Any, **_: Any) -> list[float]:
         return [float(end in ids) for ids in completion_ids]
 
-    rows = find(dataset, cache=out / "cache").dataset(["images", "prompt"])
+    rows = find_lessons(dataset, cache=out / "cache").dataset(["images", "prompt"])
     _train(GRPOTrainer(model, [ended], args=config, train_dataset=rows, processing_class=processor), counted)
     return counted.figures()
 

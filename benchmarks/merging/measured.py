@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.plan import Merge
-from cotforge.plan.modules import chosen
-from cotforge.train.weights.delta import WEIGHTS, delta
+from cotforge.plan.modules import choose_modules
+from cotforge.train.weights.delta import WEIGHTS, make_delta
 from cotforge.train.weights.merging import Merger
 
 
@@ -34,5 +34,5 @@ def merge(folder: Path, method: str) -> float:
 
 def difference(folder: Path, modules: list[str]) -> float:
     """Bytes of the expert's weights minus the student's."""
-    found = delta(folder / "expert", folder / "student", wanted=chosen(modules), cache=folder / "cache")
+    found = make_delta(folder / "expert", folder / "student", wanted=choose_modules(modules), cache=folder / "cache")
     return float((found.folder / WEIGHTS).stat().st_size)

@@ -25,7 +25,7 @@ from benchmarks.forge.table import print_table
 from benchmarks.pretrained import lessons
 from benchmarks.train import ground
 from cotforge.cli import main as main_of_cotforge
-from cotforge.train.evaluation.evaluate import figure
+from cotforge.train.evaluation.evaluate import figure_text
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _tried(folder: Path, arm: str, model: Path, size: Size, cells: Cells) -> dic
 
 def _line(title: str, found: dict[str, Any], seconds: float | None) -> tuple[str, ...]:
     spent = "" if seconds is None else f"{seconds:,.0f}"
-    return title, figure(found, "accuracy"), f"{found['format_rate']:.3f}", f"{found['output_tokens']:.0f}", spent
+    return title, figure_text(found, "accuracy"), f"{found['format_rate']:.3f}", f"{found['output_tokens']:.0f}", spent
 
 
 def _cotforge(cells: Cells, *words: str | Path | int) -> None:

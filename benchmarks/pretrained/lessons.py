@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cotforge.export.columns import lessons, schema, table
+from cotforge.export.columns import arrow_schema, arrow_table, lesson_columns
 
 QUESTION = "What do the four digits add up to?"
 ZOOM = 8
@@ -98,8 +98,8 @@ def reasoning(one: Sum, teacher: str) -> str:
 
 def write_lessons(folder: Path, sums: Sequence[Sum], *, reasons: Callable[[Sum, str], str] = reasoning, prompt: str = QUESTION) -> None:
     """A dataset as `cotforge build` leaves it, the teachers in turn; `reasons` says what a teacher says of a picture."""
-    columns = lessons([])
-    shape, names = schema(columns), list(TEACHERS)
+    columns = lesson_columns([])
+    shape, names = arrow_schema(columns), list(TEACHERS)
     rows = []
     for number, one in enumerate(sums):
         teacher = names[number % len(names)]
@@ -107,7 +107,7 @@ def write_lessons(folder: Path, sums: Sequence[Sum], *, reasons: Callable[[Sum, 
         about = (QUESTION, None, one.answer, one.answer, False, 1.0, (), teacher, teacher, "solve", len(text.split()), f"call-{number}")
         rows.append((one.id, ((one.png(), f"{one.id}.png"),), prompt, text, *about, None))
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    pq.write_table(table(rows, columns, shape), folder / "data" / "train-00000-sums.parquet")
+    pq.write_table(arrow_table(rows, columns, shape), folder / "data" / "train-00000-sums.parquet")
 
 
 def write_source(folder: Path, sums: Sequence[Sum]) -> None:

@@ -72,7 +72,7 @@ def build(folder: Path, file: Path, *, steps: int = 700) -> float:
     model.generation_config.pad_token_id = words.pad_token_id
     right = teach_to_see(model, processor, steps, words=list("0123456789"))
     model.save_pretrained(folder)
-    tiny.publish(folder)
+    tiny.publish_names(folder)
     processor.save_pretrained(folder)
     return right
 
@@ -80,7 +80,7 @@ def build(folder: Path, file: Path, *, steps: int = 700) -> float:
 def build_tiny(folder: Path) -> float:
     """Writes one of random weights, which has read nothing, into `folder`, for a rehearsal; its share is 0."""
     texts = [lessons.QUESTION, *(lessons.reasoning(one, teacher) for one in lessons.draw("train", 16) for teacher in lessons.TEACHERS)]
-    tiny.llava(folder, texts, tiny.Size(width=32, side=SIDE, patch=PATCH, vocabulary=400, context=256))
+    tiny.make_llava(folder, texts, tiny.TinySize(width=32, side=SIDE, patch=PATCH, vocabulary=400, context=256))
     return 0.0
 
 
@@ -94,7 +94,7 @@ def teach_to_see(model: Any, processor: Any, steps: int, *, words: list[str], sh
     parts = [model.model.vision_tower, model.model.multi_modal_projector]
     trained = [weight for part in parts for weight in part.parameters()]
     for part in parts:
-        tiny.scale(part)
+        tiny.scale_weights(part)
     optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
     rows, seen = shown or _shown(lessons.draw("train", 64 * 40), processor)

@@ -10,10 +10,10 @@ import yaml
 
 from benchmarks.pretrained import lessons
 from benchmarks.priors import models, task
-from cotforge.demo.digits import write
-from cotforge.prompts import shipped
-from cotforge.train.command import train
-from cotforge.train.evaluation.tryout import Asked, name_of, try_out
+from cotforge.demo.digits import write_if_changed
+from cotforge.prompts import shipped_folder
+from cotforge.train.command import run_training
+from cotforge.train.evaluation.tryout import AskedModel, name_of, try_out
 
 NAMES = {
     "Qwen/Qwen2.5-VL-7B-Instruct": models.VLM,
@@ -92,8 +92,8 @@ class Run:
             lessons.write_source(self.folder, [*taught, *tried])
             prompt = task.PROMPT.replace("{{ question }}", task.ADD)
             lessons.write_lessons(self.folder / "dataset", taught, reasons=lambda one, _: task.thought(one.digits), prompt=prompt)
-        write(self.folder / "student.jinja", task.PROMPT.encode())
-        write(self.file, yaml.safe_dump(self._pipeline(), sort_keys=False).encode())
+        write_if_changed(self.folder / "student.jinja", task.PROMPT.encode())
+        write_if_changed(self.file, yaml.safe_dump(self._pipeline(), sort_keys=False).encode())
 
     def _pipeline(self) -> dict[str, Any]:
         return {
@@ -142,7 +142,7 @@ class Run:
 
     def train(self, tell: Callable[[str], object]) -> None:
         """What is not done yet."""
-        tell(train(str(self.file), out=self.out, tell=tell))
+        tell(run_training(str(self.file), out=self.out, tell=tell))
 
     def arms(self) -> list[Arm]:
         """The VLM, then every stage."""
@@ -160,21 +160,21 @@ class Run:
         if not kept.exists():
             weights = self.out / "train" / arm.folder / "weights" if arm.folder else self.model(models.VLM)
             file = self.out / "eval" / f"{name_of(str(weights))}.json"
-            asked = Asked(model=str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
+            asked = AskedModel(model=str(weights), max_tokens=models.LONGEST, batch=models.ASKED)
             try_out(self.file, asked=asked, out=self.out, tell=bool)
             found = json.loads(file.read_text(encoding="utf-8"))
             expert = self.model(models.EXPERT, stranger=arm.stranger)
             found["reasoning"] = models.traced(weights, self.size.test)
             found["distance"] = models.distance(weights, expert)
             found["distance_of_vlm"] = models.distance(self.model(models.VLM), expert)
-            write(kept, json.dumps(found).encode())
+            write_if_changed(kept, json.dumps(found).encode())
         whole: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return whole
 
 
 def _shipped() -> dict[str, Any]:
     """`train:` of the shipped pipeline."""
-    plan: dict[str, Any] = yaml.safe_load((shipped("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]
+    plan: dict[str, Any] = yaml.safe_load((shipped_folder("pipelines") / "merges.yaml").read_text(encoding="utf-8"))["train"]
     return plan
 
 

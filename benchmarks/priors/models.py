@@ -24,7 +24,7 @@ from benchmarks.priors import task
 from benchmarks.priors.task import Turn
 from cotforge.train.students import processors, tiny
 
-SHAPE = tiny.Size(layers=4, heads=4, side=16, patch=8, vocabulary=800, context=128, scaled=True)
+SHAPE = tiny.TinySize(layers=4, heads=4, side=16, patch=8, vocabulary=800, context=128, scaled=True)
 """Of the VLM; the text models have its decoder's. A patch is a digit, so a picture is as many tokens as its digits are words."""
 PATCHES = (SHAPE.side // SHAPE.patch) ** 2
 UNTRAINED, TEXT, EXPERT, VLM = "untrained", "text", "expert", "vlm"
@@ -82,7 +82,7 @@ def _once(folder: Path, fill: Callable[[Path], dict[str, Any]], tell: Callable[[
 
 def _untrained(folder: Path, seed: int) -> int:
     """The first weights of a seed: a VLM of which everything else is made; how many they are."""
-    tiny.llava(folder, task.texts(), tiny.Size(**vars(SHAPE) | {"seed": seed}))
+    tiny.make_llava(folder, task.texts(), tiny.TinySize(**vars(SHAPE) | {"seed": seed}))
     return sum(weight.numel() for weight in _vlm_of(folder).parameters())
 
 
@@ -91,14 +91,14 @@ def _text(first: Path, folder: Path, seed: int, making: Making) -> dict[str, Any
     model = AutoModelForCausalLM.from_config(whole.config.text_config)
     model.model.load_state_dict(whole.model.language_model.state_dict())
     model.lm_head.load_state_dict(whole.lm_head.state_dict())
-    words = processors.load(first).tokenizer
+    words = processors.load_processor(first).tokenizer
     learn(model, _in_words(words, task.short(Random(seed)), making.batch), making.text, making.rate)
     return _saved(model, words, folder, making)
 
 
 def _expert(first: Path, begin: Path, folder: Path, seed: int, making: Making) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(begin)
-    words = processors.load(first).tokenizer  # AutoTokenizer would take Qwen2's own, which splits numbers into digits
+    words = processors.load_processor(first).tokenizer  # AutoTokenizer would take Qwen2's own, which splits numbers into digits
     learn(model, _in_words(words, task.long(Random(seed)), making.batch), making.expert, making.rate)
     return _saved(model, words, folder, making)
 
@@ -113,7 +113,7 @@ def _saved(model: Any, words: Any, folder: Path, making: Making) -> dict[str, An
 
 
 def _vlm(first: Path, text: Path, folder: Path, seed: int, making: Making) -> dict[str, Any]:
-    model, processor = _vlm_of(first), processors.load(first)
+    model, processor = _vlm_of(first), processors.load_processor(first)
     core = AutoModelForCausalLM.from_pretrained(text)
     model.model.language_model.load_state_dict(core.model.state_dict())
     model.lm_head.load_state_dict(core.lm_head.state_dict())
@@ -130,7 +130,7 @@ def _vlm(first: Path, text: Path, folder: Path, seed: int, making: Making) -> di
 
     learn(model, batches(), making.vlm, making.vlm_rate)
     model.save_pretrained(folder)
-    tiny.publish(folder)
+    tiny.publish_names(folder)
     processor.save_pretrained(folder)
     return {"digits": read, **_tried(model, processor, making)}
 
@@ -219,7 +219,7 @@ def made(folder: Path) -> dict[str, Any]:
 
 def traced(folder: Path, count: int) -> dict[str, float | None]:
     """Where a student's reasoning about held-out pictures is right: in reading all `digits`, in its `additions`; None without reasoning."""
-    model, processor = _vlm_of(folder), processors.load(folder)
+    model, processor = _vlm_of(folder), processors.load_processor(folder)
     sums = lessons.draw("test", count)
     said = answers(model, processor.tokenizer, [Turn("", task.ADD, "")] * count, pixels(sums, processor))
     additions = [int(one) + int(other) == int(both) for text in said for one, other, both in ADDITION.findall(text)]

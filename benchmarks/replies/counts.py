@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.replies.bodies import Body, random_body
-from cotforge.answers import Task, mended, read, reads_well
+from cotforge.answers import Task, clean_trace, read_reply, reads_well
 from cotforge.answers.controls import CONTROLS
-from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
+from cotforge.journal.attempt_rows import COLUMNS, READ, attempt_of, row_of
 from cotforge.journal.schema import MIGRATIONS
 from cotforge.prompts import Prompt, Prompts
 from cotforge.records import ANSWERED, Call, OutcomeKind, Reply, Sample, Trace
-from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal
+from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt
+from cotforge.replies.refusals import read_refusal
 
 FAULTS = {
     "error": "raised an error",
@@ -67,7 +67,7 @@ def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: P
         found["lost"] += body.must
         return found
     found["answered"] += 1
-    trace = read(reply, Call(KEY, Sample("", (), "Which?", task.options()), "t", "m", 0, ()), task)
+    trace = read_reply(reply, Call(KEY, Sample("", (), "Which?", task.options()), "t", "m", 0, ()), task)
     voted = trace.answer is not None
     found["read"] += voted
     found["wrong"] += voted and body.answered is not None and (trace.answer != "awe" or not body.answered)
@@ -78,8 +78,8 @@ def _followed(body: Body, task: Task, journal: sqlite3.Connection, completion: P
 
 def _attempt(body: Body, text: str) -> Attempt:
     if body.status != 200:
-        return failed(KEY, refusal(body.status, text), number=1, max_tokens=100, status=body.status, body=text)
-    return answered(
+        return failed_attempt(KEY, read_refusal(body.status, text), number=1, max_tokens=100, status=body.status, body=text)
+    return answered_attempt(
         KEY, text, number=1, max_tokens=100, usd=lambda read, written: (read + 2 * written) / 1e6, estimate=lambda: 5, seconds=0.25,
         content_type=body.content_type,
     )  # fmt: skip
@@ -110,7 +110,7 @@ def _may_vote(reply: Reply) -> bool:
 
 def _learned(trace: Trace, task: Task, completion: Prompt) -> Counter[str]:
     """The lesson that a Trace would be, where its answer is the one that is agreed on."""
-    learned = mended(trace, options=task.options())
+    learned = clean_trace(trace, options=task.options())
     if trace.fault is not None or not learned.reasoning:
         return Counter()
     lesson = completion.complete(learned.reasoning, learned.answer)

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from cotforge.demo import SUMS, adders, build_sums
-from cotforge.demo.adders import Line
-from cotforge.demo.digits import write, write_digits
+from cotforge.demo.adders import TableLine
+from cotforge.demo.digits import write_digits, write_if_changed
 from cotforge.demo.trainings import Training, train_all
 
 MORE = 1_600
@@ -39,11 +39,11 @@ def main() -> None:
     seeds = 1 if given.smoke else adders.SEEDS
     train_all([training(file, out, seed, split=given.split, short=given.smoke) for seed in range(seeds)], tell=print)
     lines = (
-        Line("half the steps on lessons", run_of, ("01-less",)),
-        Line("+ more lessons", run_of, ("01-less", "02-more")),
-        Line("+ RL on all labelled pictures", run_of, ("01-less", "03-reinforced")),
+        TableLine("half the steps on lessons", run_of, ("01-less",)),
+        TableLine("+ more lessons", run_of, ("01-less", "02-more")),
+        TableLine("+ RL on all labelled pictures", run_of, ("01-less", "03-reinforced")),
     )
-    for line in adders.table(out, seeds=seeds, lines=lines):
+    for line in adders.adders_table(out, seeds=seeds, lines=lines):
         print(line)
 
 
@@ -54,7 +54,7 @@ def run_of(out: Path, seed: int) -> Path:
 
 def training(file: Path, out: Path, seed: int, *, split: str, short: bool) -> Training:
     """The pipeline file and run folder of a seed, whose student is that of the demo."""
-    whole = yaml.safe_load(adders.reasoner(file, out, seed).read_text(encoding="utf-8"))
+    whole = yaml.safe_load(adders.reasoner_pipeline(file, out, seed).read_text(encoding="utf-8"))
     taught, reason = (next(stage for stage in whole["train"]["stages"] if stage["name"] == name) for name in ("inject", "reason"))
     more, reinforced = (4, {"steps": 4, "batch": 16, "accumulate": 1}) if short else (MORE, REINFORCED)
     stages = [
@@ -70,7 +70,7 @@ def training(file: Path, out: Path, seed: int, *, split: str, short: bool) -> Tr
         "stages": [stage | {"seed": seed} for stage in stages],
     }
     path = file.with_name(f"sums-reinforced-{seed}.yaml")
-    write(path, yaml.safe_dump(whole, sort_keys=False).encode())
+    write_if_changed(path, yaml.safe_dump(whole, sort_keys=False).encode())
     return Training(f"seed {seed}", path, run_of(out, seed))
 
 

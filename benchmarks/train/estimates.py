@@ -76,10 +76,10 @@ def one(case: Case) -> dict[str, float]:
     from benchmarks.train import ground
     from cotforge.plan import Grpo, Plan, Sft
     from cotforge.train.data.extent import extent_of
-    from cotforge.train.footprint import footprint
+    from cotforge.train.footprint import stage_footprint
     from cotforge.train.kinds import grpo, sft
     from cotforge.train.students import processors
-    from cotforge.train.students.precision import precision
+    from cotforge.train.students.precision import choose_precision
     from cotforge.train.students.shape import shape_of
 
     ground.quiet()
@@ -93,14 +93,14 @@ def one(case: Case) -> dict[str, float]:
         job = ground.work(folder / "stage", begin, stage, ground.write(folder / "dataset", 64, tokens=case.tokens))
         plan = Plan.model_validate({"student": {"model": str(begin), **case.student}, "stages": [stage]})
         job = type(job)(**vars(job) | {"plan": plan})
-        processor, shape = processors.load(begin), shape_of(begin)
+        processor, shape = processors.load_processor(begin), shape_of(begin)
         assert shape is not None
         texts = ("completion",) if kind == "sft" else ()
         extent = extent_of(job.lessons(), processor, texts=texts, patch=shape.patch)
         assert extent is not None
-        numbers = precision(plan.student, stage.trl, gpu=False)
+        numbers = choose_precision(plan.student, stage.trl, gpu=False)
         checkpointing = bool(trl.get("activation_checkpointing"))
-        told = footprint(shape, plan.student, stage, extent, numbers, checkpointing=checkpointing, steps=STEPS)
+        told = stage_footprint(shape, plan.student, stage, extent, numbers, checkpointing=checkpointing, steps=STEPS)
         tiny = ground.student(folder / "tiny", width=16)  # what the first use of anything takes is no student's
         warm = ground.work(folder / "warm", tiny, Sft(name="warm", kind="sft", steps=1, batch=1), folder / "dataset")
         with warm.record:

@@ -24,7 +24,7 @@ from benchmarks.train import ground
 from cotforge.plan import Student
 from cotforge.records import Picture, Sample
 from cotforge.train import ranks
-from cotforge.train.data.lessons import find
+from cotforge.train.data.lessons import find_lessons
 from cotforge.train.evaluation.askers import Question
 from cotforge.train.evaluation.engines import Candidate
 
@@ -84,22 +84,22 @@ def _run(folder: Path, tokens: int, processes: int) -> dict[str, float]:
 def _answer(folder: Path, tokens: int) -> None:
     """One of the processes; the first writes down what all took."""
     ground.quiet()
-    ranks.join()
+    ranks.join_processes()
     asker, asked = Candidate(str(folder / "student"), Student(model="student")).loaded(), _questions(folder)
-    asker.answers(asked[: 2 * ranks.processes()], max_tokens=2, done=bool)  # what torch and transformers do once is not counted either
-    ranks.every(bool)
+    asker.answers(asked[: 2 * ranks.process_count()], max_tokens=2, done=bool)  # what torch and transformers do once is not counted either
+    ranks.gather_processes(bool)
     begun, spent = time.perf_counter(), time.process_time()
     replies = asker.answers(asked, max_tokens=tokens, done=bool)
     seconds, cpu = time.perf_counter() - begun, time.process_time() - spent
     said = sha256(json.dumps([reply.content for reply in replies]).encode()).hexdigest()
-    if ranks.first():
+    if ranks.is_first():
         (folder / "found.json").write_text(json.dumps({"seconds": seconds, "cpu": cpu, "said": said}))
-    ranks.leave()
+    ranks.leave_processes()
 
 
 def _questions(folder: Path) -> list[Question]:
     draw, words, found = Random(0), ground.SENTENCE.split(), []
-    for row in find(folder / "dataset", cache=folder / "cache").rows(["id", "images"]):
+    for row in find_lessons(folder / "dataset", cache=folder / "cache").rows(["id", "images"]):
         data = row["images"][0]["bytes"]
         picture = Picture(sha256(data).hexdigest(), "image/jpeg", ground.SIDE, ground.SIDE, len(data), partial(bytes, data))
         text = " ".join(draw.choices(words, k=draw.randint(20, 220)))

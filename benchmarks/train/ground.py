@@ -18,13 +18,13 @@ from rich.console import Console
 from transformers.utils import logging
 
 from cotforge.answers import Task
-from cotforge.export.columns import lessons, schema, table
+from cotforge.export.columns import arrow_schema, arrow_table, lesson_columns
 from cotforge.plan import Grpo, Plan, Sft
 from cotforge.prompts import Prompts
-from cotforge.train.data.lessons import find
-from cotforge.train.report.record import Record
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun
 from cotforge.train.students import tiny
-from cotforge.train.work import Work
 
 SIDE = 448
 """Pixels of a picture's side."""
@@ -48,18 +48,18 @@ def quiet() -> None:
 
 def student(folder: Path, *, width: int, side: int = SIDE, patch: int = 32) -> Path:
     """A LLaVA of random weights whose pictures are (side / patch) squared tokens."""
-    return tiny.llava(folder, [f" {SENTENCE}"] * 4, tiny.Size(width=width, side=side, patch=patch, vocabulary=600, context=1024))
+    return tiny.make_llava(folder, [f" {SENTENCE}"] * 4, tiny.TinySize(width=width, side=side, patch=patch, vocabulary=600, context=1024))
 
 
 def write(folder: Path, count: int, *, side: int = SIDE, tokens: tuple[int, int] = TOKENS) -> Path:
     """A dataset of so many lessons in `folder`, no two pictures alike; how many tokens are said is drawn evenly between the two."""
-    columns = lessons([])
-    shape = schema(columns)
+    columns = lesson_columns([])
+    shape = arrow_schema(columns)
     (folder / "data").mkdir(parents=True)
     rows = _rows(count, side, tokens)
     with pq.ParquetWriter(folder / "data" / "train-00000-a.parquet", shape) as writer:
         for start in range(0, count, GROUP):
-            writer.write_table(table([next(rows) for _ in range(min(GROUP, count - start))], columns, shape))
+            writer.write_table(arrow_table([next(rows) for _ in range(min(GROUP, count - start))], columns, shape))
     return folder
 
 
@@ -99,15 +99,15 @@ def project(folder: Path, *stages: dict[str, Any], sections: Mapping[str, Any] |
     return file
 
 
-def work(folder: Path, begin: Path, stage: Sft | Grpo, dataset: Path) -> Work:
+def work(folder: Path, begin: Path, stage: Sft | Grpo, dataset: Path) -> StageRun:
     """One stage's, in a folder of its own; what is made of the lessons lies beside it for all."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = find(dataset, cache=folder.parent / "cache")
-    return Work(
+    found = find_lessons(dataset, cache=folder.parent / "cache")
+    return StageRun(
         plan=Plan(student={"model": str(begin)}, stages=(stage,)), stage=stage, begin=begin, out=folder,
         lessons=lambda: found, source=lambda: found, task=Task(kind="classify", question="What is it?", labels=("x", "y")),
         prompts=Prompts().load(folder), held_out=None, smoke=False, resume_from=None,
-        record=Record(folder / "metrics.jsonl", stage.name, console=Console(quiet=True)), cache=folder.parent / "cache",
+        record=MetricsLog(folder / "metrics.jsonl", stage.name, console=Console(quiet=True)), cache=folder.parent / "cache",
     )  # fmt: skip
 
 

@@ -20,12 +20,12 @@ from benchmarks.forge.table import print_table
 from benchmarks.train import ground
 from benchmarks.train.turns import Turn, steps
 from cotforge.plan import Grpo
-from cotforge.train.guards import Watch
+from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
 from cotforge.train.rewards import Rewards
-from cotforge.train.rollouts.trainer import Trainer
-from cotforge.train.students import student
-from cotforge.train.work import Work, drive
+from cotforge.train.rollouts.trainer import GrpoTrainer
+from cotforge.train.stage_run import StageRun, drive_trainer
+from cotforge.train.students import loaded_student
 
 BATCH, GROUP = 16, 8
 LESSONS = 32
@@ -70,18 +70,18 @@ def measure(count: int, tokens: int, width: int) -> None:
     print(f"\nOurs over TRL's step by step: {half:.3f}, quartiles {low:.3f} and {high:.3f}. Their losses are at most {apart:.1e} apart.")
 
 
-def _ours(work: Work, stage: Grpo, turn: Turn) -> None:
-    pupil, rows = student.load(work.plan.student, work.begin), work.data().seen(grpo.COLUMNS)
-    watch = Watch(lambda line: None)
+def _ours(work: StageRun, stage: Grpo, turn: Turn) -> None:
+    pupil, rows = loaded_student.load_pupil(work.plan.student, work.begin), work.data().seen(grpo.COLUMNS)
+    watch = MetricGuards(lambda line: None)
     rewards = Rewards.of(stage.rewards, work.task, work.root)
     config = grpo.config_of(stage, work, pupil)
-    trainer = Trainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
+    trainer = GrpoTrainer(rewards, rows, pupil, config, watch=watch, table=work.out / "completions")
     with work.record:
-        drive(trainer, work, pupil, watch, last=turn)
+        drive_trainer(trainer, work, pupil, watch, last=turn)
 
 
-def _plain(work: Work, stage: Grpo, turn: Turn) -> None:
-    pupil, rows = student.load(work.plan.student, work.begin), work.data().dataset(grpo.COLUMNS)
+def _plain(work: StageRun, stage: Grpo, turn: Turn) -> None:
+    pupil, rows = loaded_student.load_pupil(work.plan.student, work.begin), work.data().dataset(grpo.COLUMNS)
     config = grpo.config_of(stage, work, pupil)
     config.reward_weights = [0.5, 0.5]
     end = pupil.processor.tokenizer.convert_tokens_to_ids(ground.END)

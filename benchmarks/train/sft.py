@@ -21,10 +21,10 @@ from trl import SFTConfig, SFTTrainer
 from benchmarks.forge.table import print_table
 from benchmarks.train import ground
 from cotforge.plan import Sft, Student
-from cotforge.train.data.prepared import Prepared, collate, prepare
+from cotforge.train.data.prepared import Prepared, collate_lessons, prepare_lessons
 from cotforge.train.kinds import sft
-from cotforge.train.students import student
-from cotforge.train.work import Work, drive
+from cotforge.train.stage_run import StageRun, drive_trainer
+from cotforge.train.students import loaded_student
 
 BATCH = 16
 STAGE = Sft(name="inject", kind="sft", batch=BATCH)
@@ -62,11 +62,11 @@ def measure(count: int, times: int, width: int) -> None:
         folder = Path(name)
         begin, dataset = ground.student(folder / "student", width=width), ground.write(folder / "dataset", count)
         work = ground.work(folder / "stage", begin, STAGE, dataset)
-        pupil = student.load(Student(model=str(begin)), begin)
+        pupil = loaded_student.load_pupil(Student(model=str(begin)), begin)
         lessons = work.data()
         lessons.dataset()  # TRL's trainer has its rows from there, too
         begun = _now()
-        prepared = prepare(lessons, pupil.processor, cache=folder / "made", cache_gb=20, kind=torch.float32, tell=lambda line: None)
+        prepared = prepare_lessons(lessons, pupil.processor, cache=folder / "made", cache_gb=20, kind=torch.float32, tell=lambda line: None)
         made = _since(begun)
         said = [length - len(prepared[row][0]["prompt"]) for row, length in enumerate(prepared.lengths)]
         print(f"{count} lessons of {min(said)} to {max(said)} tokens after {len(prepared[0][0]['prompt'])} of picture and question, batch")
@@ -95,13 +95,13 @@ def _since(begun: tuple[float, float]) -> tuple[float, ...]:
     return tuple(now - before for now, before in zip(_now(), begun, strict=True))
 
 
-def _epoch(name: str, work: Work, prepared: Prepared) -> tuple[float, ...]:
+def _epoch(name: str, work: StageRun, prepared: Prepared) -> tuple[float, ...]:
     """Seconds, and those of CPU, of one of the three, from the first weights."""
-    pupil, clock = student.load(work.plan.student, work.begin), Clock()
+    pupil, clock = loaded_student.load_pupil(work.plan.student, work.begin), Clock()
     if name == "cotforge":
         trainer: Any = _ours(work, prepared, pupil)
         with work.record:
-            drive(trainer, work, pupil, last=clock)
+            drive_trainer(trainer, work, pupil, last=clock)
         return clock.taken
     trainer = _plain(work, pupil, prepared.lengths if "grouped" in name else None)
     trainer.remove_callback(PrinterCallback)
@@ -110,11 +110,11 @@ def _epoch(name: str, work: Work, prepared: Prepared) -> tuple[float, ...]:
     return clock.taken
 
 
-def _ours(work: Work, prepared: Prepared, pupil: student.Pupil) -> sft.Trainer:
-    return sft.Trainer(prepared, list(range(len(prepared.lengths))), pupil, sft.config_of(STAGE, work, prepared))
+def _ours(work: StageRun, prepared: Prepared, pupil: loaded_student.Pupil) -> sft.SftTrainer:
+    return sft.SftTrainer(prepared, list(range(len(prepared.lengths))), pupil, sft.config_of(STAGE, work, prepared))
 
 
-def _plain(work: Work, pupil: student.Pupil, lengths: list[int] | None) -> Any:
+def _plain(work: StageRun, pupil: loaded_student.Pupil, lengths: list[int] | None) -> Any:
     """TRL's trainer of the same lessons; with their lengths, in groups of about one."""
     rows = work.data().dataset(["images", "prompt", "completion"])
     config = SFTConfig(
@@ -127,23 +127,26 @@ def _plain(work: Work, pupil: student.Pupil, lengths: list[int] | None) -> Any:
     return SFTTrainer(pupil.model, config, train_dataset=rows, processing_class=pupil.processor)
 
 
-def _apart(work: Work, prepared: Prepared, pupil: student.Pupil) -> float:
+def _apart(work: StageRun, prepared: Prepared, pupil: loaded_student.Pupil) -> float:
     """The largest difference of a lesson's loss between our batch and TRL's own of the same lessons, batches of one and of sixteen."""
     plain, pad = _plain(work, pupil, None), pupil.processor.tokenizer.pad_token_id
     rows = list(range(min(len(prepared.lengths), ALIKE * BATCH)))
     batches = [rows[at : at + BATCH] for at in range(0, len(rows), BATCH)] + [[row] for row in rows]
     apart = 0.0
     for batch in batches:
-        ours, theirs = collate([prepared[row] for row in batch], pad), plain.data_collator([plain.train_dataset[row] for row in batch])
+        ours, theirs = (
+            collate_lessons([prepared[row] for row in batch], pad),
+            plain.data_collator([plain.train_dataset[row] for row in batch]),
+        )
         with torch.no_grad():
             one, other = (plain.compute_loss(plain.model, dict(each)).item() for each in (ours, theirs))
         apart = max(apart, abs(one - other))
     return apart
 
 
-def _frozen(work: Work, prepared: Prepared) -> tuple[float, float]:
+def _frozen(work: StageRun, prepared: Prepared) -> tuple[float, float]:
     """Seconds that a frozen vision tower takes of a step, and of the whole step; medians over the batches of an epoch."""
-    pupil = student.load(work.plan.student.model_copy(update={"freeze": ("vision",)}), work.begin)
+    pupil = loaded_student.load_pupil(work.plan.student.model_copy(update={"freeze": ("vision",)}), work.begin)
     trainer = _ours(work, prepared, pupil)
     towers: list[float] = []
     tower = next(module for name, module in pupil.model.named_modules() if name.endswith("vision_tower"))

@@ -1,10 +1,10 @@
 """What is asked, what counts as the same answer, and how a reply is read."""
 
-from cotforge.answers.cleaning import Mended, clean_reasoning, mended
-from cotforge.answers.finding import placeholders
-from cotforge.answers.reading import Reading, Span, answer_span, read, read_text, reads_well, why_lost
+from cotforge.answers.cleaning import Mended, clean_reasoning, clean_trace
+from cotforge.answers.finding import placeholders_of_call
+from cotforge.answers.reading import Reading, Span, answer_span, read_reply, read_text, reads_well, why_lost
 from cotforge.answers.task import Task
-from cotforge.answers.text import as_text, normal, seen
+from cotforge.answers.text import as_text, clean_text, normal_form
 
 __all__ = [
     "Mended",
@@ -14,12 +14,12 @@ __all__ = [
     "answer_span",
     "as_text",
     "clean_reasoning",
-    "mended",
-    "normal",
-    "placeholders",
-    "read",
+    "clean_text",
+    "clean_trace",
+    "normal_form",
+    "placeholders_of_call",
+    "read_reply",
     "read_text",
     "reads_well",
-    "seen",
     "why_lost",
 ]

@@ -14,8 +14,8 @@ from typing import Any
 
 from cotforge.answers.decimals import read_number
 from cotforge.answers.formulas import formula_of, parts_of_or, text_of
-from cotforge.answers.phrases import core
-from cotforge.answers.text import normal
+from cotforge.answers.phrases import core_answer
+from cotforge.answers.text import normal_form
 
 _NODES, _DIGITS, _ROOT = 60, 30, 12
 _TRIED = 30
@@ -31,41 +31,41 @@ def math_answer(text: str) -> str | None:
     Words and what the grammar would misread (a unit, a ratio, a range, a base) are compared as text. Forms that sympy does not bring
     together stay apart: an agreement may be lost, none is invented. The case of a variable is ignored, as math-verify does.
     """
-    if not normal(text):
+    if not normal_form(text):
         return None
     text = text.translate(_INVISIBLE)
     number = read_number(text)
     if number is not None:
         return str(Fraction(number.value) / (100 if number.percent else 1))
-    found = core(text)
+    found = core_answer(text)
     if found.twice:
         return None
     parts = parts_of_or(found.text)
-    return _one(found.text) if len(parts) == 1 else _solutions(parts)
+    return _canonical_text(found.text) if len(parts) == 1 else _solution_set(parts)
 
 
-def _one(text: str) -> str | None:
+def _canonical_text(text: str) -> str | None:
     """Canonical text of an answer that stands bare."""
     formula = formula_of(text)
     if formula is None:
         return text_of(text)
     try:
-        return _canonical(_parsed(formula)) or text_of(text)
+        return _canonical_form(_parse_formula(formula)) or text_of(text)
     except Exception:  # sympy raises every kind of error on odd trees; a text it cannot bring to one form is compared as text
         return text_of(text)
 
 
-def _solutions(parts: list[str]) -> str | None:
+def _solution_set(parts: list[str]) -> str | None:
     """ "x = 1 or x = 2" as the set {1, 2}; None for "1 or 2", which is two answers, and text for words."""
     ends = [re.fullmatch(r"\s*([a-zA-Z])\s*=(.*)", part, re.DOTALL) for part in parts]
     if all(ends) and len({end[1] for end in ends if end}) == 1:
-        read = [_one(end[2]) for end in ends if end]
+        read = [_canonical_text(end[2]) for end in ends if end]
         return "{" + ", ".join(sorted({part for part in read if part})) + "}" if all(read) else None
     return None
 
 
 @functools.cache
-def _grammar() -> Any:
+def _latex_grammar() -> Any:
     # Importing sympy takes 0.4 s; only a pipeline with this verifier pays for it.
     from math_verify import LatexExtractionConfig, parse
 
@@ -78,39 +78,39 @@ def _grammar() -> Any:
     return functools.partial(parse, extraction_config=[latex], fallback_mode="no_fallback", parsing_timeout=None)
 
 
-def _parsed(formula: str) -> Any:
-    found = _grammar()(f"${formula}$")
+def _parse_formula(formula: str) -> Any:
+    found = _latex_grammar()(f"${formula}$")
     return found[0] if found else None
 
 
-def _canonical(tree: Any) -> str:
+def _canonical_form(tree: Any) -> str:
     """Empty where the tree is none, too large, or of a kind that has no canonical form here."""
     import sympy
 
     if tree is None or isinstance(tree, str):
         return ""
     if isinstance(tree, sympy.Equality) and tree.lhs.is_Symbol:
-        return _canonical(tree.rhs)
+        return _canonical_form(tree.rhs)
     if isinstance(tree, sympy.FiniteSet):
         if any(isinstance(part, sympy.Equality) for part in tree.args):
             return ""  # "x = 3, y = 5" is not "x = 5, y = 3"
-        parts = [_canonical(part) for part in tree.args]
+        parts = [_canonical_form(part) for part in tree.args]
         return "{" + ", ".join(sorted(parts)) + "}" if all(parts) else ""
     if isinstance(tree, sympy.Tuple):
-        parts = [_canonical(part) for part in tree.args]
+        parts = [_canonical_form(part) for part in tree.args]
         return "(" + ", ".join(parts) + ")" if all(parts) else ""
     if isinstance(tree, sympy.Interval):
-        ends = [_canonical(end) for end in (tree.start, tree.end)]
+        ends = [_canonical_form(end) for end in (tree.start, tree.end)]
         return f"{'(' if tree.left_open else '['}{', '.join(ends)}{')' if tree.right_open else ']'}" if all(ends) else ""
     if isinstance(tree, sympy.MatrixBase):
-        rows = [[_canonical(cell) for cell in row] for row in tree.tolist()]
+        rows = [[_canonical_form(cell) for cell in row] for row in tree.tolist()]
         return "[" + "; ".join(", ".join(row) for row in rows) + "]" if all(map(all, rows)) else ""
     if not isinstance(tree, sympy.Expr) or not _is_small(tree):
         return ""
     exact = sympy.nsimplify(tree, rational=True) if tree.has(sympy.Float) else tree
     if not _is_small(exact):
         return ""
-    simplest = _simplest(exact)
+    simplest = _simplify_tree(exact)
     return "" if simplest.has(sympy.zoo, sympy.nan) else str(simplest)
 
 
@@ -124,12 +124,12 @@ def _is_small(tree: Any) -> bool:
         return False
     if any(abs(atom.p) >= 10**_DIGITS or atom.q >= 10**_DIGITS for atom in tree.atoms(sympy.Rational)):
         return False
-    return _degree(tree) <= (6 if len(tree.free_symbols) > 1 else 64)
+    return _tree_degree(tree) <= (6 if len(tree.free_symbols) > 1 else 64)
 
 
-def _degree(tree: Any) -> float:
+def _tree_degree(tree: Any) -> float:
     """The largest product of exponents on a way from the root to a leaf; infinite where an exponent is no short fraction."""
-    below = max((_degree(arg) for arg in tree.args), default=1.0)
+    below = max((_tree_degree(arg) for arg in tree.args), default=1.0)
     if not tree.is_Pow or tree.exp.free_symbols:
         return below
     if tree.exp.is_Float:
@@ -140,7 +140,7 @@ def _degree(tree: Any) -> float:
     return below * max(1.0, abs(float(tree.exp)))
 
 
-def _simplest(tree: Any) -> Any:
+def _simplify_tree(tree: Any) -> Any:
     import sympy
 
     worked = tree.doit()

@@ -10,7 +10,7 @@ _PROSE = re.compile(r"(?=.*[^\W\d_]{2})[^\W\d_]+(?:[\s,;:'\u2019\"\u201c\u201d*]
 """Words alone, one of them of two letters or more: beside a number or an operator a box is a part of a formula."""
 
 
-def boxes(text: str) -> list[str]:
+def find_boxes(text: str) -> list[str]:
     r"""What stands in each `\boxed{}` with balanced braces, at most `LONGEST` characters of it; boxes in boxes are not looked for."""
     found = []
     match = _BOX.search(text)
@@ -26,16 +26,16 @@ def boxes(text: str) -> list[str]:
     return found
 
 
-def unboxed(text: str, *, prose: bool = True) -> str:
+def strip_box(text: str, *, prose: bool = True) -> str:
     r"""Without a `\boxed{}` or `\text{}` around the whole (and the `$` around that), or with `prose` the words around one box."""
     if "\\" not in text or len(text) > LONGEST:
         return text
     bare = text.strip().strip("$").rstrip(".").strip().strip("$").strip()
-    inside = boxes(bare)
+    inside = find_boxes(bare)
     if len(inside) == 1 and _BOX.match(bare) and bare.endswith(inside[0] + "}"):
         bare = inside[0].strip()
     elif prose and len(set(inside)) == 1 and _is_prose(bare, inside[0]):
-        return unboxed(inside[0].strip())
+        return strip_box(inside[0].strip())
     wrapped = _WRAPPED.fullmatch(bare)
     return wrapped[1] if wrapped else (bare if inside else text)
 

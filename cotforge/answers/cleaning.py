@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cotforge.answers.controls import CONTROLS, NEXT_TURN, WRAPPER
 from cotforge.answers.marks import ANSWER, BOX, MARKUP, THOUGHTS
 from cotforge.answers.text import LONGEST
-from cotforge.answers.thoughts import hints, is_marked
+from cotforge.answers.thoughts import is_marked, mark_hints
 from cotforge.records import Trace
 
 _LONGEST = 256
@@ -29,7 +29,7 @@ class Mended(NamedTuple):
         return "+".join(sorted(self.kinds)) or None
 
 
-def mended(trace: Trace, *, options: tuple[str, ...] = (), extra_tokens: tuple[str, ...] = ()) -> Mended:
+def clean_trace(trace: Trace, *, options: tuple[str, ...] = (), extra_tokens: tuple[str, ...] = ()) -> Mended:
     """Reasoning and answer of a Trace for a lesson; an answer that is one of `options` stays as it is."""
     reasoning, kinds = clean_reasoning(trace.reasoning, extra_tokens)
     answer = trace.answer or ""
@@ -47,19 +47,19 @@ def clean_reasoning(text: str, extra_tokens: Iterable[str] = ()) -> tuple[str, f
     word. What is left holds no token, also none that came about as another was taken out: `<|im_<|im_end|>end|>` leaves nothing.
     Cleaning it again changes nothing.
     """
-    find = _finder(tuple(sorted({token for token in extra_tokens if token.strip()})))
+    find = _special_token_finder(tuple(sorted({token for token in extra_tokens if token.strip()})))
     if find(text, 0) is None:
         return text, frozenset()
     worded = _IMAGE_AS_WORD.sub(r"\1", text)
     kinds = {"image_tokens"} if worded != text else set()
-    return _without(worded, find, kinds).strip(), frozenset(kinds)
+    return _remove_found(worded, find, kinds).strip(), frozenset(kinds)
 
 
 def without_controls(text: str) -> str:
     """An answer as it was meant: without control tokens and what wraps a reply, stripped. A text that is too long is only stripped."""
     if ("<" not in text and "[" not in text) or len(text) > 2 * LONGEST:
         return text.strip()
-    return _without(text, _find_control, set()).strip()
+    return _remove_found(text, _find_control, set()).strip()
 
 
 def own_turn(text: str) -> str:
@@ -68,7 +68,7 @@ def own_turn(text: str) -> str:
     return text[: found.start()] if found else text
 
 
-def boxed(text: str) -> str:
+def replace_box_tokens(text: str) -> str:
     r"""The text with `\boxed{}` for box tokens."""
     return _BOX.sub(lambda found: rf"\boxed{{{found[1]}}}", text) if "_of_" in text else text
 
@@ -77,11 +77,11 @@ Find = Callable[[str, int], re.Match[str] | None]
 """The next token of a text from a place on."""
 
 
-def _hinted(pattern: re.Pattern[str]) -> Find:
+def _search_at_hints(pattern: re.Pattern[str]) -> Find:
     """A search that tries the pattern only where a mark may begin."""
 
     def find(text: str, place: int) -> re.Match[str] | None:
-        for hint in hints(text, place):
+        for hint in mark_hints(text, place):
             if found := pattern.match(text, hint.start()):
                 return found
         return None
@@ -89,7 +89,7 @@ def _hinted(pattern: re.Pattern[str]) -> Find:
     return find
 
 
-def _pattern(parts: Iterable[tuple[str, str]]) -> re.Pattern[str]:
+def _join_patterns(parts: Iterable[tuple[str, str]]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in parts))
 
 
@@ -101,43 +101,43 @@ _CONTROLS = (
     ("control_tokens", "|".join(one.pattern for one in CONTROLS if not one.images)),
 )
 _MARKS = "|".join(pattern for one in THOUGHTS if one.name not in MARKUP for pattern in (one.opens, one.closes) if is_marked(pattern))
-_ALL = _pattern([("answer_tags", f"(?i:{ANSWER.replace('?P<closes>', '')})"), ("think_tags", f"(?i:{_MARKS})"), *_CONTROLS])
-_find_all = _hinted(_ALL)
-_find_control = _hinted(_pattern([("wrappers", WRAPPER), *_CONTROLS]))
+_ALL = _join_patterns([("answer_tags", f"(?i:{ANSWER.replace('?P<closes>', '')})"), ("think_tags", f"(?i:{_MARKS})"), *_CONTROLS])
+_find_all = _search_at_hints(_ALL)
+_find_control = _search_at_hints(_join_patterns([("wrappers", WRAPPER), *_CONTROLS]))
 
 
 @lru_cache(maxsize=64)
-def _finder(extra: tuple[str, ...]) -> Find:
+def _special_token_finder(extra: tuple[str, ...]) -> Find:
     if not extra:
         return _find_all
     own = "|".join(map(re.escape, sorted(extra, key=len, reverse=True)))
     return re.compile(f"{_ALL.pattern}|(?P<own_tokens>{own})").search
 
 
-def _without(text: str, find: Find, kinds: set[str]) -> str:
+def _remove_found(text: str, find: Find, kinds: set[str]) -> str:
     """The text with everything taken out that `find` finds, also where two parts come together; the kinds are added to `kinds`."""
     kept: list[str] = []
     place = 0
     while found := find(text, place):
         kept.extend(text[place : found.start()])
         place = found.end()
-        kind = _kind(found)
+        kind = _kind_of_match(found)
         while True:
             kinds.add(kind)
-            if kept and place < len(text) and _parted(kept[-1], text[place], kind):
+            if kept and place < len(text) and _needs_space(kept[-1], text[place], kind):
                 kept.append(" ")
             left = "".join(kept[-_LONGEST:])
-            seam = _across(left + text[place : place + _LONGEST], len(left), find)
+            seam = _match_across_seam(left + text[place : place + _LONGEST], len(left), find)
             if seam is None:
                 break
             del kept[len(kept) - len(left) + seam.start() :]
             place += seam.end() - len(left)
-            kind = _kind(seam)
+            kind = _kind_of_match(seam)
     kept.extend(text[place:])
     return "".join(kept)
 
 
-def _across(text: str, seam: int, find: Find) -> re.Match[str] | None:
+def _match_across_seam(text: str, seam: int, find: Find) -> re.Match[str] | None:
     """A token that begins before the seam and ends after it."""
     found = find(text, 0)
     while found and found.start() < seam and found.end() <= seam:
@@ -145,11 +145,11 @@ def _across(text: str, seam: int, find: Find) -> re.Match[str] | None:
     return found if found and found.start() < seam else None
 
 
-def _kind(found: re.Match[str]) -> str:
+def _kind_of_match(found: re.Match[str]) -> str:
     return "control_tokens" if found.lastgroup == "own_tokens" else str(found.lastgroup)
 
 
-def _parted(left: str, right: str, kind: str) -> bool:
+def _needs_space(left: str, right: str, kind: str) -> bool:
     """Whether a space takes the place of what stood between two characters: a tag parts two words, a token may stand within one."""
     if left.isspace() or right.isspace() or left in "([{" or right in ".,;:!?)]}":
         return False

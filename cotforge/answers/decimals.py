@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from cotforge.answers.phrases import LONGEST, core, unspaced, unstyled
-from cotforge.answers.text import normal
+from cotforge.answers.phrases import LONGEST, core_answer, plain_spaces, strip_fonts
+from cotforge.answers.text import normal_form
 
 _DIGITS = 60
 _GROUPED = r"[1-9][0-9]{0,2}(?P<gap>[,'_])[0-9]{3}(?:(?P=gap)[0-9]{3})*|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}"
@@ -42,18 +42,18 @@ def read_number(text: str) -> Read | None:
     Sources: GSM8K (`#### 1,234`, `$18`), MATH (`10{,}000`, `10,\\!000`, `3 \\times 10^{8}`), Speech-Rule-Engine#724 (thin spaces).
     """
     plainly = _NUMBER.fullmatch(text) if len(text) <= _DIGITS and text.isascii() else None
-    if plainly is not None and (read := _value(plainly.groupdict(default=""))) is not None:  # most answers, in half the time
+    if plainly is not None and (read := _decimal_value(plainly.groupdict(default=""))) is not None:  # most answers, in half the time
         return read
     if len(text) > LONGEST or _UNSURE.search(text):
         return None
-    found = core(text)
+    found = core_answer(text)
     if found.twice:
         return None
-    plain = normal(unspaced(unstyled(thousands_marked(found.text))).replace(r"\$", "$")).translate(_HYPHENS)
+    plain = normal_form(plain_spaces(strip_fonts(thousands_marked(found.text))).replace(r"\$", "$")).translate(_HYPHENS)
     if len(plain) > _DIGITS:
         return None
     match = _NUMBER.fullmatch(plain) or _POWER_OF_TEN.fullmatch(plain)
-    return None if match is None else _value(match.groupdict(default=""))
+    return None if match is None else _decimal_value(match.groupdict(default=""))
 
 
 def thousands_marked(text: str) -> str:
@@ -61,7 +61,7 @@ def thousands_marked(text: str) -> str:
     return _LATEX_COMMA.sub(",", _THOUSANDS.sub("'", text))
 
 
-def _value(parts: Mapping[str, str]) -> Read | None:
+def _decimal_value(parts: Mapping[str, str]) -> Read | None:
     sign, late, after = parts["sign"], parts.get("late", ""), parts.get("after", "").strip()
     if (sign and late) or (parts.get("money") and after):
         return None

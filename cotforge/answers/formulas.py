@@ -3,8 +3,8 @@
 import re
 
 from cotforge.answers.decimals import decimal_text, read_number, thousands_marked
-from cotforge.answers.phrases import unspaced, unstyled
-from cotforge.answers.text import normal, powers_kept
+from cotforge.answers.phrases import plain_spaces, strip_fonts
+from cotforge.answers.text import normal_form, powers_kept
 
 LONGEST = 120
 """Characters; longer answers are compared as text."""
@@ -71,7 +71,7 @@ def formula_of(text: str) -> str | None:
     """The answer as LaTeX that the grammar reads right; None where it is words, or could be read as something else."""
     if _GLUED.search(text):
         return None
-    kept = powers_kept(unspaced(unstyled(thousands_marked(text)).replace(r"\!", "")))
+    kept = powers_kept(plain_spaces(strip_fonts(thousands_marked(text)).replace(r"\!", "")))
     if _MISREAD.search(kept) and not _MIXED.fullmatch(kept.strip()):
         return None
     spread = _with_commands(kept.translate(_SIGNS)).strip()
@@ -94,8 +94,12 @@ def _is_formula(text: str) -> bool:
 
 def text_of(text: str) -> str | None:
     """The answer as text: LaTeX's spaces and fonts do not matter, and a number before a unit has its one form ("1000 cm^2")."""
-    spread = _DEGREES.sub("°", unspaced(unstyled(thousands_marked(text)).replace(r"\!", "")))
-    plain = re.sub(r"\^\{ ?([+-]?\w+) ?\}", r"^\1", normal(spread)) if "^{" in spread and _UNIT.match(normal(spread)) else normal(spread)
+    spread = _DEGREES.sub("°", plain_spaces(strip_fonts(thousands_marked(text)).replace(r"\!", "")))
+    plain = (
+        re.sub(r"\^\{ ?([+-]?\w+) ?\}", r"^\1", normal_form(spread))
+        if "^{" in spread and _UNIT.match(normal_form(spread))
+        else normal_form(spread)
+    )
     measure = _UNIT.fullmatch(plain)
     number = read_number(measure[1]) if measure else None
     if measure and number:

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from cotforge.answers.phrases import LONGEST, Core, core, unspaced, unstyled
-from cotforge.answers.text import normal
+from cotforge.answers.phrases import LONGEST, Core, core_answer, plain_spaces, strip_fonts
+from cotforge.answers.text import normal_form
 
 _MARKED = re.compile(
     r"""(?P<word>(?:option|choice|letter|[故应應]?(?:选项|选择|選擇|选|選))\s*:?\s*)?
@@ -49,22 +49,22 @@ def read_choice(text: str, options: tuple[str, ...]) -> str | None:
 
     None too for two letters, a letter that is denied or doubted, and a letter that may be a word ("A cat", "I.").
     """
-    known = _known(options)
+    known = _index_options(options)
     if len(text) == 1 and "A" <= text <= "Z":
         return known.letters.get(text.lower()) if options else text
-    plain = normal(text)
+    plain = normal_form(text)
     if (option := known.texts.get(plain)) is not None:
         return option
     if not plain or len(text) > LONGEST:
         return None
-    found = core(text)
-    inner = unspaced(unstyled(found.text))
-    short = normal(inner)
+    found = core_answer(text)
+    inner = plain_spaces(strip_fonts(found.text))
+    short = normal_form(inner)
     if (option := known.texts.get(short)) is not None and not found.twice:
         return option
     if found.twice or _cut_off(text.strip(), found):
         return None
-    return _lettered(short, inner, known) if options else _letter_alone(short, inner)
+    return _option_by_letter(short, inner, known) if options else _letter_alone(short, inner)
 
 
 def _cut_off(text: str, found: Core) -> bool:
@@ -73,8 +73,8 @@ def _cut_off(text: str, found: Core) -> bool:
 
 
 @functools.lru_cache(maxsize=4_096)
-def _known(options: tuple[str, ...]) -> _Options:
-    texts = {normal(option): option for option in options}
+def _index_options(options: tuple[str, ...]) -> _Options:
+    texts = {normal_form(option): option for option in options}
     own = [(_OWN.fullmatch(plain), option) for plain, option in texts.items()]
     single = {plain: option for plain, option in texts.items() if len(plain) == 1 and plain.isascii() and plain.isalpha()}
     if single:  # blood groups A, B, AB and O: a letter is a text, and no place
@@ -82,26 +82,26 @@ def _known(options: tuple[str, ...]) -> _Options:
     if options and all(match is not None for match, _ in own):
         letters = {match[1]: option for match, option in own if match is not None}
         if len(letters) == len(options):
-            bare = {normal(match[2]): option for match, option in own if match is not None}
+            bare = {normal_form(match[2]): option for match, option in own if match is not None}
             return _Options({**bare, **texts} if len(bare) == len(options) else texts, letters)
     return _Options(texts, dict(zip("abcdefghijklmnopqrstuvwxyz", options, strict=False)))
 
 
-def _lettered(plain: str, inner: str, known: _Options) -> str | None:
+def _option_by_letter(plain: str, inner: str, known: _Options) -> str | None:
     """One of the options: by its letter alone, or with its own text before or behind it."""
     if (option := _text_then_letter(plain, known)) is not None:
         return option
     match = _MARKED.fullmatch(plain)
     if match is None or _NUMERALS.search(inner):
         return None
-    letter, rest = _letter(match), normal(match["rest"].strip(" -–—,"))
+    letter, rest = _matched_letter(match), normal_form(match["rest"].strip(" -–—,"))
     named = known.letters.get(letter)
     if named is None:
         return None
     if not match["rest"]:
-        return named if _stands(match, inner) else None
+        return named if _is_unchanged(match, inner) else None
     said = match["rest"][:1]
-    if not match["mark"] and not _bracketed(match) and said.isalnum() and said.isascii():
+    if not match["mark"] and not _is_bracketed(match) and said.isalnum() and said.isascii():
         return None
     agrees = known.texts.get(rest) == named or (_RIGHT.fullmatch(rest) is not None and not match["mark"])
     return named if agrees else None
@@ -113,7 +113,7 @@ def _text_then_letter(plain: str, known: _Options) -> str | None:
         return None
     before, _, letter = plain[:-1].rpartition("(")
     named = known.letters.get(letter.strip())
-    return named if named is not None and known.texts.get(normal(before)) == named else None
+    return named if named is not None and known.texts.get(normal_form(before)) == named else None
 
 
 def _letter_alone(plain: str, inner: str) -> str | None:
@@ -121,30 +121,32 @@ def _letter_alone(plain: str, inner: str) -> str | None:
     match = _MARKED.fullmatch(plain)
     if match is None or _NUMERALS.search(inner):
         return None
-    letter, rest, marked = _letter(match), match["rest"].strip(), match["mark"] or ""
+    letter, rest, marked = _matched_letter(match), match["rest"].strip(), match["mark"] or ""
     if not rest:
-        return letter.upper() if _stands(match, inner) else None
+        return letter.upper() if _is_unchanged(match, inner) else None
     if _RIGHT.fullmatch(rest) is not None and not marked:
-        return None if letter in "ai" and not _bracketed(match) and not match["word"] and inner.strip()[:1].islower() else letter.upper()
-    closed = _bracketed(match) or marked[:1] in (")", ".", "、") or (marked[:1] == ":" and letter != "a") or bool(match["word"] and marked)
-    if not closed or _DOUBTFUL.match(normal(rest)) or _SPECIES.match(plain) or (letter == "i" and not _bracketed(match)):
+        return None if letter in "ai" and not _is_bracketed(match) and not match["word"] and inner.strip()[:1].islower() else letter.upper()
+    closed = (
+        _is_bracketed(match) or marked[:1] in (")", ".", "、") or (marked[:1] == ":" and letter != "a") or bool(match["word"] and marked)
+    )
+    if not closed or _DOUBTFUL.match(normal_form(rest)) or _SPECIES.match(plain) or (letter == "i" and not _is_bracketed(match)):
         return None
-    return letter.upper() if _apart(match) else None
+    return letter.upper() if _ends_with_point(match) else None
 
 
-def _letter(match: re.Match[str]) -> str:
+def _matched_letter(match: re.Match[str]) -> str:
     return str(match["round"] or match["square"] or match["curly"] or match["bare"])
 
 
-def _bracketed(match: re.Match[str]) -> bool:
+def _is_bracketed(match: re.Match[str]) -> bool:
     return match["bare"] is None
 
 
-def _stands(match: re.Match[str], inner: str) -> bool:
+def _is_unchanged(match: re.Match[str], inner: str) -> bool:
     """Whether nothing was lost between the answer and its normal form that would make it a doubt."""
-    return not match["word"] or _bracketed(match) or match["word"][-1:].isspace() or not match["word"].isascii() or ":" in inner
+    return not match["word"] or _is_bracketed(match) or match["word"][-1:].isspace() or not match["word"].isascii() or ":" in inner
 
 
-def _apart(match: re.Match[str]) -> bool:
+def _ends_with_point(match: re.Match[str]) -> bool:
     """Whether a point behind the letter ends it: "U.S." and "a.m." are abbreviations."""
-    return _bracketed(match) or match["mark"] != "." or match["rest"][:1].isspace() or not match["rest"][:1].isascii()
+    return _is_bracketed(match) or match["mark"] != "." or match["rest"][:1].isspace() or not match["rest"][:1].isascii()

@@ -31,34 +31,34 @@ class Thought(NamedTuple):
 _ATTRIBUTES = r"(?:\s[^<>\n]{1,60}=[^<>\n]{0,60})?"
 
 
-def _tags(name: str, tag: str, source: str, shown: str = "") -> Thought:
+def _tag_marks(name: str, tag: str, source: str, shown: str = "") -> Thought:
     shown = shown or tag
     example = f"<{shown}>I see.</{shown}><answer>awe</answer>"
     return Thought(name, rf"<{tag}(?:\s{{0,8}}{_ATTRIBUTES}>|\s{{0,8}}\n)", rf"<\\?/\s?{tag}\s{{0,8}}>", source, example)
 
 
-def _tokens(name: str, opens: str, closes: str, source: str) -> Thought:
+def _token_marks(name: str, opens: str, closes: str, source: str) -> Thought:
     """Marks without variants, written as they are."""
     return Thought(name, re.escape(opens), re.escape(closes), source, f"{opens}I see.{closes}<answer>awe</answer>")
 
 
 THOUGHTS = (
     # Qwen3, QwQ, DeepSeek, GLM, MiMo, InternVL, Intern-S1, Step-3, MiniMax-M2, Nemotron, OLMo 3, Ling, Holo2, Skywork-R1V, Ovis2.5, ...
-    _tags("think", "think", f"{_VLLM}qwen3_reasoning_parser.py"),
-    _tags("hunyuan", "think:[a-z]+", f"{_SGLANG} (HunyuanDetector), sgl-project/sglang#29920", "think:opensource"),
-    _tokens("kimi", "◁think▷", "◁/think▷", f"{_SGLANG} (KimiDetector), MoonshotAI/Kimi-VL#45"),
-    _tokens("kimi_k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>", f"{_SGLANG} (KimiK3Detector)"),
-    _tokens("mistral", "[THINK]", "[/THINK]", f"{_VLLM}mistral_reasoning_parser.py (Magistral, Ministral)"),
-    _tags("seed", "seed:think", f"{_VLLM}seedoss_reasoning_parser.py"),
-    _tags("minimax", "(?:mm|minimax):think(?:ing)?", f"{_SGLANG} (MiniMaxM3Detector)", "mm:think"),
-    _tags("k2_think", r"(?:ifm\|think(?:_fast(?:er)?)?|think_fast(?:er)?)", f"{_VLLM}k2_horizon_reasoning_parser.py", "think_fast"),
-    _tags("longcat", "longcat_think", f"{_VLLM}longcat_reasoning_parser.py"),
-    _tokens("apertus", "<|inner_prefix|>", "<|inner_suffix|>", f"{_VLLM}apertus_reasoning_parser.py"),
-    _tokens("solar", "<|think:start|>", "<|think:end|>", f"{_VLLM}solar_open2_reasoning_parser.py"),
-    _tokens("plamo", "<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>", f"{_VLLM}plamo3_reasoning_parser.py"),
-    _tokens("cohere", "<|START_THINKING|>", "<|END_THINKING|>", f"{_VLLM}cohere_command_reasoning_parser.py"),
-    _tokens("openthoughts", "<|begin_of_thought|>", "<|end_of_thought|>", f"{_OPEN_WEBUI} (Sky-T1, Virgo, OpenThoughts)"),
-    _tokens("think_start", "<|think_start|>", "<|think_end|>", f"{_CARD}futurehouse/ether0"),
+    _tag_marks("think", "think", f"{_VLLM}qwen3_reasoning_parser.py"),
+    _tag_marks("hunyuan", "think:[a-z]+", f"{_SGLANG} (HunyuanDetector), sgl-project/sglang#29920", "think:opensource"),
+    _token_marks("kimi", "◁think▷", "◁/think▷", f"{_SGLANG} (KimiDetector), MoonshotAI/Kimi-VL#45"),
+    _token_marks("kimi_k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>", f"{_SGLANG} (KimiK3Detector)"),
+    _token_marks("mistral", "[THINK]", "[/THINK]", f"{_VLLM}mistral_reasoning_parser.py (Magistral, Ministral)"),
+    _tag_marks("seed", "seed:think", f"{_VLLM}seedoss_reasoning_parser.py"),
+    _tag_marks("minimax", "(?:mm|minimax):think(?:ing)?", f"{_SGLANG} (MiniMaxM3Detector)", "mm:think"),
+    _tag_marks("k2_think", r"(?:ifm\|think(?:_fast(?:er)?)?|think_fast(?:er)?)", f"{_VLLM}k2_horizon_reasoning_parser.py", "think_fast"),
+    _tag_marks("longcat", "longcat_think", f"{_VLLM}longcat_reasoning_parser.py"),
+    _token_marks("apertus", "<|inner_prefix|>", "<|inner_suffix|>", f"{_VLLM}apertus_reasoning_parser.py"),
+    _token_marks("solar", "<|think:start|>", "<|think:end|>", f"{_VLLM}solar_open2_reasoning_parser.py"),
+    _token_marks("plamo", "<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>", f"{_VLLM}plamo3_reasoning_parser.py"),
+    _token_marks("cohere", "<|START_THINKING|>", "<|END_THINKING|>", f"{_VLLM}cohere_command_reasoning_parser.py"),
+    _token_marks("openthoughts", "<|begin_of_thought|>", "<|end_of_thought|>", f"{_OPEN_WEBUI} (Sky-T1, Virgo, OpenThoughts)"),
+    _token_marks("think_start", "<|think_start|>", "<|think_end|>", f"{_CARD}futurehouse/ether0"),
     Thought(
         "think_token",
         r"<\|think(?:ing)?\|>",
@@ -66,7 +66,7 @@ THOUGHTS = (
         "https://ai.google.dev/gemma/docs/core/prompt-formatting-gemma4 (the switch, written as a tag)",
         "<|think|>I see.<|/think|><answer>awe</answer>",
     ),
-    _tokens("pangu", "[unused16]", "[unused17]", f"{_VLLM}pangu_reasoning_parser.py"),
+    _token_marks("pangu", "[unused16]", "[unused17]", f"{_VLLM}pangu_reasoning_parser.py"),
     Thought(
         "gemma",
         r"<\|channel>(?:thought|analysis|commentary)?\s?",
@@ -119,12 +119,12 @@ THOUGHTS = (
         "arXiv 2411.10440, https://github.com/PKU-YuanGroup/LLaVA-CoT",
         "<SUMMARY>I</SUMMARY>\n<CAPTION>see.</CAPTION>\n<REASONING>Wide.</REASONING>\n<CONCLUSION>awe</CONCLUSION>",
     ),
-    _tags("thinking", "(?:ant_?)?thinking", f"{_OPEN_WEBUI} (Claude, MiniMax, Reflection)", "thinking"),
-    _tags("thought", "thoughts?", f"{_OPEN_WEBUI} (EXAONE Deep, Gemini's OpenAI API)", "thought"),
-    _tags("reasoning", "reason(?:ing)?", f"{_OPEN_WEBUI} (Reka Flash 3)", "reasoning"),
-    _tags("analysis", "analysis", f"{_GITHUB}ai-bot-pro/achatbot/pull/167 (Kwai Keye-VL)"),
-    _tags("reflection", "reflection", f"{_CARD}mattshumer/Reflection-70B-Draft (special tokens)"),
-    _tags("scratchpad", "(?:scratch_?pad|inner_monologue|chain_of_thought|rationale)", "arXiv 2408.11857 (Hermes 3)", "scratchpad"),
+    _tag_marks("thinking", "(?:ant_?)?thinking", f"{_OPEN_WEBUI} (Claude, MiniMax, Reflection)", "thinking"),
+    _tag_marks("thought", "thoughts?", f"{_OPEN_WEBUI} (EXAONE Deep, Gemini's OpenAI API)", "thought"),
+    _tag_marks("reasoning", "reason(?:ing)?", f"{_OPEN_WEBUI} (Reka Flash 3)", "reasoning"),
+    _tag_marks("analysis", "analysis", f"{_GITHUB}ai-bot-pro/achatbot/pull/167 (Kwai Keye-VL)"),
+    _tag_marks("reflection", "reflection", f"{_CARD}mattshumer/Reflection-70B-Draft (special tokens)"),
+    _tag_marks("scratchpad", "(?:scratch_?pad|inner_monologue|chain_of_thought|rationale)", "arXiv 2408.11857 (Hermes 3)", "scratchpad"),
     Thought(
         "details",
         r"<details\s[^<>]{0,40}type=\"reasoning\"[^<>]{0,80}>\s{0,8}(?:<summary>[^<]{0,80}</summary>)?",

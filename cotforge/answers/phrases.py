@@ -51,12 +51,12 @@ class Core(NamedTuple):
     """Whether what is left names an answer once more."""
 
 
-def core(text: str) -> Core:
+def core_answer(text: str) -> Core:
     """The answer that a text of one statement holds: "The answer is $\\boxed{42}$." is 42. Only the whole is unwrapped, never a part."""
     led, inner = False, text.translate(_SIGNS).strip()
     for _ in range(_ROUNDS):
         before = inner
-        inner = _unwrapped(inner)
+        inner = _strip_outermost(inner)
         lead = _LEAD.match(inner) if inner == before else None
         if lead is not None and lead.end() < len(inner):
             led, inner = True, inner[lead.end() :].strip()
@@ -65,22 +65,22 @@ def core(text: str) -> Core:
     return Core(inner, led, _CLAIM.search(inner) is not None)
 
 
-def unstyled(text: str) -> str:
+def strip_fonts(text: str) -> str:
     """LaTeX without fonts: the words of `\\text{}`, `\\mathrm{}` and the like stand bare; a nested one is left."""
     return _STYLED.sub(r"\1", text) if "\\" in text else text
 
 
-def unspaced(text: str) -> str:
+def plain_spaces(text: str) -> str:
     """LaTeX's spaces (`\\,` `\\;` `~` and the like) as plain ones."""
     return _SPACE.sub(" ", text)
 
 
-def _unwrapped(text: str) -> str:
+def _strip_outermost(text: str) -> str:
     """Without the outermost box, pair of marks or final full stop."""
     if text.endswith((".", "。", ",", ";")) and len(text) > 1 and not text.endswith(".."):
         text = text[:-1].rstrip()
     box = _BOX.match(text)
-    if box is not None and text.endswith("}") and _balanced(text[box.end() : -1]):
+    if box is not None and text.endswith("}") and _has_balanced_braces(text[box.end() : -1]):
         return text[box.end() : -1].strip()
     styled = _STYLED.fullmatch(text)
     if styled is not None:
@@ -92,7 +92,7 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _balanced(text: str) -> bool:
+def _has_balanced_braces(text: str) -> bool:
     depth = 0
     for character in text:
         depth += (character == "{") - (character == "}")

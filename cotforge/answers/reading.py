@@ -3,11 +3,11 @@
 import re
 from typing import NamedTuple
 
-from cotforge.answers.cleaning import boxed, own_turn, without_controls
-from cotforge.answers.finding import NOTHING, Found, agreed, answers_in, placeholders
+from cotforge.answers.cleaning import own_turn, replace_box_tokens, without_controls
+from cotforge.answers.finding import NOTHING, Found, agreed_answer, answers_in, placeholders_of_call
 from cotforge.answers.task import Task
-from cotforge.answers.text import LONGEST, seen
-from cotforge.answers.thoughts import ANSWER_TAG, find, split
+from cotforge.answers.text import LONGEST, clean_text
+from cotforge.answers.thoughts import ANSWER_TAG, find_marks, split_thoughts
 from cotforge.answers.written_tags import with_plain_tags
 from cotforge.records import Call, OutcomeKind, ReadingFault, Reply, Trace
 
@@ -44,9 +44,9 @@ class _Parts(NamedTuple):
     """A thought was closed, or has a field of its own."""
 
 
-def read(reply: Reply, call: Call, task: Task, *, refused: frozenset[str] | None = None) -> Trace:
+def read_reply(reply: Reply, call: Call, task: Task, *, refused: frozenset[str] | None = None) -> Trace:
     """The Trace of a reply that came: `read_text` with the Call's options and, but for `refused`, the placeholders in its messages."""
-    found = read_text(reply, call.sample.options, task, placeholders(call.messages) if refused is None else refused)
+    found = read_text(reply, call.sample.options, task, placeholders_of_call(call.messages) if refused is None else refused)
     return Trace(
         call=call.key,
         teacher=call.teacher,
@@ -91,16 +91,16 @@ def read_text(reply: Reply, options: tuple[str, ...], task: Task, placeholders: 
     tag was closed after a closed thought or with nothing before it. Everything else with a fault has no answer. `placeholders` are
     refused as answers, but for options (fault `placeholder`).
     """
-    parts = _parts(reply)
-    answer, fault, found = None, _unusable(reply), NOTHING
+    parts = _split_reply(reply)
+    answer, fault, found = None, _why_unusable(reply), NOTHING
     if fault is None or fault == "truncated":
         found = answers_in(parts.rest, bare=_may_be_bare(task, parts.reasoning))
-        answer, unread = agreed(found, options, task, placeholders)
+        answer, unread = agreed_answer(found, options, task, placeholders)
         if fault == "truncated":
-            answer = answer if found.reading == "tags" and (parts.closed or _leads(parts.rest)) else None
+            answer = answer if found.reading == "tags" and (parts.closed or _answer_comes_first(parts.rest)) else None
         else:
             fault = unread
-    how = parts.how if answer is None else (*parts.how, *_how(found))
+    how = parts.how if answer is None else (*parts.how, *_ways_of_reading(found))
     return Reading(parts.reasoning, answer, fault, "+".join(how) or "tags", parts.sound and found.alone and fault != "truncated")
 
 
@@ -114,7 +114,7 @@ def reads_well(text: str) -> bool:
     return not outside.strip() and all(part.strip() for part in inside)
 
 
-def _unusable(reply: Reply) -> ReadingFault | None:
+def _why_unusable(reply: Reply) -> ReadingFault | None:
     if reply.outcome.kind is OutcomeKind.FILTERED or reply.finish_reason == "content_filter":
         return "content_filter"
     if reply.outcome.kind is OutcomeKind.CUT_OFF or reply.finish_reason == "length":
@@ -122,59 +122,59 @@ def _unusable(reply: Reply) -> ReadingFault | None:
     return None if reply.content.strip() or reply.reasoning.strip() else "empty"
 
 
-def _parts(reply: Reply) -> _Parts:
+def _split_reply(reply: Reply) -> _Parts:
     field = reply.reasoning.strip()
     if not field and (exact := _EXACT.fullmatch(reply.content)):  # what most replies are, and what the rest of this finds in 20 us
-        reasoning = seen(exact[1])
+        reasoning = clean_text(exact[1])
         return _Parts(reasoning, reply.content[exact.start(2) :], bool(reasoning))
     whole = reply.finish_reason != "length"
     if field and whole and _is_blank(reply.content) and (parts := _whole_field(field)):
         return parts
     content = own_turn(with_plain_tags(reply.content.lstrip("\ufeff")))
-    cut = split(content, whole=whole)
-    rest = boxed(content[cut.start : cut.end])
+    cut = split_thoughts(content, whole=whole)
+    rest = replace_box_tokens(content[cut.start : cut.end])
     if not field:
-        reasoning = seen(cut.thought)
+        reasoning = clean_text(cut.thought)
         how = (("open_think",) if cut.opened else ()) + cut.names
         return _Parts(reasoning, rest, cut.sound and bool(reasoning), how, cut.start > 0)
     reasoning, sound = _of_field(field)
-    again = cut.sound and seen(cut.thought) == reasoning
+    again = cut.sound and clean_text(cut.thought) == reasoning
     return _Parts(reasoning, rest, sound and (again or cut.start == 0) and cut.end == len(content), ("reasoning_field",))
 
 
 def _is_blank(content: str) -> bool:
     """Whether a content says nothing: blank, but for control tokens and what cannot be seen."""
-    return not content.strip() or (len(content) <= _SHORT and not without_controls(seen(content)))
+    return not content.strip() or (len(content) <= _SHORT and not without_controls(clean_text(content)))
 
 
 def _of_field(field: str) -> tuple[str, bool]:
     """A reasoning from its own field, without the marks around it and what follows them, and whether it has none in it."""
-    if next(find(field), None) is not None:
-        cut = split(field)
-        if cut.sound and (whole := _answered(field[cut.start :])) is not None:
-            return seen(cut.thought), whole
-        return seen(field), False
-    reasoning = seen(field)
+    if next(find_marks(field), None) is not None:
+        cut = split_thoughts(field)
+        if cut.sound and (whole := _rest_is_blank(field[cut.start :])) is not None:
+            return clean_text(cut.thought), whole
+        return clean_text(field), False
+    reasoning = clean_text(field)
     return reasoning, bool(reasoning) and not ANSWER_TAG.search(field)
 
 
-def _answered(rest: str) -> bool | None:
+def _rest_is_blank(rest: str) -> bool | None:
     """Of what follows a thought in its own field: True where it is blank, False where it is one answer, None where it is more."""
-    return True if not rest.strip() else False if answers_in(boxed(rest), bare=False).alone else None
+    return True if not rest.strip() else False if answers_in(replace_box_tokens(rest), bare=False).alone else None
 
 
 def _whole_field(field: str) -> _Parts | None:
     """A thought with its marks, and one answer after it, that all stand in the field of the reasoning; None for anything else."""
-    cut = split(field)
+    cut = split_thoughts(field)
     if not cut.sound:
         return None
-    rest = boxed(field[cut.start :])
+    rest = replace_box_tokens(field[cut.start :])
     found = answers_in(rest, bare=False)
     how = ("whole_field", *(("open_think",) if cut.opened else ()), *cut.names)
-    return _Parts(seen(cut.thought), rest, True, how) if found.alone and len(found.texts) == 1 else None
+    return _Parts(clean_text(cut.thought), rest, True, how) if found.alone and len(found.texts) == 1 else None
 
 
-def _leads(rest: str) -> bool:
+def _answer_comes_first(rest: str) -> bool:
     """Whether the answer stands first: in a text without marks that was cut off, one further on may stand in a thought."""
     first = ANSWER_TAG.search(rest)
     return first is not None and not without_controls(rest[: first.start()])
@@ -186,7 +186,7 @@ def _may_be_bare(task: Task, reasoning: str) -> bool:
     return closed or bool(reasoning)
 
 
-def _how(found: Found) -> tuple[str, ...]:
+def _ways_of_reading(found: Found) -> tuple[str, ...]:
     if found.reading == "bare":
         return ("bare",)
     return ("boxed",) if found.reading == "boxed" or any("\\boxed" in text for text in found.texts) else ()
@@ -214,7 +214,7 @@ class Span(NamedTuple):
 
 def answer_span(reply: Reply) -> Span | None:
     """Where a reply gives its final answer, whatever that is; None where it gives none, or one that is not found again as it stands."""
-    texts = answers_in(_parts(reply).rest, bare=True).texts
+    texts = answers_in(_split_reply(reply).rest, bare=True).texts
     raw = texts[-1].strip() if texts else ""
     text = reply.reasoning if _is_blank(reply.content) else reply.content
     if not raw or len(raw) > LONGEST:

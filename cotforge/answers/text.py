@@ -24,19 +24,19 @@ _SQUARED = str.maketrans(
 )
 
 
-def seen(text: str) -> str:
+def clean_text(text: str) -> str:
     """The text without control, zero-width and bidi characters (line breaks and tabs stay), stripped."""
     if text.isascii() and text.replace("\n", "").isprintable():  # nearly every text; 0.4 us a kilobyte instead of 4
         return text.strip()
-    return visible(text).strip()
+    return visible_text(text).strip()
 
 
-def visible(text: str) -> str:
+def visible_text(text: str) -> str:
     """The text without control, zero-width and bidi characters, but with the space around it."""
     return _UNSEEN.sub("", text)
 
 
-def normal(text: str) -> str:
+def normal_form(text: str) -> str:
     """The form in which labels and answers are compared; empty where nothing is left or the text is over `LONGEST`.
 
     NFKC, casefold, one space between words, nothing invisible, and without quotes and markdown that surround the whole or a
@@ -50,7 +50,7 @@ def normal(text: str) -> str:
     folded = text if text.isascii() else powers_kept(text)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", folded).casefold())
     plain = " ".join("".join(c for c in folded if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs")).split())
-    return _unwrapped(plain)
+    return _strip_marks(plain)
 
 
 def powers_kept(text: str) -> str:
@@ -86,7 +86,7 @@ def as_text(raw: object) -> str | None:
     return str(raw)
 
 
-def _unwrapped(text: str) -> str:
+def _strip_marks(text: str) -> str:
     """Without final punctuation and surrounding pairs, however nested; a text made of nothing else stays whole."""
     core = text
     while True:

@@ -11,7 +11,7 @@ from cotforge.answers.marks import ANSWER, THOUGHTS, Thought
 _ANGLE, _ANY = (re.compile(rf"{signs}(?=[/|\\a-zA-Z<\uff5c])") for signs in ("<", r"[<\[\u25c1]"))
 
 
-def hints(text: str, place: int = 0) -> Iterator[re.Match[str]]:
+def mark_hints(text: str, place: int = 0) -> Iterator[re.Match[str]]:
     """Where a mark may begin, from a place on: each of 90 patterns is tried there, and nowhere else."""
     return (_ANY if "[" in text or "\u25c1" in text else _ANGLE).finditer(text, place)
 
@@ -25,7 +25,7 @@ _KINDS: dict[str, tuple[Thought, bool]] = {}
 """Group of `_MARK` to family, and whether it opens."""
 
 
-def _compiled() -> re.Pattern[str]:
+def _mark_pattern() -> re.Pattern[str]:
     parts = []
     for place, family in enumerate(THOUGHTS):
         for pattern, opens in ((family.opens, True), (family.closes, False)):
@@ -36,7 +36,7 @@ def _compiled() -> re.Pattern[str]:
     return re.compile("|".join(parts), re.IGNORECASE)
 
 
-_MARK = _compiled()
+_MARK = _mark_pattern()
 _ANSWER_TAGS = ("<answer>", "</answer>")
 _SPOKEN = [
     (family, re.compile(rf"\s*(?:{family.opens})", re.IGNORECASE), re.compile(family.closes, re.IGNORECASE))
@@ -77,28 +77,28 @@ class Split(NamedTuple):
     """One thought without marks in it, or several of different marks in a row, and nothing before; not empty."""
 
 
-def split(text: str, *, whole: bool = True) -> Split:
+def split_thoughts(text: str, *, whole: bool = True) -> Split:
     """The thoughts of a text; `whole`: it was not cut off.
 
     A closing mark ends a thought of its own family only; in another's thought it is a word. Thoughts may be nested; an opening mark
     that is repeated at once counts once. What stands in an open thought is never part of what follows, with one exception: a thought
     that speaks of its opening mark, or is closed by another family's, once, and is followed by one answer in tags and nothing else.
     """
-    marks = sorted(find(text), key=lambda mark: mark.start)
+    marks = sorted(find_marks(text), key=lambda mark: mark.start)
     if not marks:
         return Split("", 0, len(text))
     if len(marks) > 1 and not _is_quoted(text, marks[0]):
         marks = [mark for mark in marks if mark.opens or not _is_quoted(text, mark)]
     matched = _Matching(text)
     for mark in marks:
-        matched.take(mark)
+        matched.take_mark(mark)
     closed, inner, end = matched.closed, matched.inner, len(text)
     last = inner or (matched.others[0] if len(matched.others) == 1 else None)
     if matched.stack and last is not None and whole and _ONE_ANSWER.fullmatch(text, last.end):
         closed.append((matched.stack[0], last))
     elif matched.stack:
         end = matched.stack[0].start
-    cut = _joined(text, matched, end) if closed else Split("", 0, end)
+    cut = _join_thoughts(text, matched, end) if closed else Split("", 0, end)
     # A thought was closed within the open one: what stands before that is not after the last thought.
     return cut._replace(start=end) if inner is not None and end < len(text) else cut
 
@@ -108,7 +108,7 @@ def _is_quoted(text: str, mark: Mark) -> bool:
     return mark.start > 0 and mark.end < len(text) and text[mark.start - 1] == text[mark.end] and text[mark.end] in "`'\""
 
 
-def _joined(text: str, matched: "_Matching", end: int) -> Split:
+def _join_thoughts(text: str, matched: "_Matching", end: int) -> Split:
     closed, alone = matched.closed, matched.alone
     in_row = not alone and _in_row(text, closed)
     if in_row and len(closed) > 1:
@@ -139,15 +139,15 @@ class _Matching:
         """The last mark that closed a thought within one that is open."""
         self._open: Counter[str] = Counter()
 
-    def take(self, mark: Mark) -> None:
+    def take_mark(self, mark: Mark) -> None:
         """The next mark."""
         name = mark.family.name
         if mark.opens:
-            self._opened(mark)
+            self._open_thought(mark)
         elif self._open[name]:
-            opened = self._pop()
+            opened = self._pop_mark()
             while opened.family.name != name:
-                opened = self._pop()
+                opened = self._pop_mark()
             if self.stack:
                 self.inner, self.stray = mark, self.stray + 1
             else:
@@ -157,24 +157,24 @@ class _Matching:
             self.stray += 1
             self.others.append(mark)
         else:
-            self._end(mark)
+            self._end_thought(mark)
 
-    def _opened(self, mark: Mark) -> None:
+    def _open_thought(self, mark: Mark) -> None:
         last = self.stack[-1] if self.stack else None
         if last is not None and last.family is mark.family and not self.text[last.end : mark.start].strip():
-            self._pop()
+            self._pop_mark()
             self.stray += 1
             mark = mark._replace(start=last.start)
         self.stack.append(mark)
         self._open[mark.family.name] += 1
 
-    def _pop(self) -> Mark:
+    def _pop_mark(self) -> Mark:
         mark = self.stack.pop()
         self._open[mark.family.name] -= 1
         self.stray += bool(self.stack)
         return mark
 
-    def _end(self, mark: Mark) -> None:
+    def _end_thought(self, mark: Mark) -> None:
         """A closing mark without an opening one ends a thought that the prompt opened, or once more the last one, or is no mark."""
         text, begin = self.text[mark.start : mark.end], self.closed[-1][1].end if self.closed else 0
         again = bool(self.closed) and self.closed[-1][1].family is mark.family
@@ -196,10 +196,10 @@ def _in_row(text: str, closed: list[tuple[Mark, Mark]]) -> bool:
     return all(map(_NOTHING.fullmatch, between)) and len(set(opening)) == len(opening)
 
 
-def find(text: str) -> Iterator[Mark]:
+def find_marks(text: str) -> Iterator[Mark]:
     """The marks of a text, in no order."""
     place = 0
-    for hint in hints(text):
+    for hint in mark_hints(text):
         if text.startswith(_ANSWER_TAGS, hint.start()):  # a fifth of the time of a usual reply
             continue
         if hint.start() >= place and (found := _MARK.match(text, hint.start())):

@@ -9,17 +9,17 @@ from types import MappingProxyType
 from cotforge.answers.algebra import math_answer
 from cotforge.answers.decimals import decimal_text, read_number
 from cotforge.answers.letters import read_choice
-from cotforge.answers.text import normal
+from cotforge.answers.text import normal_form
 
 _SHORT = 15
 
 
-def exact(text: str, options: tuple[str, ...]) -> str | None:
+def exact_form(text: str, options: tuple[str, ...]) -> str | None:
     """The text in its normal form: Unicode, case, spaces, surrounding quotes and final punctuation do not matter."""
-    return normal(text) or None
+    return normal_form(text) or None
 
 
-def number(text: str, options: tuple[str, ...]) -> str | None:
+def number_form(text: str, options: tuple[str, ...]) -> str | None:
     """Canonical decimal text: 3, 3.0, +3 and 3e0 are "3", 3,000 is "3000"; None for everything but one number.
 
     Read: thousands (`3,000`, `1,00,000`, `3\\,000`, with thin or no-break spaces), powers of ten (10², 3×10^8), a dollar sign,
@@ -35,7 +35,7 @@ def number(text: str, options: tuple[str, ...]) -> str | None:
     return None if found is None else decimal_text(found.value) + "%" * found.percent
 
 
-def choice(text: str, options: tuple[str, ...]) -> str | None:
+def choice_form(text: str, options: tuple[str, ...]) -> str | None:
     """The option meant by its text, its letter ("B", "(b)", "B.", in the options' order) or both where they agree.
 
     Without options (they stand in the question's text) the answer is the letter, upper case. An option that is itself a letter
@@ -46,12 +46,12 @@ def choice(text: str, options: tuple[str, ...]) -> str | None:
     return read_choice(text, options)
 
 
-def math(text: str, options: tuple[str, ...]) -> str | None:
+def math_form(text: str, options: tuple[str, ...]) -> str | None:
     """Canonical text of a formula: see `algebra.math_answer`."""
     return math_answer(text)
 
 
 VERIFIERS: Mapping[str, Callable[[str, tuple[str, ...]], str | None]] = MappingProxyType(
-    {"exact": exact, "number": number, "choice": choice, "math": math}
+    {"exact": exact_form, "number": number_form, "choice": choice_form, "math": math_form}
 )
 """Every `task.verifier` by name."""

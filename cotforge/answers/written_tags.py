@@ -6,8 +6,8 @@ invisible character in them, in Chinese or Japanese (`<思考>`, `<答案>`), an
 
 import re
 
-from cotforge.answers.text import visible
-from cotforge.answers.thoughts import ANSWER_TAG, find, split
+from cotforge.answers.text import visible_text
+from cotforge.answers.thoughts import ANSWER_TAG, find_marks, split_thoughts
 
 _SIGNS = ("&lt;", "\\<", "< ", "</ ")
 _WIDE_SIGNS = ("\uff1c", "<思考", "<答案", "<回答")
@@ -23,19 +23,19 @@ _HARMONY = re.compile(r"\s*(?=(?:analysis|commentary|final)<\|message\|>)")
 def with_plain_tags(text: str) -> str:
     """The text with plain tags, where it has none of that kind: beside plain ones another form is what a thought speaks of."""
     if not text.isascii():
-        text = visible(text)
+        text = visible_text(text)
     if cut := _HARMONY.match(text):
         text = f"<|channel|>{text[cut.end() :]}"
     if not any(sign in text for sign in _SIGNS) and (text.isascii() or not any(sign in text for sign in _WIDE_SIGNS)):
         return text
-    plain = _written(text, answers=False) if next(find(text), None) is None else text
-    begin = split(plain).start
+    plain = _rewrite_tags(text, answers=False) if next(find_marks(text), None) is None else text
+    begin = split_thoughts(plain).start
     if not begin or any(tag["closes"] for tag in ANSWER_TAG.finditer(plain, begin)):
         return plain
-    return plain[:begin] + _written(plain[begin:], answers=True)
+    return plain[:begin] + _rewrite_tags(plain[begin:], answers=True)
 
 
-def _written(text: str, *, answers: bool) -> str:
+def _rewrite_tags(text: str, *, answers: bool) -> str:
     """The text with the tags of one kind written plainly."""
 
     def tag(found: re.Match[str]) -> str:

@@ -27,15 +27,15 @@ class OneCoin:
 
     def posterior(self, poll: Poll) -> dict[str, float]:
         """Probability of each answer given; what is missing to 1 lies on answers nobody gave."""
-        given = sorted(_answers(poll))
+        given = sorted(_poll_answers(poll))
         size = size_of(len(poll.options), len(given))
         odds: dict[str, list[float]] = {answer: [] for answer in given}
-        for (teacher, answer), weight in _weights(poll).items():
-            odds[answer].append(weight * _odds(self.teachers[teacher], size))
+        for (teacher, answer), weight in _ballot_weights(poll).items():
+            odds[answer].append(weight * _vote_log_odds(self.teachers[teacher], size))
         if poll.label is not None:
-            odds[poll.label].append(_odds(self.label, size))
+            odds[poll.label].append(_vote_log_odds(self.label, size))
         logs = {answer: math.fsum(parts) for answer, parts in odds.items()}
-        return _shares(logs, unnamed=size - len(given))
+        return _normalise_logs(logs, unnamed=size - len(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,20 @@ class Matrices:
         """Probability of every class."""
         place = self.options.index
         rows = [self.prior]
-        for (teacher, answer), weight in _weights(poll).items():
+        for (teacher, answer), weight in _ballot_weights(poll).items():
             row = self.teachers[teacher][place(answer)]
             rows.append(row if weight == 1 else [weight * log for log in row])
         if poll.label is not None and self.label is not None:
             rows.append(self.label[place(poll.label)])
         logs = dict(zip(self.options, map(math.fsum, zip(*rows, strict=True)), strict=True))
-        return _shares(logs, unnamed=0)
+        return _normalise_logs(logs, unnamed=0)
 
 
-def _answers(poll: Poll) -> set[str]:
+def _poll_answers(poll: Poll) -> set[str]:
     return {ballot.answer for ballot in poll.ballots} | ({poll.label} if poll.label is not None else set())
 
 
-def _weights(poll: Poll) -> dict[tuple[str, str], float]:
+def _ballot_weights(poll: Poll) -> dict[tuple[str, str], float]:
     """Weight by teacher and answer; the ballots of one teacher share one voice, since it repeats its own errors."""
     voices: dict[str, int] = {}
     given: dict[tuple[str, str], list[float]] = {}
@@ -78,12 +78,12 @@ def _weights(poll: Poll) -> dict[tuple[str, str], float]:
     return {(teacher, answer): math.fsum(parts) / voices[teacher] for (teacher, answer), parts in given.items()}
 
 
-def _odds(accuracy: float, size: int) -> float:
+def _vote_log_odds(accuracy: float, size: int) -> float:
     """Log of how much likelier a voter names the true class than one certain other, of `size` classes."""
     return math.log(accuracy / (1 - accuracy)) + math.log(size - 1)
 
 
-def _shares(logs: Mapping[str, float], *, unnamed: int) -> dict[str, float]:
+def _normalise_logs(logs: Mapping[str, float], *, unnamed: int) -> dict[str, float]:
     """Log weights as probabilities, with `unnamed` further classes of log weight 0."""
     top = max([*logs.values(), *([0.0] if unnamed else [])])
     weights = {answer: math.exp(log - top) for answer, log in logs.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from math import ceil, exp, fsum, lgamma, log, log1p
 from typing import Any, NamedTuple, Self
 
-from cotforge.consensus.drawn import evenly
+from cotforge.consensus.drawn import is_evenly_drawn
 
 SURE = 0.95
 """Of a lower bound."""
@@ -109,15 +109,15 @@ class Claim:
             "ambiguous_share": self.ambiguous_share,
             "gold": self.gold,
             **({"unequal": True, "chosen": self.chosen} if self.unequal or self.chosen else {}),
-            "with_label": _summary(self.with_label),
-            "against_label": _summary(self.against_label),
-            "per_class": {name: _summary(part) for name, part in self.per_class.items()},
+            "with_label": _stratum_summary(self.with_label),
+            "against_label": _stratum_summary(self.against_label),
+            "per_class": {name: _stratum_summary(part) for name, part in self.per_class.items()},
             "counts": {name: count._asdict() for name, count in parts.items()}
             | {"per_class": {name: count._asdict() for name, count in self.counts.items()}},
         }
 
 
-def _summary(part: Stratum | None) -> dict[str, Any] | None:
+def _stratum_summary(part: Stratum | None) -> dict[str, Any] | None:
     return None if part is None else {"precision": float(part), "low": part.low, "checked": part.checked}
 
 
@@ -156,10 +156,10 @@ def evenly_drawn(held_out: Iterable[HeldOut]) -> list[HeldOut]:
     """Those on which an exact bound can stand: all where they weigh the same, else a part that is as if drawn with equal probabilities."""
     found = [one for one in held_out if one.weight > 0]
     most = max((one.weight for one in found), default=0.0)
-    return [one for one in found if evenly(one.weight, most, one.place)]
+    return [one for one in found if is_evenly_drawn(one.weight, most, one.place)]
 
 
-def effective(held_out: Iterable[HeldOut]) -> Count:
+def effective_count(held_out: Iterable[HeldOut]) -> Count:
     """The checked Samples, and the right ones, on which an exact bound can stand: see `evenly_drawn`."""
     even = evenly_drawn(held_out)
     return Count(sum(one.times for one in even), sum(one.times for one in even if one.right))
@@ -170,7 +170,7 @@ class _Part:
 
     def __init__(self, found: Iterable[HeldOut]) -> None:
         found = [one for one in found if one.weight > 0]
-        self.checked, self.right = effective(found)
+        self.checked, self.right = effective_count(found)
         whole = fsum(one.weight * one.times for one in found)
         self.size = whole * whole / fsum(one.weight**2 * one.times for one in found) if found else 0.0
         """Answers of equal weight that would tell as much. Source: Kish 1965, section 8.2."""
@@ -191,7 +191,7 @@ class _Part:
         """Nothing below `FEW` checked answers."""
         return Stratum(self.precision(expected), self.low(), self.checked) if self.checked >= FEW else None
 
-    def alone(self) -> Stratum | None:
+    def _own_stratum(self) -> Stratum | None:
         """By these answers alone, one wrong one more: with twenty of them they claimed up to 0.05 too much (measured: benchmarks)."""
         if self.checked < FEW:
             return None
@@ -201,7 +201,7 @@ class _Part:
         return Count(self.checked, self.right)
 
 
-def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Claim:
+def make_claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Claim:
     """The claim by all checked Samples of a run; `expected` only of a rule that they calibrated.
 
     Rules without a calibrated confidence claim nothing below `FEW` accepted ones. The order of the Samples decides nothing.
@@ -222,10 +222,10 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
         checked=whole.checked,
         right=whole.right,
         with_label=with_label.stratum(about.with_label) if calibrated else None,
-        against_label=against.alone() if calibrated else None,
-        per_class={name: part.alone() if calibrated else None for name, part in classes.items()},
+        against_label=against._own_stratum() if calibrated else None,
+        per_class={name: part._own_stratum() if calibrated else None for name, part in classes.items()},
         ambiguous=sum(one.times for one in everything if not one.told),
-        ambiguous_share=_ambiguous(everything),
+        ambiguous_share=_ambiguous_share(everything),
         gold=gold,
         unequal=len({one.weight for one in everything}) > 1,
         chosen=chosen,
@@ -236,7 +236,7 @@ def claim(held_out: Iterable[HeldOut], expected: Expected | None = None) -> Clai
     )
 
 
-def _ambiguous(held_out: Sequence[HeldOut]) -> float | None:
+def _ambiguous_share(held_out: Sequence[HeldOut]) -> float | None:
     """The share of Samples that people cannot tell, each checked one by its weight."""
     whole = fsum(one.weight * one.times for one in held_out)
     return fsum(one.weight * one.times for one in held_out if not one.told) / whole if whole > 0 else None
@@ -273,17 +273,17 @@ def upper_bound(right: int, of: int, *, sure: float = SURE) -> float:
     return 1.0 - lower_bound(of - right, of, sure=sure)
 
 
-def certifiable(checked: int, *, sure: float = SURE) -> float:
+def certifiable_bound(checked: int, *, sure: float = SURE) -> float:
     """The largest lower bound that so many checked answers can give: all of them accepted, and none wrong."""
     return (1 - sure) ** (1 / checked) if checked else 0.0
 
 
-def fewest(precision: float, *, sure: float = SURE) -> int:
+def fewest_checked(precision: float, *, sure: float = SURE) -> int:
     """The fewest checked answers that can certify a precision in (0, 1): all of them accepted, and none wrong."""
     return max(1, ceil(log1p(-sure) / log(precision) - _CLOSE))
 
 
-def bins(posteriors: Sequence[tuple[float, bool, int]], *, count: int = 8) -> list[Bin]:
+def calibration_bins(posteriors: Sequence[tuple[float, bool, int]], *, count: int = 8) -> list[Bin]:
     """(posterior, whether it was right, how often) as points with about as many Samples each, from the least posterior up."""
     ordered = sorted(posteriors)
     size = max(1.0, sum(times for _, _, times in ordered) / count)
@@ -291,11 +291,11 @@ def bins(posteriors: Sequence[tuple[float, bool, int]], *, count: int = 8) -> li
     for one in ordered:
         part.append(one)
         if sum(times for _, _, times in part) >= size:
-            found.append(_bin(part))
+            found.append(_make_bin(part))
             part = []
-    return [*found, _bin(part)] if part else found
+    return [*found, _make_bin(part)] if part else found
 
 
-def _bin(part: Sequence[tuple[float, bool, int]]) -> Bin:
+def _make_bin(part: Sequence[tuple[float, bool, int]]) -> Bin:
     whole = sum(times for _, _, times in part)
     return Bin(fsum(share * times for share, _, times in part) / whole, sum(times for _, right, times in part if right) / whole, whole)

@@ -5,26 +5,26 @@ it is a score to rank by, not a measured precision.
 """
 
 from cotforge.consensus.annotators import Matrices, OneCoin
-from cotforge.consensus.poll import CLOSE, Lead, Poll
+from cotforge.consensus.poll import CLOSE, Poll, PollLead
 from cotforge.consensus.polling import PollRule
 from cotforge.consensus.votes import Votes
 
 
-def learned(votes: Votes, label: bool) -> Matrices | OneCoin:
+def fit_dawid_skene(votes: Votes, label: bool) -> Matrices | OneCoin:
     """Confusion matrices where all samples share one closed set of few classes, else one accuracy per voter."""
     # numpy is imported only by a run that learns.
     from cotforge.consensus import em
 
-    return em.learned(votes, label=label)
+    return em.fit_annotators(votes, label=label)
 
 
-def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Lead:
+def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> PollLead:
     """Accepted where the posterior reaches the target; the confidence is the posterior."""
     ranked = sorted(((share, answer) for answer, share in annotators.posterior(poll).items()), reverse=True)
     share, answer = ranked[0]
     if len(ranked) > 1 and share - ranked[1][0] <= CLOSE:
-        return Lead(None, share, "tie")
-    return Lead(answer, share, "" if share >= target else "below_target")
+        return PollLead(None, share, "tie")
+    return PollLead(answer, share, "" if share >= target else "below_target")
 
 
-DAWID_SKENE = PollRule("dawid_skene", dawid_skene, learned, posterior=True)
+DAWID_SKENE = PollRule("dawid_skene", dawid_skene, fit_dawid_skene, posterior=True)

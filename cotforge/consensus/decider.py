@@ -11,10 +11,10 @@ from functools import cached_property
 from math import fsum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, bins, claim
-from cotforge.consensus.drawn import place, weights
+from cotforge.consensus.claim import FEW, Bin, Claim, Expected, HeldOut, calibration_bins, make_claim
+from cotforge.consensus.drawn import hash_place, sampling_weights
 from cotforge.consensus.image.admitted import Admission
-from cotforge.consensus.promise import Promised, promised
+from cotforge.consensus.promise import Promised, make_promise
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.records import Ballot, Gold, Sample, Verdict, VoteReason
@@ -115,20 +115,20 @@ class Decider(ABC):
     def claim(self) -> Claim:
         """About accepted answers that nobody checked, of all rows it was made from."""
         # What a rule expects it expects before the gate, which lets the surer ones pass.
-        return claim(map(self._kept, self.held_out), self.expected if self.setting.label != "gate" else None)
+        return make_claim(map(self._under_promise, self.held_out), self.expected if self.setting.label != "gate" else None)
 
     @cached_property
     def promised(self) -> Promised | None:
         """What became of the promise, by all rows it was made from; None where none is wanted."""
         wish = self.setting.terms.promise
-        return None if wish is None else promised(wish, self.held_out, least=self.least)
+        return None if wish is None else make_promise(wish, self.held_out, least=self.least)
 
     @property
     def least(self) -> float:
         """The least confidence that a promise may accept, of an answer that the rule accepts itself."""
         return 0.0
 
-    def _kept(self, one: HeldOut) -> HeldOut:
+    def _under_promise(self, one: HeldOut) -> HeldOut:
         """The same under the promise."""
         return one if self.promised is None or self.promised.allows(one.confidence) else one._replace(accepted=False)
 
@@ -136,22 +136,22 @@ class Decider(ABC):
     def bins(self) -> Sequence[Bin]:
         """Points of a calibration plot, where people checked enough."""
         found = [(one.confidence, one.right, one.times) for one in self.held_out]
-        return bins(found) if sum(times for _, _, times in found) >= FEW else []
+        return calibration_bins(found) if sum(times for _, _, times in found) >= FEW else []
 
     @cached_property
     def held_out(self) -> Sequence[HeldOut]:
         """What it says of the Samples that people checked, as if nobody had: its own verdict with the label's gate."""
-        shares = weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
+        shares = sampling_weights((sample.id for sample, _, _ in self._checked), self.setting.gold.drawn)
         plain = replace(self.setting, gold=Gold())
         return [
-            self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], place=place(sample.id), times=times)
+            self._held_out(sample, heard, plain)._replace(weight=shares[sample.id], place=hash_place(sample.id), times=times)
             for sample, heard, times in self._checked
         ]
 
     def _held_out(self, sample: Sample, heard: Sequence[Heard], plain: Setting) -> HeldOut:
         """`plain` is the setting without gold."""
         gold = self.setting.gold
-        verdict = settle(self.opinion_apart(sample, heard), sample, plain)
+        verdict = settle_verdict(self.opinion_apart(sample, heard), sample, plain)
         return HeldOut(
             accepted=verdict.accepted,
             right=sample.id in gold.answers and verdict.answer == gold.answers[sample.id],
@@ -210,7 +210,7 @@ class Decider(ABC):
 
     def settled(self, opinion: Opinion, sample: Sample) -> Verdict:
         """The verdict that an opinion comes to, under the promise too."""
-        found = settle(opinion, sample, self.setting)
+        found = settle_verdict(opinion, sample, self.setting)
         if not found.accepted or self.promised is None or self.setting.checked(sample.id) or self.promised.allows(found.confidence):
             return found
         return replace(found, accepted=False, reason="below_target", label_conflict=False)
@@ -254,7 +254,7 @@ def with_label(shares: Mapping[str, float], sample: Sample) -> Mapping[str, floa
     return {**shares, sample.label: max(1 - fsum(shares.values()), 0.0) / unnamed}
 
 
-def settle(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:
+def settle_verdict(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:
     """The verdict: what people say stands above the rule, and above the label's gate."""
     ballots = opinion.ballots
     if sample.id in setting.gold.ambiguous:
@@ -262,20 +262,20 @@ def settle(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:
     true = setting.gold.answers.get(sample.id)
     if true is not None:
         said = any(ballot.answer == true for ballot in ballots)
-        return _verdict(true, 1.0 if said else 0.0, "" if said else _unsaid(opinion), sample, ballots)
+        return _make_verdict(true, 1.0 if said else 0.0, "" if said else _why_gold_unsaid(opinion), sample, ballots)
     reason = opinion.reason
     if not reason and setting.label == "gate" and sample.label != opinion.answer:
         reason = "label_missing" if sample.label is None else "label_gate"
-    return _verdict(opinion.answer, min(opinion.confidence, 1.0), reason, sample, ballots)
+    return _make_verdict(opinion.answer, min(opinion.confidence, 1.0), reason, sample, ballots)
 
 
-def _unsaid(opinion: Opinion) -> VoteReason:
+def _why_gold_unsaid(opinion: Opinion) -> VoteReason:
     """Why an answer of people that no teacher gave is not accepted."""
     if opinion.lacking:
         return "not_asked"
     return "not_wanted" if opinion.reason == "not_wanted" else "gold_unsaid"
 
 
-def _verdict(answer: str | None, confidence: float, reason: VoteReason, sample: Sample, ballots: tuple[Ballot, ...]) -> Verdict:
+def _make_verdict(answer: str | None, confidence: float, reason: VoteReason, sample: Sample, ballots: tuple[Ballot, ...]) -> Verdict:
     conflict = not reason and sample.label is not None and sample.label != answer
     return Verdict(answer, confidence, not reason, reason, ballots, conflict)

@@ -59,7 +59,7 @@ def decide(
         raise AnswersError(f"drawn: {wrong[0]!r} is no probability; a number above 0 and at most 1")
     if label not in get_args(LabelRole):
         raise AnswersError(f"label: {label!r} is none; vote, gate or ignore")
-    wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_whole(objective))
+    wanted = objective if isinstance(objective, (str, Wanted)) else Wanted(**_objective_dict(objective))
     if isinstance(wanted, str) and wanted not in ("balanced", "cheapest"):
         raise AnswersError(f"objective: {wanted!r} is none; balanced, cheapest, or a mapping of lessons and budget")
     if features is not None and not (rule_named(rule).in_turn and rule_named(rule).targeted):
@@ -81,7 +81,7 @@ def wish_of(promise: Any) -> Wish | None:
     return Wish(float(parts[0]), float(parts[1]))
 
 
-def _whole(objective: Mapping[str, float]) -> dict[str, Any]:
+def _objective_dict(objective: Mapping[str, float]) -> dict[str, Any]:
     unknown = set(objective) - {"lessons", "budget"}
     if unknown or not objective:
         raise AnswersError(f"objective: {sorted(unknown) or 'nothing'} in it; lessons, budget, or both")

@@ -9,13 +9,13 @@ what people check drawn by a model's confidence, with valid intervals).
 from collections.abc import Iterable, Mapping
 from math import fsum
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 PLACED = 13
 """Seed of the places: another order than the ones in which samples are asked or drawn."""
 
 
-def weights(ids: Iterable[str], drawn: Mapping[str, float]) -> dict[str, float]:
+def sampling_weights(ids: Iterable[str], drawn: Mapping[str, float]) -> dict[str, float]:
     """How many unchecked samples each checked one stands for, 1 in the mean; 0 where all were certain to be drawn.
 
     `drawn` has the probabilities, in (0, 1]. A sample that it lacks was drawn by chance alone: as improbably as any other.
@@ -27,12 +27,12 @@ def weights(ids: Iterable[str], drawn: Mapping[str, float]) -> dict[str, float]:
     return {id: weight / mean if mean else 0.0 for id, weight in odds.items()}
 
 
-def place(id: str) -> float:
+def hash_place(id: str) -> float:
     """A number in [0, 1) that follows from the id alone, as if drawn by chance."""
-    return rank(id, PLACED) / 2**64
+    return sample_rank(id, PLACED) / 2**64
 
 
-def evenly(weight: float, most: float, place: float) -> bool:
+def is_evenly_drawn(weight: float, most: float, place: float) -> bool:
     """Whether a sample belongs to a part that is as if drawn with equal probabilities, where `most` is the largest weight there is.
 
     Each is kept with a probability in proportion to its weight, so that all have been drawn and kept alike: over that part an exact bound
@@ -43,6 +43,6 @@ def evenly(weight: float, most: float, place: float) -> bool:
 
 def even_part(ids: Iterable[str], drawn: Mapping[str, float]) -> list[str]:
     """The checked samples, of these, that are as if drawn with equal probabilities."""
-    found = weights(ids, drawn)
+    found = sampling_weights(ids, drawn)
     most = max(found.values(), default=0.0)
-    return [id for id, weight in found.items() if evenly(weight, most, place(id))]
+    return [id for id, weight in found.items() if is_evenly_drawn(weight, most, hash_place(id))]

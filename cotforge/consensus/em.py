@@ -61,14 +61,14 @@ class Ground:
         return accuracy_V, counts_V
 
 
-def ground(votes: Votes, *, label: bool) -> Ground:
+def vote_arrays(votes: Votes, *, label: bool) -> Ground:
     """The votes as arrays; without `label` the raw labels are as if they were not there."""
     item_E, answer_E, place_E, voter_E, item_A = (array("i") for _ in range(5))
     weight_E, size_N, times_N = (array("d") for _ in range(3))
     the_label = len(votes.teachers) if label else None
     for pattern, times in votes.patterns():
         item, first = len(times_N), len(item_A)
-        for place, heard in _heard(pattern, the_label):
+        for place, heard in _pattern_answers(pattern, the_label):
             item_E.extend([item] * len(heard))
             answer_E.extend([len(item_A)] * len(heard))
             place_E.extend([place] * len(heard))
@@ -84,7 +84,7 @@ def ground(votes: Votes, *, label: bool) -> Ground:
     return Ground(votes.teachers, label, **arrays)
 
 
-def _heard(pattern: Pattern, the_label: int | None) -> Iterator[tuple[int, dict[int, float]]]:
+def _pattern_answers(pattern: Pattern, the_label: int | None) -> Iterator[tuple[int, dict[int, float]]]:
     """(place, {voter: weight}) of every answer given; the ballots of one teacher on one sample share one voice."""
     voices: Counter[int] = Counter()
     for said in pattern.answers:
@@ -97,10 +97,10 @@ def _heard(pattern: Pattern, the_label: int | None) -> Iterator[tuple[int, dict[
             yield said.place, heard
 
 
-def learned(votes: Votes, *, label: bool) -> Matrices | OneCoin:
+def fit_annotators(votes: Votes, *, label: bool) -> Matrices | OneCoin:
     """Confusion matrices where all samples share one closed set of few classes, else one accuracy per voter."""
-    found = ground(votes, label=label)
-    return matrices(found, votes.options) if votes.options else one_coin(found)
+    found = vote_arrays(votes, label=label)
+    return fit_matrices(found, votes.options) if votes.options else one_coin(found)
 
 
 def one_coin(votes: Ground) -> OneCoin:
@@ -121,7 +121,7 @@ def one_coin(votes: Ground) -> OneCoin:
     return OneCoin(dict(zip(votes.teachers, accuracies, strict=False)), accuracies[-1] if votes.labelled else LABEL_PRIOR[0])
 
 
-def matrices(votes: Ground, options: tuple[str, ...], *, kappa: float = KAPPA) -> Matrices:
+def fit_matrices(votes: Ground, options: tuple[str, ...], *, kappa: float = KAPPA) -> Matrices:
     """Every voter's confusion matrix and the classes' shares, MAP; with `kappa` 0 the maximum likelihood of Dawid and Skene.
 
     `options` are the classes, sorted, as `Votes.options` gives them.
@@ -130,11 +130,11 @@ def matrices(votes: Ground, options: tuple[str, ...], *, kappa: float = KAPPA) -
     share_A = _shares_given(votes)
     posterior_NC = np.zeros((n, c))
     posterior_NC[votes.item_E, votes.place_E] = share_A[votes.answer_E]
-    theta_VCC, prior_C = _maximised(votes, posterior_NC, kappa)
+    theta_VCC, prior_C = _maximisation_step(votes, posterior_NC, kappa)
     for _ in range(_ROUNDS):
         before_VCC = theta_VCC
         posterior_NC = _matrix_posterior(votes, theta_VCC, prior_C)
-        theta_VCC, prior_C = _maximised(votes, posterior_NC, kappa)
+        theta_VCC, prior_C = _maximisation_step(votes, posterior_NC, kappa)
         if np.abs(theta_VCC - before_VCC).max(initial=0.0) < _CLOSE:
             break
     logs = np.log(theta_VCC).tolist()
@@ -145,7 +145,7 @@ def matrices(votes: Ground, options: tuple[str, ...], *, kappa: float = KAPPA) -
 def _shares_given(votes: Ground) -> Floats:
     """The share of voices each answer got in its pattern, [A]: where EM starts."""
     weight_A = np.bincount(votes.answer_E, votes.weight_E, len(votes.item_A))
-    return _float(weight_A / np.bincount(votes.item_A, weight_A, len(votes.times_N))[votes.item_A])
+    return _as_floats(weight_A / np.bincount(votes.item_A, weight_A, len(votes.times_N))[votes.item_A])
 
 
 def _coin_posterior(votes: Ground, accuracy_V: Floats) -> Floats:
@@ -158,7 +158,7 @@ def _coin_posterior(votes: Ground, accuracy_V: Floats) -> Floats:
     weight_A = np.exp(log_A - top_N[votes.item_A])
     unnamed_N = (votes.size_N - np.bincount(votes.item_A, minlength=len(top_N))) * np.exp(-top_N)
     whole_N = np.bincount(votes.item_A, weight_A, len(top_N)) + unnamed_N
-    return _float(weight_A / whole_N[votes.item_A])
+    return _as_floats(weight_A / whole_N[votes.item_A])
 
 
 def _matrix_posterior(votes: Ground, theta_VCC: Floats, prior_C: Floats) -> Floats:
@@ -175,7 +175,7 @@ def _matrix_posterior(votes: Ground, theta_VCC: Floats, prior_C: Floats) -> Floa
     return log_NC
 
 
-def _maximised(votes: Ground, posterior_NC: Floats, kappa: float) -> tuple[Floats, Floats]:
+def _maximisation_step(votes: Ground, posterior_NC: Floats, kappa: float) -> tuple[Floats, Floats]:
     """Confusion [voter, named, true] and shares of the classes [C] that fit a posterior best."""
     c, (guess_V, pseudo_V) = posterior_NC.shape[1], votes.priors
     strength_E = votes.weight_E * votes.times_N[votes.item_E]
@@ -193,5 +193,5 @@ def _maximised(votes: Ground, posterior_NC: Floats, kappa: float) -> tuple[Float
     return counts_VCC / counts_VCC.sum(axis=1, keepdims=True), prior_C / prior_C.sum()
 
 
-def _float(values: Any) -> Floats:
+def _as_floats(values: Any) -> Floats:
     return np.asarray(values, dtype=float)

@@ -28,7 +28,7 @@ class Poll:
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class PollLead:
     """What a rule makes of a poll, before what holds for every rule."""
 
     answer: str | None
@@ -39,13 +39,13 @@ class Lead:
     """Why the rule does not accept it; empty where it does."""
 
 
-def poll(ballots: Iterable[Ballot], label: str | None, options: Iterable[str]) -> Poll:
+def make_poll(ballots: Iterable[Ballot], label: str | None, options: Iterable[str]) -> Poll:
     """The ballots in canonical order, so that the order in which replies arrived can decide nothing."""
     ordered = sorted(ballots, key=attrgetter("teacher", "answer", "weight"))
     return Poll(tuple(ordered), label, tuple(options))
 
 
-def leading(votes: Iterable[tuple[str, float]]) -> tuple[str | None, float]:
+def leading_answer(votes: Iterable[tuple[str, float]]) -> tuple[str | None, float]:
     """The answer with the largest sum of weights and its share in [0, 1]; (None, share) on a tie, (None, 0) without weight."""
     weights: dict[str, list[float]] = {}
     for answer, weight in votes:
@@ -58,8 +58,8 @@ def leading(votes: Iterable[tuple[str, float]]) -> tuple[str | None, float]:
     return None if tied else sums[0][1], sums[0][0] / cast
 
 
-def half(answer: str | None, share: float) -> Lead:
+def half_lead(answer: str | None, share: float) -> PollLead:
     """Accepted with strictly more than half of what was cast."""
     if answer is None:
-        return Lead(None, share, "tie")
-    return Lead(answer, share, "" if share > 0.5 + CLOSE else "no_majority")
+        return PollLead(None, share, "tie")
+    return PollLead(answer, share, "" if share > 0.5 + CLOSE else "no_majority")

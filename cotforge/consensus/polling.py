@@ -7,7 +7,7 @@ from typing import Any
 
 from cotforge.consensus.annotators import Matrices, OneCoin
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Rule, Setting, with_label
-from cotforge.consensus.poll import Lead, Poll, poll
+from cotforge.consensus.poll import Poll, PollLead, make_poll
 from cotforge.consensus.votes import Votes
 from cotforge.records import Ballot, Sample
 
@@ -20,7 +20,7 @@ class Polls(Rows):
         self.votes = Votes()
 
     def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
-        self.votes.add(_ballots(heard), sample.label, sample.options, times)
+        self.votes.add(_readable_ballots(heard), sample.label, sample.options, times)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PollRule(Rule):
     """A rule by what it makes of a poll."""
 
     name: str
-    lead: Callable[[Poll, Any, float], Lead]
+    lead: Callable[[Poll, Any, float], PollLead]
     """(poll, what `model` gave, target) to the leading answer. A function that other processes can import."""
     model: Callable[[Votes, bool], Any] | None = None
     """(all votes, whether the label votes) to what only `lead` can read; None where nothing is learned."""
@@ -64,10 +64,10 @@ class PollDecider(Decider):
         return {**super().__getstate__(), "_rows": Polls(self.setting)}
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
-        votes = poll(_ballots(heard), sample.label if self.setting.label == "vote" else None, sample.options)
-        return self._judged(votes)._replace(asked=tuple(dict.fromkeys(one.voter for one in heard)))
+        votes = make_poll(_readable_ballots(heard), sample.label if self.setting.label == "vote" else None, sample.options)
+        return self._judge_votes(votes)._replace(asked=tuple(dict.fromkeys(one.voter for one in heard)))
 
-    def _judged(self, votes: Poll) -> Opinion:
+    def _judge_votes(self, votes: Poll) -> Opinion:
         """The answer must come from at least two teachers, unless there is only one, and never from the label alone."""
         if not votes.ballots:
             return Opinion(None, 0.0, "no_ballots")
@@ -76,18 +76,18 @@ class PollDecider(Decider):
         return Opinion(lead.answer, min(lead.confidence, 1.0), lead.reason or ("one_teacher" if few else ""), votes.ballots)
 
     def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
-        given = _ballots(heard)
+        given = _readable_ballots(heard)
         if not given:
             return {}
         label = sample.label if self.setting.label != "ignore" else None
-        return with_label(self._annotators.posterior(poll(given, label, sample.options)), sample)
+        return with_label(self._fitted_annotators.posterior(make_poll(given, label, sample.options)), sample)
 
     @cached_property
-    def _annotators(self) -> Matrices | OneCoin:
+    def _fitted_annotators(self) -> Matrices | OneCoin:
         """What Dawid and Skene's model finds of the voters: posteriors, whatever the rule."""
         from cotforge.consensus import em  # numpy: where something is learned
 
-        return em.learned(self._rows.votes, label=self.setting.label != "ignore")
+        return em.fit_annotators(self._rows.votes, label=self.setting.label != "ignore")
 
     @property
     def least(self) -> float:
@@ -97,13 +97,13 @@ class PollDecider(Decider):
     def estimates(self) -> Mapping[str, float]:
         from cotforge.consensus import em  # numpy: where something is learned
 
-        return dict(em.one_coin(em.ground(self._rows.votes, label=self.setting.label != "ignore")).teachers)
+        return dict(em.one_coin(em.vote_arrays(self._rows.votes, label=self.setting.label != "ignore")).teachers)
 
     @property
     def twins(self) -> Mapping[str, str]:
         return {}
 
 
-def _ballots(heard: Sequence[Heard]) -> list[Ballot]:
+def _readable_ballots(heard: Sequence[Heard]) -> list[Ballot]:
     """A readable answer is a ballot, whatever becomes of its text."""
     return [Ballot(one.voter, one.answer) for one in heard if one.answer is not None]

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
-from cotforge.consensus.claim import Count, HeldOut, evenly_drawn, fewest, lower_bound
+from cotforge.consensus.claim import Count, HeldOut, evenly_drawn, fewest_checked, lower_bound
 from cotforge.spec import Spec
 
 STEPS = tuple(step / 100 for step in range(99, 49, -1))
@@ -32,12 +32,13 @@ class Wish(NamedTuple):
 
 
 class Promise(Spec):
-    """A precision that accepted answers must have, and how surely; held against checked answers."""
+    """The precision that accepted answers must have, and how surely, by answers that people
+    checked."""
 
     precision: Annotated[float, Field(gt=0, lt=1)]
-    """Least share of true answers among the accepted ones that nobody checked."""
+    """Smallest share of correct answers among the accepted samples that nobody checked."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
-    """Share of runs in which that must hold."""
+    """Probability that the promise holds, over repeated runs."""
 
     @property
     def wish(self) -> Wish:
@@ -70,10 +71,10 @@ class Promised:
     def wanted(self) -> int | None:
         """Checked answers that would do if no more of them were wrong than now; None where more gold cannot help."""
         checked, right = self.shown
-        least = needed(self.wish)
+        least = needed_checks(self.wish)
         if checked < least:
             return least
-        return needed(self.wish, checked - right) if right / checked > self.wish.precision else None
+        return needed_checks(self.wish, checked - right) if right / checked > self.wish.precision else None
 
     def summary(self) -> dict[str, Any]:
         """As `summary.json` holds it."""
@@ -94,8 +95,10 @@ class Promised:
             part = f" from confidence {self.target:g} on" if self.target else " for all that the rule accepts"
             return f"{wish} holds{part}: {right:,} of {checked:,} checked answers are right"
         none = f"{wish} cannot be given, so no answer that nobody checked is accepted"
-        if checked < needed(self.wish):
-            return f"{none}: {needed(self.wish):,} checked without an error would do; {checked:,} are there; cotforge gold picks more"
+        if checked < needed_checks(self.wish):
+            return (
+                f"{none}: {needed_checks(self.wish):,} checked without an error would do; {checked:,} are there; cotforge gold picks more"
+            )
         wrong = f"{checked - right:,} of {checked:,} checked answers from confidence {self.tried:g} on are wrong"
         if self.wanted is None:
             return f"{none}: {wrong}; that many errors need better teachers or a lower promise, not more gold"
@@ -103,32 +106,32 @@ class Promised:
 
 
 @cache
-def needed(wish: Wish, wrong: int = 0) -> int:
+def needed_checks(wish: Wish, wrong: int = 0) -> int:
     """The fewest checked answers that show the wish with so many wrong ones among them; at most `MOST`."""
     if not wrong:
-        return fewest(wish.precision, sure=wish.confidence)
+        return fewest_checked(wish.precision, sure=wish.confidence)
     low, high = wrong, 2 * wrong
-    while high < MOST and not shows(wish, Count(high, high - wrong)):
+    while high < MOST and not shows_wish(wish, Count(high, high - wrong)):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if shows(wish, Count(middle, middle - wrong)) else (middle, high)
+        low, high = (low, middle) if shows_wish(wish, Count(middle, middle - wrong)) else (middle, high)
     return min(high, MOST)
 
 
-def shows(wish: Wish, found: Count) -> bool:
+def shows_wish(wish: Wish, found: Count) -> bool:
     """Whether the exact lower bound reaches the wish. Source: Clopper and Pearson 1934."""
     low = lower_bound(found.right, found.checked, sure=wish.confidence)
-    return found.checked >= needed(wish) and low >= wish.precision - _CLOSE
+    return found.checked >= needed_checks(wish) and low >= wish.precision - _CLOSE
 
 
-def steps(least: float) -> Iterator[float]:
+def target_steps(least: float) -> Iterator[float]:
     """The targets to try down to `least`, which is the last."""
     yield from (step for step in STEPS if step > least)
     yield least
 
 
-def promised(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promised:
+def make_promise(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promised:
     """What becomes of a wish by what a rule says of Samples that people checked, as if they had not; no target below `least` is tried."""
 
     even = evenly_drawn(held_out)  # the test is exact for what was drawn with equal probabilities
@@ -137,7 +140,7 @@ def promised(wish: Wish, held_out: Sequence[HeldOut], *, least: float) -> Promis
         found = [one for one in even if one.accepted and one.confidence >= target]
         return Count(sum(one.times for one in found), sum(one.times for one in found if one.right))
 
-    return walk_down(wish, shown, steps(least))
+    return walk_down(wish, shown, target_steps(least))
 
 
 def walk_down(wish: Wish, shown: Callable[[float], Count], targets: Iterable[float]) -> Promised:
@@ -146,9 +149,9 @@ def walk_down(wish: Wish, shown: Callable[[float], Count], targets: Iterable[flo
     for target in targets:
         found = shown(target)
         met = Promised(wish, None, target, found)
-        if found.checked < needed(wish):
+        if found.checked < needed_checks(wish):
             continue
-        if not shows(wish, found):
+        if not shows_wish(wish, found):
             return passed or met
         passed = Promised(wish, target, target, found)
     return passed or met

@@ -7,14 +7,14 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from cotforge.consensus.dawid_skene import DAWID_SKENE
 from cotforge.consensus.decider import LabelRole, Rule
-from cotforge.consensus.image.spec import Image, named
+from cotforge.consensus.image.spec import Image, describe_features
 from cotforge.consensus.majority import MAJORITY, UNANIMOUS
 from cotforge.consensus.promise import Promise
 from cotforge.consensus.sequential import Objective, Wanted
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.weighted import WEIGHTED
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff, Spec, WrongKey
 
 RULES: tuple[Rule, ...] = (MAJORITY, UNANIMOUS, WEIGHTED, DAWID_SKENE, SEQUENTIAL, LABEL_MATCH, CASCADE)
@@ -31,17 +31,18 @@ def rule_named(name: str) -> Rule:
     raise ValueError(f"no rule named {name[:60]!r}; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"))
 
 
-def _known(name: str) -> str:
+def _known_rule(name: str) -> str:
     return rule_named(name).name
 
 
-class Lessons(Spec):
-    """What asking in turn is to bring: lessons, as many as a sum pays, or lessons within it."""
+class LessonGoal(Spec):
+    """A goal for asking in turn: a number of lessons, a budget, or both."""
 
     lessons: Annotated[int, Field(ge=1)] | None = None
-    """Samples to be accepted."""
+    """Number of samples to accept. Null: as many as `budget` pays for."""
     budget: Annotated[float, Field(gt=0)] | None = None
-    """US dollars (without prices: seconds of the servers) that asking is to cost at most, as far as it can be foreseen."""
+    """Most US dollars that asking may cost, as far as this can be predicted. Without prices it is
+    seconds of server time. Null: no limit."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -51,43 +52,53 @@ class Lessons(Spec):
 
 
 class Consensus(Spec):
-    """How the teachers' answers become one, and what the raw label has to say in it."""
+    """How the teachers' answers become one answer per sample, and what the raw label is used for."""
 
-    rule: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
-    """`majority`: more than half of the ballots; `unanimous`: all; `weighted`: more than half by agreement; `dawid_skene`: posterior;
-    `sequential`: one teacher after another is asked about a sample, until the posterior is reached or not worth the rest;
-    `label_match`: the first teacher must say the raw label; `cascade`: one after another is asked until one says it."""
+    rule: Annotated[str, AfterValidator(_known_rule), Field(json_schema_extra={"enum": [rule.name for rule in RULES]})] = "majority"
+    """How answers are combined. `majority`: more than half of the votes. `unanimous`: all votes.
+    `weighted`: more than half of the weight, by agreement with the majority. `dawid_skene`: a
+    posterior of at least `target`. `sequential`: one teacher at a time, until the posterior reaches
+    `target` or more calls are not worth their cost. `label_match`: the first teacher must confirm
+    the raw label. `cascade`: one teacher at a time, until one confirms it."""
     target: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    """The posterior an answer must reach under `dawid_skene` and `sequential`, under a promise the least one that is tried; the other rules
-    do not use it."""
+    """Smallest posterior of an accepted answer, for each sample, under `dawid_skene` and
+    `sequential`. With a promise: the lowest threshold that is tried. Other rules ignore it."""
     promise: Promise | None = None
-    """A precision that checked samples must show: what cannot be promised is not accepted; null accepts by `rule` and `target` alone."""
+    """A precision that checked answers (`gold`) must show. Answers that it does not hold for are
+    not accepted. Null: no promise."""
     label: LabelRole = "vote"
-    """`vote`: the raw label is one more noisy voter; `gate`: the answer must equal it; `ignore`: it is only reported. `label_match` and
-    `cascade` wait for the label whatever stands here."""
+    """Role of the raw label. `vote`: one more voter, never enough alone. `gate`: only answers equal
+    to it are accepted. `ignore`: it is only reported. `label_match` and `cascade` always compare
+    with the label."""
 
-    objective: Literal["balanced", "cheapest"] | Lessons = "balanced"
-    """Under `sequential`: `balanced` counts calls, prices only break ties; `cheapest` counts prices, and accepts less; or numbers."""
+    objective: Literal["balanced", "cheapest"] | LessonGoal = "balanced"
+    """For `sequential`: what to optimise. `balanced`: few calls; prices only break ties.
+    `cheapest`: the lowest price per accepted sample; fewer are accepted. Or a section with a number
+    of lessons or a budget."""
     votes: Literal["full", "short"] = "full"
-    """Under `sequential`: after the first, teachers are asked for a whole trace, or with `prompts.vote` for a short answer. A short Call
-    keeps the teacher's own `max_tokens`: its prompt makes it short, and a model that thinks first is not cut off."""
+    """For `sequential`: what teachers are asked after the first full reply. `full`: reasoning and
+    answer. `short`: the answer alone, by `prompts.vote`; it pays from some thousand samples on.
+    `max_tokens` stays the same."""
     max_calls: Annotated[int, Field(ge=1)] | None = None
-    """Under rules that ask in turn: voters asked about one sample, at most; null is all."""
+    """For rules that ask in turn: most voters asked about one sample. Null: all."""
     order: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Under rules that ask in turn: the names of teachers in the order in which they are asked, under `sequential` of all, any of whom may
-    be left out; null is any order under `sequential`, else that of the file, under `cascade` the cheapest by `price` first."""
+    """For rules that ask in turn: the teachers' names in the order of asking. Under `sequential` it
+    must name all of them; any may be skipped. Null: `sequential` decides for itself, `cascade`
+    starts with the cheapest, other rules follow the file."""
     image: Image | None = None
-    """Under `sequential`: what pictures are known by, so that a classifier of them votes too, at no price: `pixels`, `{model: ID}` or
-    `{embeddings: FILE}`. It is heard where checked answers show that it helps, and is never support enough for an answer."""
+    """For `sequential`: an image classifier that votes without a call. `pixels`: features of the
+    pixels. `{model: ID}`: features of an image encoder. `{embeddings: FILE}`: your own features. It
+    is used only where checked answers show that it helps, and it never decides alone. Null: none."""
 
     logprobs: AutoOrOff = "auto"
-    """`auto`: servers are asked how probable an answer was to the teacher itself, and `sequential` uses what they tell; `off`: neither."""
+    """`auto`: servers are asked for the log probability of the answer, and `sequential` uses it as
+    evidence. `off`: they are not asked."""
 
     @field_validator("order")
     @classmethod
     def _each_once(cls, order: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if twice := [name for place, name in enumerate(order or ()) if name in (order or ())[:place]]:
-            raise ValueError(f"{shown(twice[0])} stands twice; every teacher is asked once")
+            raise ValueError(f"{show_value(twice[0])} stands twice; every teacher is asked once")
         return order
 
     @model_validator(mode="after")
@@ -98,20 +109,20 @@ class Consensus(Spec):
 
     @model_validator(mode="after")
     def _image_votes_in_turn(self) -> Self:
-        if self.image is not None and not (self.sequential and self.by.targeted):
+        if self.image is not None and not (self.sequential and self.make_rule.targeted):
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
 
-    def idle(self) -> list[str]:
+    def idle_keys(self) -> list[str]:
         """A line for each key that is given and has no effect under the rule."""
         used = ({"max_calls", "order"} if self.sequential else set()) | ({"objective", "votes"} if self.rule == "sequential" else set())
         given = [name for name in ("max_calls", "order", "objective", "votes") if name in self.model_fields_set and name not in used]
         return [f"consensus.{name}: has no effect under rule {self.rule!r}" for name in given]
 
     @property
-    def pictures(self) -> str:
+    def describe_pictures(self) -> str:
         """What pictures are known by where they may vote, in a few words; empty where they do not."""
-        return "" if self.image is None else named(self.image)
+        return "" if self.image is None else describe_features(self.image)
 
     @property
     def asks_logprobs(self) -> bool:
@@ -119,14 +130,14 @@ class Consensus(Spec):
         return self.logprobs == "auto"
 
     @property
-    def by(self) -> Rule:
+    def make_rule(self) -> Rule:
         """The rule itself."""
         return rule_named(self.rule)
 
     @property
     def sequential(self) -> bool:
         """Whether teachers are asked about a Sample one after another, as their answers demand."""
-        return self.by.in_turn
+        return self.make_rule.in_turn
 
     @property
     def short_votes(self) -> bool:

@@ -23,7 +23,7 @@ class Met(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RuleFigures:
     """What a rule does, per Sample and per accepted one."""
 
     coverage: float
@@ -41,7 +41,7 @@ class Figures:
         """The least precision that these show: one-sided, 95 %."""
         return lower_bound(self.right, self.checked) if self.checked else 0.0
 
-    def beats(self, other: "Figures") -> bool:
+    def beats(self, other: "RuleFigures") -> bool:
         """Whether it is in nothing worse and asks less; too few checked Samples are no ground."""
         surely = self.checked >= FEW and self.low >= other.low
         return surely and self.coverage >= other.coverage and self.cost <= other.cost and self.calls < other.calls
@@ -53,7 +53,7 @@ class Simpler:
 
     order: tuple[str, ...]
     """Teachers in turn."""
-    figures: Figures
+    figures: RuleFigures
 
     @property
     def rule(self) -> str:
@@ -61,7 +61,7 @@ class Simpler:
         return "label_match" if len(self.order) == 1 else "cascade"
 
 
-class Trial:
+class SimplerTrial:
     """Counts for all orders at once; memory does not grow with the Samples."""
 
     def __init__(self, teachers: Sequence[str]) -> None:
@@ -85,16 +85,16 @@ class Trial:
 
     def orders(self) -> list[tuple[str, ...]]:
         """Each teacher alone, and all from the cheapest to the dearest."""
-        ranked = sorted(self._teachers, key=lambda name: (self._price(name), self._teachers.index(name)))
+        ranked = sorted(self._teachers, key=lambda name: (self._mean_price(name), self._teachers.index(name)))
         return [(name,) for name in self._teachers] + ([tuple(ranked)] if len(ranked) > 1 else [])
 
-    def best(self, present: Figures) -> Simpler | None:
+    def best(self, present: RuleFigures) -> Simpler | None:
         """The one with the fewest calls among those that beat the rule in force."""
         found = [Simpler(order, self.figures(order)) for order in self.orders()]
         better = [one for one in found if one.figures.beats(present)]
         return min(better, key=lambda one: (one.figures.cost, one.figures.calls, -one.figures.low), default=None)
 
-    def figures(self, order: Sequence[str]) -> Figures:
+    def figures(self, order: Sequence[str]) -> RuleFigures:
         """Of the rule that asks these in turn until one says the label."""
         places = [self._teachers.index(name) for name in order]
         total = accepted = calls = right = checked = 0
@@ -106,14 +106,14 @@ class Trial:
             turn = next((turn for turn, place in enumerate(places) if met.says >> place & 1), None)
             asked = places if turn is None else places[: turn + 1]
             calls += times * len(asked)
-            cost += times * sum(self._price(self._teachers[place]) for place in asked)
+            cost += times * sum(self._mean_price(self._teachers[place]) for place in asked)
             if turn is not None:
                 accepted += times
                 checked += times * met.checked
                 right += times * met.right
         each = (calls / accepted, cost / accepted) if accepted else (inf, inf)
-        return Figures(accepted / total if total else 0.0, *each, right, checked)
+        return RuleFigures(accepted / total if total else 0.0, *each, right, checked)
 
-    def _price(self, teacher: str) -> float:
+    def _mean_price(self, teacher: str) -> float:
         calls, usd = self._spent[teacher]
         return usd / calls if calls else 0.0

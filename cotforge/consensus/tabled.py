@@ -20,7 +20,7 @@ from cotforge.consensus.image.given import of_table
 from cotforge.consensus.image.samples import SamplePictures, with_labels
 from cotforge.consensus.image.voter import Pictures
 from cotforge.consensus.promise import Wish
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Floats, Ints, regrouped, unique_rows
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Floats, Ints, regroup_codes, unique_rows
 from cotforge.consensus.sequential.terms import WIDEST, Objective, Terms, Voter
 from cotforge.consensus.sequential.waves import Waves
 from cotforge.consensus.until_label import UntilLabel
@@ -62,15 +62,15 @@ class Tabled:
         self.gold = Gold(known, frozenset(told.keys() - known.keys()), likely)
         self.checked_N = np.array([str(id) in told for id in self._id_list], bool)
         self.waves = Waves(self.ids.len(), self.gold.checked, seed) if waves is None else waves
-        self.options = tuple(sorted(set(classes))) if classes is not None else self._met()
-        self._symbols = self._numbered()
+        self.options = tuple(sorted(set(classes))) if classes is not None else self._met_options()
+        self._symbols = self._option_numbers()
         self._texts: list[str] = self._symbols.sort("symbol")["answer"].to_list()
         self._own = own or {}
-        self._pictures, self._given = pictures, None if features is None else self._pictured(features)
+        self._pictures, self._given = pictures, None if features is None else self._picture_features(features)
         if classes and (strange := set(self.gold.answers.values()) - set(classes)):
             raise AnswersError(f"gold: {sorted(strange)[0]!r} is none of the classes; people must choose from the same set")
 
-    def _pictured(self, features: Any) -> Pictures:
+    def _picture_features(self, features: Any) -> Pictures:
         """Raises AnswersError where there are no classes that pictures could say, or no features."""
         if not 2 <= len(self.options) <= WIDEST or self._own:
             raise AnswersError(f"features: pictures vote for one of 2 to {WIDEST} classes that all ids share; give them as classes")
@@ -87,14 +87,14 @@ class Tabled:
         """(wave, whether everybody is asked) of each id."""
         return np.array([self.waves.place(str(id)) for id in self._id_list], np.int64).reshape(-1, 2)
 
-    def _met(self) -> tuple[str, ...]:
+    def _met_options(self) -> tuple[str, ...]:
         """The closed set that labels, gold and the warm-up show; nothing where they show many: then answers are free."""
         warm = self._row_of.filter(pl.Series(self.place_N2[:, 0] == 0))
         met = self.firsts.join(warm, on="id", how="semi")["answer"].drop_nulls().unique().to_list()
         known = {*met, *(label for label in self.labels if label is not None), *self.gold.answers.values()}
         return tuple(sorted(known)) if 2 <= len(known) <= WIDEST else ()
 
-    def _numbered(self) -> pl.DataFrame:
+    def _option_numbers(self) -> pl.DataFrame:
         """A number for each option, or for each text where the set is free."""
         if self.options:
             texts = pl.Series("answer", list(self.options), dtype=pl.String)
@@ -108,13 +108,13 @@ class Tabled:
         """How often each teacher is right, in [0, 1]: by gold where there is enough, else by labels, else by the other teachers."""
         answers_NV = self._in_turn.answers_NV
         known = [self.gold.answers.get(str(id)) for id in self._id_list] if len(self.gold.answers) >= FEW else self.labels
-        true_N = self._coded(known, NONE)
+        true_N = self._answer_codes(known, NONE)
         if not (true_N >= 0).any():
             rivals = [np.delete(answers_NV[:, :-1], column, axis=1) for column in range(len(self.teachers))]
-            return {name: _share(answers_NV[:, [column]], rivals[column]) for column, name in enumerate(self.teachers)}
-        return {name: _share(answers_NV[:, [column]], true_N[:, None]) for column, name in enumerate(self.teachers)}
+            return {name: _agreeing_share(answers_NV[:, [column]], rivals[column]) for column, name in enumerate(self.teachers)}
+        return {name: _agreeing_share(answers_NV[:, [column]], true_N[:, None]) for column, name in enumerate(self.teachers)}
 
-    def _coded(self, answers: Any, strange: int) -> Ints:
+    def _answer_codes(self, answers: Any, strange: int) -> Ints:
         """Symbols of answers: places among the options, or any numbers where the set is free; nulls and strangers are `strange`."""
         column = pl.Series("answer", answers, dtype=pl.String).to_frame()
         return np.asarray(column.join(self._symbols, on="answer", how="left", maintain_order="left")["symbol"].fill_null(strange))
@@ -164,40 +164,40 @@ class Tabled:
             raise AnswersError(f"answers: {voters} teachers; fewer, or a rule that asks everybody: sequential takes at most about a dozen")
         asked = self._in_turn if rule.in_turn else self._all_at_once
         rows = rule.rows(setting)
-        for one in self._alike(asked):
+        for one in self._alike_samples(asked):
             rows.add(one.sample, one.heard, one.times)
         decider, found = rule.learn(rows), _Found()
-        for one in self._alike(asked):
+        for one in self._alike_samples(asked):
             found.add(decider, one)
         calls = [found.calls[name] for name in self.teachers]
         cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
         missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
-        admission, teachers, remarks = decider.admission, self._reliability(decider, found), tuple(decider.remarks)
+        admission, teachers, remarks = decider.admission, self._reliability_frame(decider, found), tuple(decider.remarks)
         if self._given is not None:
             admission = admission or Admission(False, len(self.gold.answers))
             teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
-        told = self._frame(asked, found)
+        told = self._decision_frame(asked, found)
         return Decisions(told, decider.claim, teachers, cost, found.lacking + missing, decider.promised, remarks, admission)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
         """What each teacher says where it is asked once."""
-        return self._asked(self.firsts.with_columns(number=pl.lit(0)), self.place_N2)
+        return self._asked_samples(self.firsts.with_columns(number=pl.lit(0)), self.place_N2)
 
     @cached_property
     def _all_at_once(self) -> "_Asked":
         """What each teacher says where it is asked as often as the table has it."""
         numbered = self.frame.with_columns(number=pl.int_range(pl.len()).over("id", "teacher"))
         unsure = numbered.with_columns(probability=pl.lit(None, pl.Float64))  # no rule that asks everybody uses it
-        return self._asked(unsure, np.zeros((self.ids.len(), 2), np.int64))
+        return self._asked_samples(unsure, np.zeros((self.ids.len(), 2), np.int64))
 
-    def _asked(self, frame: pl.DataFrame, place_N2: Ints) -> "_Asked":
+    def _asked_samples(self, frame: pl.DataFrame, place_N2: Ints) -> "_Asked":
         columns = frame.select("teacher", "number").unique().sort("teacher", "number").with_columns(column=pl.int_range(pl.len()))
         placed = frame.join(self._row_of, on="id", maintain_order="left").join(columns, on=["teacher", "number"], maintain_order="left")
         answers_NV = np.full((self.ids.len(), len(columns) + 1), NONE, np.int64)
-        answers_NV[placed["row"].to_numpy(), placed["column"].to_numpy()] = self._coded(placed["answer"], ABSTAINED)
-        answers_NV[:, -1] = self._coded(self.labels, NONE)
-        alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regrouped(answers_NV)[0]
+        answers_NV[placed["row"].to_numpy(), placed["column"].to_numpy()] = self._answer_codes(placed["answer"], ABSTAINED)
+        answers_NV[:, -1] = self._answer_codes(self.labels, NONE)
+        alike_NV = answers_NV if 0 < len(self.options) <= WIDEST or self._own else regroup_codes(answers_NV)[0]
         own_N = self.checked_N | (self._given is not None or self._pictures is not None)  # of these no two are alike
         checked_N = np.where(own_N, np.arange(len(answers_NV)), -1)
         probability_NK = np.full((len(answers_NV), len(columns)), np.nan)
@@ -208,20 +208,22 @@ class Tabled:
         sure = bool(sure_NK.size)
         return _Asked(columns["teacher"].to_list(), answers_NV, probability_NK, sure, place_N, first_M, times_M.tolist())
 
-    def _alike(self, asked: "_Asked") -> Iterator["_Alike"]:
+    def _alike_samples(self, asked: "_Asked") -> Iterator["_Alike"]:
         """Samples that differ, in order."""
         said = asked.answers_NV[asked.first_M].tolist()
         for row, said_V, times in zip(asked.first_M.tolist(), said, asked.times_M, strict=True):
             columns = [column for column, symbol in enumerate(said_V[:-1]) if symbol != NONE]
             sure_K = asked.probability_NK[row].tolist() if asked.sure else [nan] * len(said_V)
-            heard = [Heard(asked.teachers[k], self._text(said_V[k]), probability=None if isnan(sure_K[k]) else sure_K[k]) for k in columns]
+            heard = [
+                Heard(asked.teachers[k], self._symbol_text(said_V[k]), probability=None if isnan(sure_K[k]) else sure_K[k]) for k in columns
+            ]
             options = self._own.get(self._id_list[row], self.options)
-            yield _Alike(Sample(str(self._id_list[row]), (), "", options, self._text(said_V[-1])), heard, columns, times)
+            yield _Alike(Sample(str(self._id_list[row]), (), "", options, self._symbol_text(said_V[-1])), heard, columns, times)
 
-    def _text(self, symbol: int) -> str | None:
+    def _symbol_text(self, symbol: int) -> str | None:
         return self._texts[symbol] if symbol >= 0 else None
 
-    def _frame(self, asked: "_Asked", found: "_Found") -> pl.DataFrame:
+    def _decision_frame(self, asked: "_Asked", found: "_Found") -> pl.DataFrame:
         place_N, label = asked.place_N, pl.Series("label", self.labels, dtype=pl.String)
         column_N = np.array(found.column)[place_N]
         # The same column says what is accepted of all Samples that are alike, each in its own words.
@@ -241,7 +243,7 @@ class Tabled:
             against_label=(pl.col("accepted") & (pl.col("answer") != label)).fill_null(False)
         )
 
-    def _reliability(self, decider: Decider, found: "_Found") -> pl.DataFrame:
+    def _reliability_frame(self, decider: Decider, found: "_Found") -> pl.DataFrame:
         known = {name: share for name, share in decider.estimates.items() if name in found.told and name not in decider.twins}
         return pl.DataFrame(
             {
@@ -277,7 +279,7 @@ class _Asked:
     times_M: Sequence[int]
 
 
-def _share(said_N1: Ints, others_NV: Ints) -> float:
+def _agreeing_share(said_N1: Ints, others_NV: Ints) -> float:
     """The share of pairs of answers that are equal, of those where both are there; 0 of none."""
     both_NV = (said_N1 != NONE) & (others_NV >= 0)
     return float((both_NV & (said_N1 == others_NV)).sum() / max(both_NV.sum(), 1))

@@ -11,7 +11,7 @@ WIDEST = 30
 """Classes up to which answers are kept by class; above, and for free answers, only who agrees with whom is kept."""
 
 
-class Said(NamedTuple):
+class CandidateAnswer(NamedTuple):
     """One answer given to a sample."""
 
     place: int
@@ -27,7 +27,7 @@ class Pattern(NamedTuple):
 
     size: int
     """Classes of the closed set; 0 for a free answer."""
-    answers: tuple[Said, ...]
+    answers: tuple[CandidateAnswer, ...]
 
 
 class Votes:
@@ -71,20 +71,20 @@ class Votes:
         if label is not None:
             voices.setdefault(label, {})
         if self.by_class and options is not self._given:
-            self._see(options)
+            self._note_options(options)
         places = self._places if self.by_class else None
         answers = [
             (-1 if places is None else places[answer], answer == label, tuple(sorted(counts.items()))) for answer, counts in voices.items()
         ]
-        self._counts[_packed(len(options), answers)] += times
+        self._counts[_pack_pattern(len(options), answers)] += times
 
     def patterns(self) -> Iterator[tuple[Pattern, int]]:
         """Every distinct pattern with its number of samples, in an order that follows from the ballots alone."""
-        self._settle()
+        self._number_teachers()
         for key in sorted(self._counts):
-            yield _unpacked(key), self._counts[key]
+            yield _unpack_pattern(key), self._counts[key]
 
-    def _see(self, options: Sequence[str]) -> None:
+    def _note_options(self, options: Sequence[str]) -> None:
         """Takes note of a sample's options; a second closed set, a wide one or none ends keeping answers by class."""
         places = {option: place for place, option in enumerate(sorted(options))}
         if self._given is None:
@@ -93,29 +93,29 @@ class Votes:
         if places == self._places and 0 < len(places) <= WIDEST:
             return
         self.by_class = False
-        self._rewrite(lambda pattern: Pattern(pattern.size, tuple(said._replace(place=-1) for said in pattern.answers)))
+        self._rewrite_patterns(lambda pattern: Pattern(pattern.size, tuple(said._replace(place=-1) for said in pattern.answers)))
 
-    def _settle(self) -> None:
+    def _number_teachers(self) -> None:
         """Numbers the teachers by name instead of by arrival."""
         new = {old: place for place, old in enumerate(self._voters[name] for name in self.teachers)}
         if all(old == place for old, place in new.items()):
             return
 
-        def renumbered(said: Said) -> Said:
+        def renumbered(said: CandidateAnswer) -> CandidateAnswer:
             return said._replace(voices=tuple(sorted((new[voter], count) for voter, count in said.voices)))
 
-        self._rewrite(lambda pattern: Pattern(pattern.size, tuple(map(renumbered, pattern.answers))))
+        self._rewrite_patterns(lambda pattern: Pattern(pattern.size, tuple(map(renumbered, pattern.answers))))
         self._voters = {name: place for place, name in enumerate(self.teachers)}
 
-    def _rewrite(self, change: Callable[[Pattern], Pattern]) -> None:
+    def _rewrite_patterns(self, change: Callable[[Pattern], Pattern]) -> None:
         """Changes every pattern, holding no second copy of all of them."""
         old, self._counts = self._counts, Counter()
         while old:
             key, count = old.popitem()
-            self._counts[_packed(*change(_unpacked(key)))] += count
+            self._counts[_pack_pattern(*change(_unpack_pattern(key)))] += count
 
 
-def _packed(size: int, answers: Iterable[tuple[int, bool, tuple[tuple[int, int], ...]]]) -> bytes:
+def _pack_pattern(size: int, answers: Iterable[tuple[int, bool, tuple[tuple[int, int], ...]]]) -> bytes:
     """The pattern as 16-bit words, its answers sorted: two samples with the same votes give the same bytes."""
     words = [min(size, 0xFFFF)]
     for place, by_label, voices in sorted(answers):
@@ -125,12 +125,12 @@ def _packed(size: int, answers: Iterable[tuple[int, bool, tuple[tuple[int, int],
     return array("H", words).tobytes()
 
 
-def _unpacked(key: bytes) -> Pattern:
+def _unpack_pattern(key: bytes) -> Pattern:
     words = array("H", key)
     answers, at = [], 1
     while at < len(words):
         end = at + 3 + 2 * words[at + 2]
         voices = tuple(zip(words[at + 3 : end : 2], words[at + 4 : end : 2], strict=True))
-        answers.append(Said(words[at] - 1, bool(words[at + 1]), voices))
+        answers.append(CandidateAnswer(words[at] - 1, bool(words[at + 1]), voices))
         at = end
     return Pattern(words[0], tuple(answers))

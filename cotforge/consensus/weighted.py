@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cotforge.consensus.poll import Lead, Poll, half, leading
+from cotforge.consensus.poll import Poll, PollLead, half_lead, leading_answer
 from cotforge.consensus.polling import PollRule
 from cotforge.consensus.votes import Votes
 
@@ -20,7 +20,7 @@ class Weights:
     label: float
 
 
-def agreement(votes: Votes, label: bool) -> Weights:
+def agreement_weights(votes: Votes, label: bool) -> Weights:
     """How often each teacher, and the label where it votes, gave the answer most ballots gave; ties say nothing."""
     agreed: Counter[int] = Counter()
     cast: Counter[int] = Counter()
@@ -39,14 +39,14 @@ def agreement(votes: Votes, label: bool) -> Weights:
     return Weights({name: shares.get(place, 0.0) for place, name in enumerate(votes.teachers)}, shares.get(the_label, 0.0))
 
 
-def weighted(poll: Poll, weights: Weights, target: float) -> Lead:
+def weighted_lead(poll: Poll, weights: Weights, target: float) -> PollLead:
     """Strictly more than half of the weight cast; the confidence is the share of weight."""
     cast = [(ballot.answer, ballot.weight * weights.teachers[ballot.teacher]) for ballot in poll.ballots]
     if poll.label is not None:
         cast.append((poll.label, weights.label))
-    answer, share = leading(cast)
+    answer, share = leading_answer(cast)
     # Nobody ever agreed with anybody: there is no weight to go by.
-    return half(answer, share) if share else Lead(None, 0.0, "no_majority")
+    return half_lead(answer, share) if share else PollLead(None, 0.0, "no_majority")
 
 
-WEIGHTED = PollRule("weighted", weighted, agreement)
+WEIGHTED = PollRule("weighted", weighted_lead, agreement_weights)

@@ -33,7 +33,7 @@ OF_CLASS = "coverage:"
 Row = dict[str, Any]
 
 
-class Run(NamedTuple):
+class RunContext(NamedTuple):
     """What a run knows beyond its answers, so that a row decides what the run would."""
 
     waves: Waves
@@ -62,7 +62,7 @@ def what_if(
     promise: tuple[float, float] | None = None,
     order: Sequence[str] | None = None,
     seed: int = 0,
-    run: Run | None = None,
+    run: RunContext | None = None,
 ) -> "pl.DataFrame":
     """Decide a table as `decide` takes it under every variant: a row for each, with its calls, cost, coverage and claimed precision.
 
@@ -99,7 +99,7 @@ def what_if(
     variants.wish = wish_of(promise)
     variants.given = tuple(name for name in order or () if name in tabled.teachers)
     rows = list(variants.rows())
-    return pl.DataFrame(rows, schema=_schema(variants.classes))
+    return pl.DataFrame(rows, schema=_frame_schema(variants.classes))
 
 
 class _Variants:
@@ -125,16 +125,16 @@ class _Variants:
         for rule in RULES:
             for target in () if rule.in_turn else self.targets if rule.targeted else (None,):
                 setting = self.tabled.setting(target=target or 0.9, prices=self.prices, label=self.label, promise=self.wish)
-                yield self._row(self.tabled.decided(rule, setting), rule.name, EVERYBODY, setting, target=target)
+                yield self._variant_row(self.tabled.decided(rule, setting), rule.name, EVERYBODY, setting, target=target)
         for target in self.targets:
             decided: tuple[Decisions, str, str, Setting] | None = None
             for objective in OBJECTIVES:
                 if decided is None or len(set(self.prices.values())) > 1:  # by equal prices and by calls is the same
                     decided = self._in_turn(SEQUENTIAL, target, objective)
-                yield self._row(*decided, target=target, objective=objective)
-        yield from self._ordered()
+                yield self._variant_row(*decided, target=target, objective=objective)
+        yield from self._ordered_rows()
 
-    def _ordered(self) -> Iterator[Row]:
+    def _ordered_rows(self) -> Iterator[Row]:
         """Teachers in a fixed order: by price, by reliability, and as told."""
         known, at = self.tabled.reliability, self.ordered_at
         cheap = sorted(self.tabled.teachers, key=lambda name: (self.prices[name], -known[name], name))
@@ -143,14 +143,14 @@ class _Variants:
         if set(self.given) == set(best) and self.given not in (tuple(cheap), tuple(best)):
             orders.append((GIVEN, "balanced", self.given))
         for name, objective, order in orders if len(best) > 1 else ():
-            yield self._row(*self._in_turn(SEQUENTIAL, at, objective, name, order), target=at, objective=objective)
+            yield self._variant_row(*self._in_turn(SEQUENTIAL, at, objective, name, order), target=at, objective=objective)
         if self.labelled:
             waits: list[tuple[Rule, str, Sequence[str]]] = [(LABEL_MATCH, ALONE, best[:1]), (CASCADE, CHEAP, cheap)]
             if self.given:
                 waits += [(LABEL_MATCH, GIVEN, self.given[:1])] if self.given[0] != best[0] else []
                 waits += [(CASCADE, GIVEN, self.given)] if self.given != tuple(cheap) else []
             for rule, name, order in waits:
-                yield self._row(*self._in_turn(rule, at, "balanced", name, order))
+                yield self._variant_row(*self._in_turn(rule, at, "balanced", name, order))
 
     def _in_turn(
         self, rule: Rule, target: float, objective: Objective, name: str = POLICY, order: Sequence[str] = ()
@@ -167,7 +167,7 @@ class _Variants:
         )
         return self.tabled.decided(rule, setting), rule.name, name, setting
 
-    def _row(
+    def _variant_row(
         self,
         decided: Decisions,
         rule: str,
@@ -209,7 +209,7 @@ class _Variants:
         return {f"{OF_CLASS}{label}": kept[label] / met[label] for label in self.classes}
 
 
-def _schema(classes: Sequence[str]) -> "dict[str, type[pl.DataType]]":
+def _frame_schema(classes: Sequence[str]) -> "dict[str, type[pl.DataType]]":
     import polars as pl
 
     texts, counts = ("rule", "order", "teachers", "label", "objective"), ("accepted", "calls", "checked")

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from cotforge.demo.digits import write
-from cotforge.demo.school import newborn
+from cotforge.demo.digits import write_if_changed
+from cotforge.demo.school import make_school_student
 from cotforge.demo.trainings import Training
 from cotforge.train.report.past import BASE, MANIFEST
 
@@ -35,14 +35,14 @@ QUANTILES = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 NORMAL = 1.96
 
 
-def trainings(file: Path, out: Path, *, seeds: int = SEEDS) -> list[Training]:
+def seed_trainings(file: Path, out: Path, *, seeds: int = SEEDS) -> list[Training]:
     """Those of all seeds, the longest first; students are made where they are not there yet.
 
     `file` is the pipeline file of the sums, `out` its run folder, in which those of the other seeds and of the labels lie.
     """
     reasoning, plain = [], []
     for seed in range(seeds):
-        own, labels = reasoner(file, out, seed), label_only(file, seed)
+        own, labels = reasoner_pipeline(file, out, seed), label_only(file, seed)
         make_student(file, out, seed)
         reasoning.append(Training(f"sums, seed {seed}", own, reasoner_run(out, seed)))
         plain.append(Training(f"sums, labels, seed {seed}", labels, labels_run(out, seed)))
@@ -51,8 +51,8 @@ def trainings(file: Path, out: Path, *, seeds: int = SEEDS) -> list[Training]:
 
 def make_student(file: Path, out: Path, seed: int) -> str:
     """The first weights of a seed's students, beside the pipeline file; where they lie, as the file has it."""
-    newborn(file.parent / _student(seed), out / "dataset", label_only(file, seed), seed=seed, **SIZE)
-    return _student(seed)
+    make_school_student(file.parent / _student_name(seed), out / "dataset", label_only(file, seed), seed=seed, **SIZE)
+    return _student_name(seed)
 
 
 def reasoner_run(out: Path, seed: int) -> Path:
@@ -65,15 +65,15 @@ def labels_run(out: Path, seed: int) -> Path:
     return out / f"labels-{seed}"
 
 
-def reasoner(file: Path, out: Path, seed: int) -> Path:
+def reasoner_pipeline(file: Path, out: Path, seed: int) -> Path:
     """The pipeline file of the student that reasons: that of seed 0 is the sums' own, which the others repeat."""
     if not seed:
         return file
     whole = yaml.safe_load(file.read_text(encoding="utf-8"))
     whole["name"] += f"-{seed}"
-    whole["train"] |= {"student": {"model": _student(seed)}, "data": os.path.relpath(out / "dataset", file.parent)}
+    whole["train"] |= {"student": {"model": _student_name(seed)}, "data": os.path.relpath(out / "dataset", file.parent)}
     whole["train"]["stages"] = [stage | {"seed": seed} for stage in whole["train"]["stages"]]
-    return _written(file.with_name(f"{file.stem}-{seed}.yaml"), whole)
+    return _write_pipeline(file.with_name(f"{file.stem}-{seed}.yaml"), whole)
 
 
 def label_only(file: Path, seed: int) -> Path:
@@ -89,21 +89,21 @@ def label_only(file: Path, seed: int) -> Path:
     whole |= {
         "name": f"{whole['name']}-labels-{seed}",
         "prompts": {"student": "label_only/student", "completion": "label_only/completion"},
-        "train": {"student": {"model": _student(seed)}, "stages": [stage | {"seed": seed, "from": "base"} for stage in stages]},
+        "train": {"student": {"model": _student_name(seed)}, "stages": [stage | {"seed": seed, "from": "base"} for stage in stages]},
     }
-    return _written(file.with_name(f"{file.stem}-labels-{seed}.yaml"), whole)
+    return _write_pipeline(file.with_name(f"{file.stem}-labels-{seed}.yaml"), whole)
 
 
-def _student(seed: int) -> str:
+def _student_name(seed: int) -> str:
     return f"./sums-student-{seed}"
 
 
-def _written(path: Path, whole: dict[str, Any]) -> Path:
-    write(path, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode())
+def _write_pipeline(path: Path, whole: dict[str, Any]) -> Path:
+    write_if_changed(path, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode())
     return path
 
 
-class Row(NamedTuple):
+class AdderRow(NamedTuple):
     """One line of the table: a student after one stage, on every seed."""
 
     name: str
@@ -132,7 +132,7 @@ class Row(NamedTuple):
         return max(0.0, mean - half), min(1.0, mean + half)
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """What the table has a row of."""
 
     name: str
@@ -142,11 +142,11 @@ class Line(NamedTuple):
     """The folders of its stages, from the first weights on."""
 
 
-def table(out: Path, *, seeds: int = SEEDS, lines: Sequence[Line] | None = None) -> list[str]:
+def adders_table(out: Path, *, seeds: int = SEEDS, lines: Sequence[TableLine] | None = None) -> list[str]:
     """Students on the held-out pictures (default: all of the demo's), a line for each stage, for a person to read."""
-    rows = [_row(line.name, [line.run_of(out, seed) for seed in range(seeds)], line.chain) for line in lines or LINES]
+    rows = [_seed_row(line.name, [line.run_of(out, seed) for seed in range(seeds)], line.chain) for line in lines or LINES]
     head = ("", "accuracy", "each seed", "reasoned, in form", "steps", "seconds")
-    cells = [head, *(_cells(row) for row in rows)]
+    cells = [head, *(_row_cells(row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     told = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     kinds = f"{seeds} seeds, mean and 95 % interval over seeds and pictures" if seeds > 1 else "one seed, 95 % interval over pictures"
@@ -154,22 +154,22 @@ def table(out: Path, *, seeds: int = SEEDS, lines: Sequence[Line] | None = None)
 
 
 LINES = (
-    Line("untrained", reasoner_run),
-    Line("label-only SFT, as many steps", labels_run, ("01-labels",)),
-    Line("label-only SFT, as many seconds", labels_run, ("02-longer",)),
-    Line("answer-only RL", labels_run, ("03-answers",)),
-    Line("SFT on lessons", reasoner_run, ("01-inject",)),
-    Line("+ RL for the form", reasoner_run, ("01-inject", "02-format")),
-    Line("+ RL for form and answer", reasoner_run, ("01-inject", "02-format", "03-reason")),
-    Line("+ the same with cliplow-upper", reasoner_run, ("01-inject", "02-format", "03-reason", "04-clip")),
+    TableLine("untrained", reasoner_run),
+    TableLine("label-only SFT, as many steps", labels_run, ("01-labels",)),
+    TableLine("label-only SFT, as many seconds", labels_run, ("02-longer",)),
+    TableLine("answer-only RL", labels_run, ("03-answers",)),
+    TableLine("SFT on lessons", reasoner_run, ("01-inject",)),
+    TableLine("+ RL for the form", reasoner_run, ("01-inject", "02-format")),
+    TableLine("+ RL for form and answer", reasoner_run, ("01-inject", "02-format", "03-reason")),
+    TableLine("+ the same with cliplow-upper", reasoner_run, ("01-inject", "02-format", "03-reason", "04-clip")),
 )
 """Of the demo's table."""
 
 
-def _row(name: str, runs: Sequence[Path], chain: Sequence[str]) -> Row:
-    found = [_read(run / "eval" / f"{chain[-1] if chain else BASE}.json") for run in runs]
-    stages = [[_read(run / "train" / stage / MANIFEST) for stage in chain] for run in runs]
-    return Row(
+def _seed_row(name: str, runs: Sequence[Path], chain: Sequence[str]) -> AdderRow:
+    found = [_read_figures(run / "eval" / f"{chain[-1] if chain else BASE}.json") for run in runs]
+    stages = [[_read_figures(run / "train" / stage / MANIFEST) for stage in chain] for run in runs]
+    return AdderRow(
         name,
         tuple(each["accuracy"] for each in found),
         fmean(each["format_rate"] for each in found),
@@ -179,12 +179,12 @@ def _row(name: str, runs: Sequence[Path], chain: Sequence[str]) -> Row:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_figures(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _row_cells(row: AdderRow) -> tuple[str, ...]:
     low, high = row.interval
     accuracy = f"{fmean(row.accuracies):.3f}  {low:.3f} to {high:.3f}"
     return (

@@ -17,8 +17,8 @@ from PIL import Image
 
 from cotforge.errors import PipelineError
 from cotforge.gold.pick import LEAST
-from cotforge.order import rank
-from cotforge.prompts import shipped
+from cotforge.order import sample_rank
+from cotforge.prompts import shipped_folder
 from cotforge.regular_files import demand_regular, open_new, read_regular
 
 TEACHERS = ("nearest", "svm", "bayes", "forest", "logistic")
@@ -40,7 +40,7 @@ PORT = 8765
 """Of the shipped pipeline's teachers."""
 
 
-def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
+def prepare_digits(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
     """The pipeline file of the digits, in a folder that then holds them too; nothing there is touched that is as it should be.
 
     Raises PipelineError where scikit-learn, which brings the digits, is not installed.
@@ -51,7 +51,7 @@ def prepare(folder: Path, *, short: bool = False, port: int = PORT) -> Path:
 
 def write_pipeline(folder: Path, name: str, *, short: bool, port: int) -> Path:
     """A shipped pipeline of the demo in its folder: for the data there, teachers at that port, and where wanted fewer samples and steps."""
-    text = (shipped("pipelines") / name).read_text(encoding="utf-8")
+    text = (shipped_folder("pipelines") / name).read_text(encoding="utf-8")
     text = text.replace("${DIGITS_DIR}", ".").replace(f":{PORT}/", f":{port}/")
     if short:
         text = text.replace("  split: train\n", f"  split: train\n  limit: {SHORT}\n").replace(
@@ -59,7 +59,7 @@ def write_pipeline(folder: Path, name: str, *, short: bool, port: int) -> Path:
         )
         text = re.sub(r"\bbatch: (64|128)", "batch: 16", text)
         text = re.sub(r"\bsteps: (\d+)", lambda steps: f"steps: {max(FEWEST, int(steps[1]) // SHORTER)}", text)
-    write(folder / name, text.encode())
+    write_if_changed(folder / name, text.encode())
     return folder / name
 
 
@@ -70,10 +70,10 @@ def write_digits(folder: Path, *, seed: int = 0) -> None:
     bytes. truth.csv is for scoring alone: no pipeline names it.
     """
     rng = Random(seed)
-    drawn = shuffled(rng)
+    drawn = shuffle_digits(rng)
     digits = [(f"digit-{number:04d}", str(digit.label)) for number, digit in enumerate(drawn)]
     for (name, _), digit in zip(digits, drawn, strict=True):
-        write(folder / "images" / f"{name}.png", png(digit.grey))
+        write_if_changed(folder / "images" / f"{name}.png", encode_png(digit.grey))
     for number, teacher in enumerate(TEACHERS):
         part = digits[number * LESSONS : (number + 1) * LESSONS]
         write_rows(
@@ -84,17 +84,17 @@ def write_digits(folder: Path, *, seed: int = 0) -> None:
     train = len(pool) - TEST
     flipped = set(rng.sample(range(train), round(FLIPPED * train)))
     rows = [
-        (name, f"images/{name}.png", _other(label, rng) if place in flipped else label, "train" if place < train else "test")
+        (name, f"images/{name}.png", _other_label(label, rng) if place in flipped else label, "train" if place < train else "test")
         for place, (name, label) in enumerate(pool)
     ]
     write_rows(folder / "pool.csv", [("id", "image", "label", "split"), *rows])
 
 
-def people(path: Path, folder: Path, *, short: bool) -> None:
+def answer_as_people(path: Path, folder: Path, *, short: bool) -> None:
     """A tenth of the digits (at least 100) as `cotforge gold` picks them, with the answers of people who never err: those of truth.csv."""
     truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
     asked = [row["id"] for row in rows_of(folder / "pool.csv") if row["split"] == "train"][: SHORT if short else None]
-    picked = sorted(asked, key=rank)[: max(LEAST, len(asked) // 10)]
+    picked = sorted(asked, key=sample_rank)[: max(LEAST, len(asked) // 10)]
     write_rows(path, [("id", "answer"), *((id, truth[id]) for id in picked)])
 
 
@@ -112,7 +112,7 @@ class Digit(NamedTuple):
     label: int
 
 
-def shuffled(rng: Random) -> list[Digit]:
+def shuffle_digits(rng: Random) -> list[Digit]:
     """All digits, in an order drawn by `rng`. Raises PipelineError where scikit-learn, which brings them, is not installed."""
     try:
         from sklearn.datasets import load_digits
@@ -123,14 +123,14 @@ def shuffled(rng: Random) -> list[Digit]:
     return [Digit(grey[index], int(data.target[index])) for index in rng.sample(range(len(grey)), len(grey))]
 
 
-def png(grey: NDArray[np.uint8]) -> bytes:
+def encode_png(grey: NDArray[np.uint8]) -> bytes:
     """A grey PNG, each of the cells a block of 8 x 8 pixels."""
     file = io.BytesIO()
     Image.fromarray(grey.repeat(8, 0).repeat(8, 1)).save(file, "PNG")
     return file.getvalue()
 
 
-def _other(label: str, rng: Random) -> str:
+def _other_label(label: str, rng: Random) -> str:
     return rng.choice([other for other in "0123456789" if other != label])
 
 
@@ -138,10 +138,10 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
     """A CSV file."""
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerows(rows)
-    write(path, file.getvalue().encode())
+    write_if_changed(path, file.getvalue().encode())
 
 
-def write(path: Path, data: bytes) -> None:
+def write_if_changed(path: Path, data: bytes) -> None:
     """Leaves a file alone that holds these bytes, so that it is not taken for a changed one.
 
     Raises PipelineError where it cannot be written, or where a folder of the demo above it is a link: another's files would be overwritten.

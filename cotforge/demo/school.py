@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from cotforge.demo.digits import write
+from cotforge.demo.digits import write_if_changed
 from cotforge.demo.trainings import Training
 from cotforge.pipeline import Loaded
 from cotforge.records import Sample
-from cotforge.train.command import quiet
+from cotforge.train.command import quiet_libraries
 
 BASELINE = "label-only"
 """The baseline's pipeline file and its run folder, in that of the demo: what arXiv 2506.18048 compares with."""
@@ -19,14 +19,14 @@ SIZE = {"heads": 4, "side": 8, "patch": 4, "vocabulary": 1536, "context": 256}
 """Of the students; the longest lesson has half as many tokens as they have positions."""
 
 
-def trainings(file: Path, out: Path) -> list[Training]:
+def school_trainings(file: Path, out: Path) -> list[Training]:
     """Those of both students, which are made where they are not there yet; `file` is the demo's pipeline file, `out` its run folder."""
-    plain = baseline(file)
-    newborn(file.parent / "student", out / "dataset", plain, **SIZE)
+    plain = baseline_pipeline(file)
+    make_school_student(file.parent / "student", out / "dataset", plain, **SIZE)
     return [Training("digits", file, out), Training(f"digits, {BASELINE}", plain, out / BASELINE)]
 
 
-def baseline(file: Path) -> Path:
+def baseline_pipeline(file: Path) -> Path:
     """Beside the pipeline file, one whose student learns every raw label in as many optimizer steps."""
     whole = yaml.safe_load(file.read_text(encoding="utf-8"))
     stages = whole["train"]["stages"]
@@ -38,44 +38,44 @@ def baseline(file: Path) -> Path:
         "train": whole["train"] | {"preset": BASELINE, "stages": [labels]},
     }
     path = file.with_name(f"{BASELINE}.yaml")
-    write(path, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode())
+    write_if_changed(path, yaml.safe_dump(whole, sort_keys=False, allow_unicode=True).encode())
     return path
 
 
-def newborn(folder: Path, dataset: Path, other: Path, **size: int) -> None:
+def make_school_student(folder: Path, dataset: Path, other: Path, **size: int) -> None:
     """A tiny student of random weights in `folder`, whose tokens are those of the lessons and of the other pipeline's prompt.
 
-    The same lessons and size (see `tiny.Size`) give the same bytes.
+    The same lessons and size (see `tiny.TinySize`) give the same bytes.
     """
-    quiet()
-    from cotforge.train.data.lessons import find
+    quiet_libraries()
+    from cotforge.train.data.lessons import find_lessons
     from cotforge.train.students import rehearsal, tiny
 
-    lessons = find(dataset, cache=folder.parent)
+    lessons = find_lessons(dataset, cache=folder.parent)
     loaded = Loaded.load(other)
     task = loaded.pipeline.task
     asked = loaded.prompts.student.render(Sample("", (), task.question or "", task.options(), None))
     texts = [*rehearsal.texts_of(lessons, len(lessons)), *[asked] * len(lessons)]
-    rehearsal.newborn(folder, texts, tiny.Size(phrases=True, scaled=True, **size))
+    rehearsal.make_newborn(folder, texts, tiny.TinySize(phrases=True, scaled=True, **size))
 
 
-def table(out: Path) -> list[str]:
+def school_table(out: Path) -> list[str]:
     """Both students on the held-out digits, a line for each stage, for a person to read."""
-    rows = [_row(name, found) for name, found in _tried(out)]
-    first = next(found for _, found in _tried(out))
+    rows = [_table_row(name, found) for name, found in _tried_students(out)]
+    first = next(found for _, found in _tried_students(out))
     head = ["", "accuracy", "macro recall", "reasoned, in form"]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)]
     return [f"{first['n']:,} held-out digits with their true labels; shares with 95 % intervals:", *lines, ""]
 
 
-def _tried(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _tried_students(out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(what, figures) of the first student before and after each stage, and of the baseline after its only one."""
     for file in (*sorted((out / "eval").glob("[0-9][0-9]-*.json")), out / BASELINE / "eval" / "01-labels.json"):
         yield BASELINE if file.parent.parent != out else file.stem, json.loads(file.read_text(encoding="utf-8"))
 
 
-def _row(name: str, found: dict[str, Any]) -> list[str]:
-    from cotforge.train.evaluation.evaluate import figure
+def _table_row(name: str, found: dict[str, Any]) -> list[str]:
+    from cotforge.train.evaluation.evaluate import figure_text
 
-    return [name, figure(found, "accuracy"), figure(found, "macro_recall"), figure(found, "format_rate")]
+    return [name, figure_text(found, "accuracy"), figure_text(found, "macro_recall"), figure_text(found, "format_rate")]

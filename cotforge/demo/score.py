@@ -42,22 +42,22 @@ class Score:
             ("precision", f"{self.precision:.3f}"),
             ("claimed", claim),
             ("flips found", f"{self.flips_found:.3f} of {self.flips:,}"),
-            ("calls", f"{self.calls:,}: {_share(self.calls, self.accepted):.2f} a lesson"),
-            ("cost", f"${self.cost_usd:.4f}: ${1000 * _per(self.cost_usd, self.accepted):.3f} for 1,000 lessons"),
+            ("calls", f"{self.calls:,}: {_share_text(self.calls, self.accepted):.2f} a lesson"),
+            ("cost", f"${self.cost_usd:.4f}: ${1000 * _usd_per(self.cost_usd, self.accepted):.3f} for 1,000 lessons"),
         ]
 
 
-def _per(sum_usd: float, count: int) -> float:
+def _usd_per(sum_usd: float, count: int) -> float:
     return sum_usd / count if count else 0.0
 
 
-def score(run: Path, folder: Path) -> Score:
+def score_run(run: Path, folder: Path) -> Score:
     """Compares the dataset of a finished run with truth.csv; the only reader of that file."""
     truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
     given = {row["id"]: row["label"] for row in rows_of(folder / "pool.csv")}
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    traces = _table(run / "dataset" / "traces", ("id", "teacher", "ballot"))
-    lessons = {row["id"]: row for row in _table(run / "dataset" / "data", ("id", "answer", "label_conflict"))}
+    traces = _read_parquet(run / "dataset" / "traces", ("id", "teacher", "ballot"))
+    lessons = {row["id"]: row for row in _read_parquet(run / "dataset" / "data", ("id", "answer", "label_conflict"))}
     checked = {row["id"] for row in rows_of(run / "gold.csv")} if (run / "gold.csv").is_file() else set[str]()
     claim = summary.get("claim", {})
     right = {id for id, row in lessons.items() if row["answer"] == truth[id]}
@@ -66,11 +66,11 @@ def score(run: Path, folder: Path) -> Score:
     return Score(
         asked=summary["samples"],
         accepted=len(lessons),
-        coverage=_share(len(lessons), summary["samples"]),
-        precision=_share(len(right - checked), len(lessons.keys() - checked)),
+        coverage=_share_text(len(lessons), summary["samples"]),
+        precision=_share_text(len(right - checked), len(lessons.keys() - checked)),
         flips=len(flips),
-        flips_found=_share(len(found), len(flips)),
-        teachers=_alone(traces, truth),
+        flips_found=_share_text(len(found), len(flips)),
+        teachers=_lone_teachers(traces, truth),
         calls=summary["calls_total"],
         cost_usd=summary["cost_usd"],
         claimed=claim.get("precision") if claim.get("calibrated") else None,
@@ -78,7 +78,7 @@ def score(run: Path, folder: Path) -> Score:
     )
 
 
-def beside(scores: Mapping[str, Score]) -> list[str]:
+def scores_table(scores: Mapping[str, Score]) -> list[str]:
     """Runs beside one another, for a person to read; each teacher alone as the first run, which asks it about everything, shows it."""
     columns = [[name, *(value for _, value in score.lines())] for name, score in scores.items()]
     first = next(iter(scores.values()))
@@ -91,18 +91,18 @@ def beside(scores: Mapping[str, Score]) -> list[str]:
     ]
 
 
-def _alone(traces: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> dict[str, float]:
+def _lone_teachers(traces: Sequence[Mapping[str, Any]], truth: Mapping[str, str]) -> dict[str, float]:
     replies: dict[str, list[bool]] = {}
     for row in traces:
         replies.setdefault(row["teacher"], []).append(row["ballot"] == truth[row["id"]])
-    return {teacher: _share(sum(each), len(each)) for teacher, each in replies.items()}
+    return {teacher: _share_text(sum(each), len(each)) for teacher, each in replies.items()}
 
 
-def _share(part: int, whole: int) -> float:
+def _share_text(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _table(folder: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+def _read_parquet(folder: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of all parquet files of a folder; none where it is not there."""
     from pyarrow import parquet
 

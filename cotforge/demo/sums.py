@@ -14,9 +14,9 @@ from cotforge.demo.digits import (
     TEACHERS,
     TEST,
     Digit,
-    png,
-    shuffled,
-    write,
+    encode_png,
+    shuffle_digits,
+    write_if_changed,
     write_rows,
 )
 
@@ -30,7 +30,7 @@ VALIDATION = 240
 """Digits that the pictures of the split `validation` are made of: on these the settings of the shipped pipeline were chosen."""
 
 
-class Part(NamedTuple):
+class SumsSplit(NamedTuple):
     """Digits of the demo that one split's pictures are made of."""
 
     split: str
@@ -40,13 +40,13 @@ class Part(NamedTuple):
     """The places of its digits among all, up to but not including `last`."""
 
 
-def parts(count: int) -> tuple[Part, ...]:
+def split_parts(count: int) -> tuple[SumsSplit, ...]:
     """The splits, which share no digit with one another or with a teacher; `count` is how many digits there are."""
     taught, held = len(TEACHERS) * LESSONS, count - TEST
     return (
-        Part("train", PICTURES, taught, held - VALIDATION),
-        Part("validation", TRIED, held - VALIDATION, held),
-        Part("test", TRIED, held, count),
+        SumsSplit("train", PICTURES, taught, held - VALIDATION),
+        SumsSplit("validation", TRIED, held - VALIDATION, held),
+        SumsSplit("test", TRIED, held, count),
     )
 
 
@@ -55,31 +55,31 @@ def write_sums(folder: Path, *, seed: int = 0) -> None:
 
     The digits are in the order of `write_digits`, whose teachers have seen none of them; the same seed writes the same bytes.
     """
-    digits, rng = shuffled(Random(seed)), Random(seed + 1)
+    digits, rng = shuffle_digits(Random(seed)), Random(seed + 1)
     names = (f"sum-{number:04d}" for number in range(10_000))
     pool: list[tuple[str, str, str]] = []
-    for part in parts(len(digits)):
+    for part in split_parts(len(digits)):
         for _ in range(part.pictures):
             chosen = [digits[rng.randrange(part.first, part.last)] for _ in range(ADDED)]
             name = next(names)
-            write(folder / "images" / f"{name}.png", png(_square(chosen)))
+            write_if_changed(folder / "images" / f"{name}.png", encode_png(_four_digits(chosen)))
             pool.append((name, str(sum(digit.label for digit in chosen)), part.split))
     write_rows(folder / "truth.csv", [("id", "label"), *((name, label) for name, label, _ in pool)])
     flipped = set(rng.sample(range(PICTURES), round(FLIPPED * PICTURES)))
     sums = [label for _, label, _ in pool]
     rows = [
-        (name, f"images/{name}.png", _other(label, sums, rng) if place in flipped else label, split)
+        (name, f"images/{name}.png", _other_sum(label, sums, rng) if place in flipped else label, split)
         for place, (name, label, split) in enumerate(pool)
     ]
     write_rows(folder / "pool.csv", [("id", "image", "label", "split"), *rows])
 
 
-def _square(digits: Sequence[Digit]) -> NDArray[np.uint8]:
+def _four_digits(digits: Sequence[Digit]) -> NDArray[np.uint8]:
     """(16, 16): the first two above the others."""
     return np.block([[digit.grey for digit in row] for row in (digits[:2], digits[2:])])
 
 
-def _other(label: str, sums: Sequence[str], rng: Random) -> str:
+def _other_sum(label: str, sums: Sequence[str], rng: Random) -> str:
     """Another sum, drawn as often as it occurs."""
     while (drawn := rng.choice(sums)) == label:
         pass

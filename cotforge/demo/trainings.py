@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cotforge.errors import CotforgeError, PipelineError
-from cotforge.train.command import train
+from cotforge.train.command import run_training
 
 MOST = 4
 """Processes at once, however many cores there are: each holds half a gigabyte."""
@@ -37,17 +37,17 @@ def train_all(trainings: Sequence[Training], *, at_once: int | None = None, tell
         return
     for training in trainings:
         tell(f"cotforge train {training.pipeline} --out {training.out}")
-        tell(train(str(training.pipeline), out=training.out, tell=tell) + "\n")
+        tell(run_training(str(training.pipeline), out=training.out, tell=tell) + "\n")
 
 
 async def _side_by_side(trainings: Sequence[Training], places: int, tell: Callable[[str], object]) -> None:
     free = asyncio.Semaphore(places)
     async with asyncio.TaskGroup() as group:
         for training in trainings:
-            group.create_task(_one(training, free, tell))
+            group.create_task(_run_training(training, free, tell))
 
 
-async def _one(training: Training, free: asyncio.Semaphore, tell: Callable[[str], object]) -> None:
+async def _run_training(training: Training, free: asyncio.Semaphore, tell: Callable[[str], object]) -> None:
     """Its lines, each after its name. Raises PipelineError, with the last of them, where it fails."""
     command = [sys.executable, "-m", "cotforge", "train", str(training.pipeline), "--out", str(training.out), "--trust"]
     said = ""

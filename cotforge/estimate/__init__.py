@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from heapq import heappush, heappushpop
 
-from cotforge.budget import spent
+from cotforge.budget import spent_so_far
 from cotforge.estimate.elsewhere import answered_elsewhere
-from cotforge.estimate.outlook import OUTPUT_TOKENS, guessed, measured, remembered
+from cotforge.estimate.estimate_text import estimate_text
+from cotforge.estimate.outlook import OUTPUT_TOKENS, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
-from cotforge.estimate.throughput import Throughput, throughputs
+from cotforge.estimate.throughput import Throughput, measure_throughputs
 from cotforge.estimate.unasked import Unasked
-from cotforge.estimate.words import text
-from cotforge.forge import Work
-from cotforge.history import histories
+from cotforge.forge import PendingSample
+from cotforge.history import teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
@@ -33,14 +33,14 @@ class Estimator:
         `limited`: whether only a part of the source is read.
         """
         self.loaded, self.journal, self._everybody = loaded, journal, everybody
-        pipeline, past = loaded.pipeline, histories(journal)
+        pipeline, past = loaded.pipeline, teacher_histories(journal)
         shares = {teacher.name: Share(teacher, past_of(past, teacher), whole=not limited) for teacher in pipeline.teachers}
         self._anew = Anew(loaded, journal, {name: share.history for name, share in shares.items()})
-        self.found = Estimate(shares, pipeline.budget, spent(pipeline.teachers, past))
+        self.found = Estimate(shares, pipeline.budget, spent_so_far(pipeline.teachers, past))
         self._begun = journal.latest()
-        self._drawn: list[tuple[int, int, Work]] = []
+        self._drawn: list[tuple[int, int, PendingSample]] = []
 
-    def read(self, works: Iterable[Work | Fault], *, draw: int = 0) -> Estimate:
+    def read(self, works: Iterable[PendingSample | Fault], *, draw: int = 0) -> Estimate:
         """Count what every Work lacks; `draw` so many of them for a probe, at random and the same in every invocation."""
         for work in works:
             if isinstance(work, Fault):
@@ -48,11 +48,11 @@ class Estimator:
                 continue
             self.found.samples += 1
             whole = self._everybody is None or self._everybody(work.sample.id)
-            self._count(work, whole=whole)
+            self._count_work(work, whole=whole)
             if draw and whole:
-                self._draw(work.sample, draw, lambda work=work: work)  # type: ignore[misc]
+                self._draw_for_probe(work.sample, draw, lambda work=work: work)  # type: ignore[misc]
         self._anew.close()
-        self._look({})
+        self._look_at_reply({})
         return self.found
 
     def read_unasked(self, samples: Iterator[Sample | Fault], *, draw: int = 0) -> Estimate:
@@ -71,11 +71,11 @@ class Estimator:
                 share.open += 0 if whole else calls
                 share.counted += tokens
             if draw and whole:
-                self._draw(sample, draw, lambda sample=sample: Work(sample, self.loaded.calls(sample), []))  # type: ignore[misc]
-        self._look({})
+                self._draw_for_probe(sample, draw, lambda sample=sample: PendingSample(sample, self.loaded.calls(sample), []))  # type: ignore[misc]
+        self._look_at_reply({})
         return self.found
 
-    def _draw(self, sample: Sample, draw: int, work: Callable[[], Work]) -> None:
+    def _draw_for_probe(self, sample: Sample, draw: int, work: Callable[[], PendingSample]) -> None:
         """Keep the Work of a Sample for the probe, if it is one of the first by chance."""
         rank = -int.from_bytes(sha256(sample.id.encode("utf-8", "replace")).digest()[:8])
         if len(self._drawn) < draw:
@@ -96,18 +96,18 @@ class Estimator:
             had = [(call.teacher, call, found) for call, found in work.had]
             now = [(teacher.name, call, stored[call.key]) for teacher, call in work.calls if call.key in stored]
             for name, call, found in now:
-                self._ended(self.found.shares[name], call, found)
+                self._note_end(self.found.shares[name], call, found)
             for name, call, found in had + now:
                 if found.error is None:
                     answered.setdefault(name, []).append((input_tokens(call), found))
-        self.found.spent = spent(self.loaded.pipeline.teachers, histories(self.journal))
-        self._look(answered)
+        self.found.spent = spent_so_far(self.loaded.pipeline.teachers, teacher_histories(self.journal))
+        self._look_at_reply(answered)
         return self.found
 
     def text(self) -> str:
-        return text(self.found)
+        return estimate_text(self.found)
 
-    def _count(self, work: Work, *, whole: bool) -> None:
+    def _count_work(self, work: PendingSample, *, whole: bool) -> None:
         self.found.firsts += not whole and bool(work.calls) and not work.had
         for call, stored in work.had:
             share = self.found.shares[call.teacher]
@@ -125,7 +125,7 @@ class Estimator:
         for name, count in self._anew.of(work).items():
             self.found.shares[name].same += count
 
-    def _ended(self, share: Share, call: Call, stored: Attempt) -> None:
+    def _note_end(self, share: Share, call: Call, stored: Attempt) -> None:
         """A Call of the probe has ended."""
         if stored.settles(share.teacher.max_tokens):
             share.calls -= 1
@@ -135,19 +135,19 @@ class Estimator:
             share.failed += 1
             share.last_error = f"{stored.error}: {stored.detail}".strip(": ")
 
-    def _look(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
-        paces = throughputs(self.journal) | throughputs(self.journal, since=self._begun)
+    def _look_at_reply(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
+        paces = measure_throughputs(self.journal) | measure_throughputs(self.journal, since=self._begun)
         for name, share in self.found.shares.items():
             if not share.calls:
                 share.outlook = None
             elif name in answered:
                 pace = paces.get((name, share.teacher.model), Throughput())
-                share.outlook = measured(share.teacher, answered[name], pace=pace.per_call(share.slots))
+                share.outlook = measure_outlook(share.teacher, answered[name], pace=pace.per_call(share.slots))
                 share.probed_with = 0 if pace.knows(share.slots) else max(1, round(pace.in_flight))
             elif share.history.replies:
                 pace = paces.get((name, share.teacher.model), Throughput())
-                share.outlook = remembered(
+                share.outlook = recall_outlook(
                     share.teacher, share.history, calls=share.calls, counted=share.counted, pace=pace.per_call(share.slots)
                 )
             else:
-                share.outlook = guessed(share.teacher)
+                share.outlook = guess_outlook(share.teacher)

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from itertools import chain, islice
 from pathlib import Path
 
-from cotforge.forge import Work
+from cotforge.forge import PendingSample
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault
@@ -22,19 +22,19 @@ AT_ONCE = 500
 """Keys in one query."""
 
 
-def answered_elsewhere(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal) -> list[str]:
+def answered_elsewhere(loaded: Loaded, works: Iterable[PendingSample | Fault], journal: Journal) -> list[str]:
     """A line for each other run folder with answers to Calls of these Works that `journal` never had one to.
 
     Looks beside the pipeline file, in the present directory, and above both, at files of this user alone; changes nothing there.
     """
-    if not (found := list(_journals(loaded, journal.path))):
+    if not (found := list(_other_journals(loaded, journal.path))):
         return []
     keys: set[str] = set()
     for work in works:
-        if isinstance(work, Work) and work.calls:
+        if isinstance(work, PendingSample) and work.calls:
             here = journal.replies(call.key for _, call in work.calls)
             keys |= {call.key for _, call in work.calls if call.key not in here or here[call.key].error is not None}
-    counts = {other.parent: _answers(other, keys) for other in found} if keys else {}
+    counts = {other.parent: _count_answers(other, keys) for other in found} if keys else {}
     return [
         f"{folder}: this run folder has answers to {count:,} of the first {len(keys):,} calls that this run lacks; "
         f"--out {shlex.quote(str(folder))} goes on there and asks only the others"
@@ -43,21 +43,21 @@ def answered_elsewhere(loaded: Loaded, works: Iterable[Work | Fault], journal: J
     ]
 
 
-def _journals(loaded: Loaded, here: Path) -> Iterator[Path]:
+def _other_journals(loaded: Loaded, here: Path) -> Iterator[Path]:
     seen = {here.resolve()}
-    for base in dict.fromkeys(chain.from_iterable(_upwards(start) for start in (loaded.root.resolve(), Path.cwd()))):
-        for folder in (base / loaded.pipeline.name, *_inside(base / "runs")):
+    for base in dict.fromkeys(chain.from_iterable(_parent_folders(start) for start in (loaded.root.resolve(), Path.cwd()))):
+        for folder in (base / loaded.pipeline.name, *_run_folders(base / "runs")):
             journal = folder / "journal.sqlite"
             if journal not in seen and _is_own_file(journal):
                 seen.add(journal)
                 yield journal
 
 
-def _upwards(start: Path) -> list[Path]:
+def _parent_folders(start: Path) -> list[Path]:
     return [start, *start.parents[:PARENTS]]
 
 
-def _inside(runs: Path) -> list[Path]:
+def _run_folders(runs: Path) -> list[Path]:
     try:
         with os.scandir(runs) as entries:
             return sorted(Path(entry.path) for entry in islice(entries, FOLDERS) if entry.is_dir(follow_symlinks=False))
@@ -74,7 +74,7 @@ def _is_own_file(path: Path) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and not path.parent.is_symlink()
 
 
-def _answers(journal: Path, keys: Iterable[str]) -> int:
+def _count_answers(journal: Path, keys: Iterable[str]) -> int:
     """How many of the Calls have a text in a journal of any version; 0 where it cannot be read."""
     log = journal.with_name(f"{journal.name}-wal")
     # Where the log holds nothing, SQLite need not make files beside the journal in order to read it.

@@ -44,7 +44,7 @@ class Outlook:
     """What this rests on."""
 
 
-def guessed(teacher: TeacherKind) -> Outlook:
+def guess_outlook(teacher: TeacherKind) -> Outlook:
     """Of a teacher that has never answered."""
     most = most_output(teacher)
     outputs = Range(min(LEAST_OUTPUT, most), min(OUTPUT_TOKENS, most), most)
@@ -52,7 +52,7 @@ def guessed(teacher: TeacherKind) -> Outlook:
     return Outlook(Range(0.5, 1, 2), outputs, never, "a guess: it has not answered yet; --probe asks a few and measures")
 
 
-def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: int, pace: Range | None = None) -> Outlook:
+def recall_outlook(teacher: TeacherKind, history: History, *, calls: int, counted: int, pace: Range | None = None) -> Outlook:
     """Of a teacher with replies in the journal, for `calls` more, of which we count `counted` input tokens.
 
     The range of the output is that of the mean of the Calls to come, at about 95 %; what few replies say is widened. Without a `pace`, in
@@ -70,31 +70,32 @@ def remembered(teacher: TeacherKind, history: History, *, calls: int, counted: i
     return Outlook(
         Range(min(1.0, ratio), ratio, max(1.0, ratio)),
         outputs,
-        pace or _timed(teacher, Range(*(each * value / max(1.0, mean) for value in outputs)) if mean >= 1 else Range(each, each, each)),
-        f"as {_replies(history.replies)} so far suggest{'s' * (history.replies == 1)}",
+        pace
+        or _time_range(teacher, Range(*(each * value / max(1.0, mean) for value in outputs)) if mean >= 1 else Range(each, each, each)),
+        f"as {_count_replies(history.replies)} so far suggest{'s' * (history.replies == 1)}",
     )
 
 
-def measured(teacher: TeacherKind, found: Sequence[tuple[int, Attempt]], *, pace: Range | None = None) -> Outlook:
+def measure_outlook(teacher: TeacherKind, found: Sequence[tuple[int, Attempt]], *, pace: Range | None = None) -> Outlook:
     """Of a teacher that was probed: (our count of the input tokens, reply) of each, at least one. The range is a bootstrap's.
 
     `pace` is the seconds that one of the slots of a build takes for a Call.
     """
     begins = [(stored.input_tokens, counted) for counted, stored in found]
     ends, seconds = [(stored.output_tokens, 1) for _, stored in found], [(stored.seconds, 1) for _, stored in found]
-    outputs = _bootstrapped(ends) if len(found) > 1 else _of_one(ends[0][0], most_output(teacher))
-    why = f"as {_replies(len(found))} to the probe suggest{'s' * (len(found) == 1)}"
-    return Outlook(_bootstrapped(begins), outputs, pace or _timed(teacher, _bootstrapped(seconds)), why)
+    outputs = _bootstrap_ratio(ends) if len(found) > 1 else _of_one(ends[0][0], most_output(teacher))
+    why = f"as {_count_replies(len(found))} to the probe suggest{'s' * (len(found) == 1)}"
+    return Outlook(_bootstrap_ratio(begins), outputs, pace or _time_range(teacher, _bootstrap_ratio(seconds)), why)
 
 
-def _bootstrapped(pairs: Sequence[tuple[float, float]]) -> Range:
+def _bootstrap_ratio(pairs: Sequence[tuple[float, float]]) -> Range:
     """Sum over sum, and where it would lie had we drawn others."""
     chance = random.Random(0)
-    drawn = sorted(_ratio(chance.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
-    return Range(drawn[DRAWS // 20], _ratio(pairs), drawn[-DRAWS // 20])
+    drawn = sorted(_sum_ratio(chance.choices(pairs, k=len(pairs))) for _ in range(DRAWS))
+    return Range(drawn[DRAWS // 20], _sum_ratio(pairs), drawn[-DRAWS // 20])
 
 
-def _ratio(pairs: Sequence[tuple[float, float]]) -> float:
+def _sum_ratio(pairs: Sequence[tuple[float, float]]) -> float:
     return sum(above for above, _ in pairs) / max(1, sum(below for _, below in pairs))
 
 
@@ -102,10 +103,10 @@ def _of_one(tokens: float, most: int) -> Range:
     return Range(tokens / FACTOR, tokens, max(tokens, min(FACTOR * tokens, most)))
 
 
-def _timed(teacher: TeacherKind, seconds: Range) -> Range | None:
+def _time_range(teacher: TeacherKind, seconds: Range) -> Range | None:
     """None where the journal knows no times, as of a batch."""
     return seconds if seconds.about or teacher.instant else None
 
 
-def _replies(count: int) -> str:
+def _count_replies(count: int) -> str:
     return f"{count:,} {'reply' if count == 1 else 'replies'}"

@@ -52,7 +52,7 @@ class Share:
         """Calls that are made in any case."""
         return self.calls - self.open
 
-    def _likely(self, of_all: Range) -> Range:
+    def _likely_range(self, of_all: Range) -> Range:
         """What all of `calls` take, or, where some are open: the least that is likely, about the least, the most."""
         part = self.least / self.calls if self.open else 1.0
         return Range(part * of_all.low, part * of_all.about, of_all.high)
@@ -60,12 +60,12 @@ class Share:
     @property
     def inputs(self) -> Range:
         """Tokens."""
-        return self._likely(self.outlook.inputs.times(self.counted)) if self.outlook else Range(0, 0, 0)
+        return self._likely_range(self.outlook.inputs.times(self.counted)) if self.outlook else Range(0, 0, 0)
 
     @property
     def outputs(self) -> Range:
         """Tokens."""
-        return self._likely(self.outlook.outputs.times(self.calls)) if self.outlook else Range(0, 0, 0)
+        return self._likely_range(self.outlook.outputs.times(self.calls)) if self.outlook else Range(0, 0, 0)
 
     @property
     def tokens(self) -> Range:
@@ -90,9 +90,9 @@ class Share:
             return None
         teacher = self.teacher
         least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
-        by_calls = self._likely(Range(least, least, RETRIED * least))
+        by_calls = self._likely_range(Range(least, least, RETRIED * least))
         by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)
-        asking = self._likely(self.outlook.seconds.times(self.calls / self.slots))
+        asking = self._likely_range(self.outlook.seconds.times(self.calls / self.slots))
         return Range(*(max(bounds) / 3600 for bounds in zip(by_calls, asking, by_tokens, strict=True)))
 
 
@@ -138,11 +138,11 @@ class Estimate:
 
     @property
     def tokens(self) -> Range:
-        return _sum(share.tokens for share in self.shares.values())
+        return _sum_ranges(share.tokens for share in self.shares.values())
 
     @property
     def usd(self) -> Range:
-        return _sum(share.usd for share in self.shares.values())
+        return _sum_ranges(share.usd for share in self.shares.values())
 
     @property
     def hours(self) -> Range | None:
@@ -165,5 +165,5 @@ class Estimate:
         return min(tight, key=lambda reach: (reach.share, -reach.needed.high / reach.bound), default=None)
 
 
-def _sum(ranges: Iterable[Range]) -> Range:
+def _sum_ranges(ranges: Iterable[Range]) -> Range:
     return Range(*map(sum, zip((0.0, 0.0, 0.0), *ranges, strict=True)))

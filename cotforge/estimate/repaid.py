@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from cotforge.estimate.words import changed
-from cotforge.forge import Work
-from cotforge.history import History, histories
+from cotforge.estimate.estimate_text import changed_line
+from cotforge.forge import PendingSample
+from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.journal.subjects import Subjects
 from cotforge.pipeline import Loaded
@@ -25,7 +25,7 @@ class Anew:
         self._subjects, self._task = Subjects(journal.path), loaded.pipeline.task
         self._suspects = {(one.name, one.model) for one in loaded.pipeline.teachers if past[one.name].calls > past[one.name].untold}
 
-    def of(self, work: Work) -> Counter[str]:
+    def of(self, work: PendingSample) -> Counter[str]:
         """How many of a Work's Calls, by teacher."""
         missing = Counter(teacher.name for teacher, _ in work.calls if (teacher.name, teacher.model) in self._suspects)
         if not missing:
@@ -44,20 +44,20 @@ class Anew:
         self._subjects.close()
 
 
-def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, *, limited: bool = False) -> list[str]:
+def asked_anew(loaded: Loaded, works: Iterable[PendingSample | Fault], journal: Journal, *, limited: bool = False) -> list[str]:
     """Lines about teachers that are asked anew, in other words, what they have answered about the same Samples: it is paid for again.
 
     Looks at the first `LOOKED_AT` of `works` alone, so that a build can say so before it pays; `check` counts.
     `limited`: whether only a part of the source is read; then nothing is known of replies from before the journal noted their Samples.
     """
-    past = histories(journal)
+    past = teacher_histories(journal)
     shares = {teacher.name: past_of(past, teacher) for teacher in loaded.pipeline.teachers}
     anew, again, made = Anew(loaded, journal, shares), Counter[str](), Counter[str]()
     suspected = {name for name, history in shares.items() if history.calls}
     looked, first = 0, islice(works, LOOKED_AT) if suspected else ()
     for work in first:
         looked += 1
-        if isinstance(work, Work):
+        if isinstance(work, PendingSample):
             stale = journal.replies(call.key for _, call in work.calls)
             again += anew.of(work)
             made += Counter(teacher.name for teacher, _ in work.calls)
@@ -67,7 +67,7 @@ def asked_anew(loaded: Loaded, works: Iterable[Work | Fault], journal: Journal, 
     untold = () if limited else [name for name in suspected if shares[name].calls == shares[name].untold and made[name]]
     least = "at least " if looked == LOOKED_AT else ""
     return [
-        changed(name, "its calls" if name in suspected else f"{least}{again[name]:,} calls")
+        changed_line(name, "its calls" if name in suspected else f"{least}{again[name]:,} calls")
         for name in shares
         if again[name] or name in untold
     ]

@@ -75,7 +75,7 @@ class Throughput:
         if slots > self.in_flight:
             with_room = slots * self.busy / self.calls
             least = with_room if self.knows(slots) else least
-        width = self._width()
+        width = self._error_factor()
         search = 1.0 if self.knows(slots) else SEARCH
         return Range(least / width, least * (with_room / least) ** (1 - SCALES), with_room * width * search)
 
@@ -83,7 +83,7 @@ class Throughput:
         """Whether so many Calls were made that their pace is that of a build with `slots`."""
         return self.in_flight >= slots or self.calls >= ENOUGH * slots
 
-    def _width(self) -> float:
+    def _error_factor(self) -> float:
         """The factor by which so few Calls may mislead, either way: about 95 % of their mean, and never less than their number says."""
         if self.attempts == 1:
             return 4.0
@@ -98,7 +98,7 @@ _ATTEMPTS = """
 """
 
 
-def throughputs(journal: Journal, *, since: int = 0) -> dict[tuple[str, str], Throughput]:
+def measure_throughputs(journal: Journal, *, since: int = 0) -> dict[tuple[str, str], Throughput]:
     """By (name, model) of the teacher, over the latest attempts after the one numbered `since`; of those whose time is known."""
     rows = (_Attempt(*row) for row in journal.rows(_ATTEMPTS, max(since, journal.latest() - LATEST)))
     found: dict[tuple[str, str], Throughput] = {}

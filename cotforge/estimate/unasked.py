@@ -30,11 +30,11 @@ class Unasked:
                 yield sample
                 continue
             try:
-                yield sample, self._asking(sample)
+                yield sample, self._what_is_asked(sample)
             except Fault as fault:
                 yield fault
 
-    def _asking(self, sample: Sample) -> Asking:
+    def _what_is_asked(self, sample: Sample) -> Asking:
         form = sample.question, sample.options, tuple([(picture.width, picture.height) for picture in sample.pictures])
         known = self._known.get(form) if self._forms else None
         if known is None:

@@ -12,22 +12,23 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
 from cotforge.export import conflicts as conflicts
-from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep
+from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep_folder
 from cotforge.export.owned import Owned
 from cotforge.export.previous import KeepOldDataset
-from cotforge.export.shards import Entry, Pictured, Streamed, Traced
+from cotforge.export.shards import Entry, Pictured, Traced
+from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally
 
-__all__ = ["Exported", "export"]
+__all__ = ["Exported", "export_dataset"]
 
 FOLDERS = {"default": "data", "traces": "traces", "preference": "preference"}
 """Config of the card to folder of the dataset."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def export(
+def export_dataset(
     stream: Iterable[CuratedSample | Fault],
     folder: Path,
     *,
@@ -45,7 +46,7 @@ def export(
     """
     dataset = folder / "dataset"
     for place in (folder, dataset, *(dataset / name for name in FOLDERS.values())):
-        sweep(place, pattern=f"{PREFIX}*{SUFFIX}")
+        sweep_folder(place, pattern=f"{PREFIX}*{SUFFIX}")
     owned = Owned(folder)
     before = set(owned.names)
     try:
@@ -59,7 +60,7 @@ def export(
             exported = tables.finish()
             readme = card(exported)
             tables.settle()
-            _publish(dataset, exported, readme, owned)
+            _publish_card(dataset, exported, readme, owned)
             return exported
     except KeepOldDataset:
         owned.keep(before)
@@ -70,7 +71,7 @@ def export(
         raise JournalError(f"{folder}: the disk is full; make room, then run the same command again: nothing paid for is lost") from fault
 
 
-def _publish(dataset: Path, exported: Exported, card: str, owned: Owned) -> None:
+def _publish_card(dataset: Path, exported: Exported, card: str, owned: Owned) -> None:
     """Put the card in place, then remove the run's shards that it does not name."""
     with Staged(dataset) as staged:
         staged.file.write(card.encode("utf-8", "replace"))
@@ -85,11 +86,11 @@ class _Tables:
 
     def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned) -> None:
         self._owned = owned
-        named = columns.measured(measures)
+        named = columns.measure_columns(measures)
         self._dataset = folder / "dataset"
         self._tally = tally
         self._measures = tuple(named.values())
-        self._columns = {"default": columns.lessons(named), "traces": columns.traces(named), "preference": columns.PREFERENCE}
+        self._columns = {"default": columns.lesson_columns(named), "traces": columns.trace_columns(named), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
         self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
@@ -97,16 +98,15 @@ class _Tables:
 
     def fault(self, fault: Fault) -> None:
         self._tally.fault(fault)
-        self._losses.row(rows.fault(fault))
+        self._write_losses(fault.id or fault.where, [rows.fault_row(fault)])
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        for loss in rows.losses(outcome):
-            self._losses.row(loss)
-        self._traces.add([rows.trace(outcome.sample, judged, self._measures) for judged in outcome.traces])
+        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
+        self._traces.add(outcome.sample.id, [rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
         split = rows.split_name(outcome.sample.split)
-        self._shards("default", split).add(outcome, [rows.lesson(lesson, self._measures) for lesson in outcome.lessons])
-        self._shards("preference", split).add(outcome, rows.preference(outcome))
+        self._open_shards("default", split).add(outcome, [rows.lesson_row(lesson, self._measures) for lesson in outcome.lessons])
+        self._open_shards("preference", split).add(outcome, rows.preference_rows(outcome))
 
     def finish(self) -> Exported:
         """End all tables; the shards have their names then."""
@@ -120,30 +120,35 @@ class _Tables:
             shards["traces"] = {"train": self._traces.shards}
         self._losses.close()
         there = {config: shards[config] for config in FOLDERS if config in shards}
-        features = {config: columns.features(self._columns[config]) for config in there}
-        return Exported(there, features, "" if "default" in there else self._why())
+        features = {config: columns.hub_features(self._columns[config]) for config in there}
+        return Exported(there, features, "" if "default" in there else self._why_no_lessons())
 
     def settle(self) -> None:
         """Give `losses.parquet` its name."""
         self._staged.settle("losses.parquet")
 
-    def _shards(self, config: str, split: str) -> Pictured:
+    def _open_shards(self, config: str, split: str) -> Pictured:
         if (config, split) not in self._pictured:
-            lost = self._lost if config == "default" else self._lost_pair
+            lost = self._add_losses if config == "default" else self._lost_pair
             self._pictured[config, split] = Pictured(self._dataset / FOLDERS[config], split, self._columns[config], lost, self._owned)
         return self._pictured[config, split]
 
-    def _lost(self, entry: Entry, fault: Fault) -> None:
+    def _add_losses(self, entry: Entry, fault: Fault) -> None:
         lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in entry.rows]
         self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
-        for lesson in lessons:
-            self._losses.row((entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)))
+        lost = [(entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)) for lesson in lessons]
+        self._write_losses(entry.sample.id, lost)
 
     def _lost_pair(self, entry: Entry, fault: Fault) -> None:
         self._tally.preference -= 1
-        self._losses.row((entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}"))
+        self._write_losses(entry.sample.id, [(entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}")])
 
-    def _why(self) -> str:
+    def _write_losses(self, id: str, lost: Sequence[Row]) -> None:
+        """Write rows of `losses.parquet`."""
+        if lost:
+            self._losses.add(id, lost, size=text_size(lost))
+
+    def _why_no_lessons(self) -> str:
         largest = self._tally.largest_reason()
         if largest is None:
             return "no lessons: the source gave no rows"

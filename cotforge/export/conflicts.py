@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cotforge.gold.cells import written
+from cotforge.gold.csv_cells import csv_text
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
-from cotforge.sources.text import clean
+from cotforge.sources.values import clean_value
 
 FILE = "conflicts.csv"
 """In the run folder."""
@@ -20,7 +20,7 @@ class Conflicts:
 
     def __init__(self, data: Path, run: Path) -> None:
         """`data`: the source's path, absolute; `run`: the run folder, where copies of pictures are kept that are no files of the source."""
-        self._within = os.path.realpath(_folder(data)).rstrip(os.sep) + os.sep
+        self._within = os.path.realpath(_source_folder(data)).rstrip(os.sep) + os.sep
         self._copies = os.path.realpath(run) + os.sep
         self._rows: list[tuple[float, tuple[str, ...]]] = []
 
@@ -31,24 +31,31 @@ class Conflicts:
         """The stream as it is, having looked at it in passing."""
         for item in stream:
             if isinstance(item, CuratedSample) and is_conflict(item.sample, item.verdict):
-                self._add(item.sample, item.verdict)
+                self._add_conflict(item.sample, item.verdict)
             yield item
 
     def text(self) -> str:
         """The file: a header, then the rows in an order that does not depend on that of the source."""
         rows = (row for _, row in sorted(self._rows, key=lambda entry: (-entry[0], entry[1])))
-        return written([COLUMNS, *rows])
+        return csv_text([COLUMNS, *rows])
 
-    def _add(self, sample: Sample, verdict: Verdict) -> None:
-        row = (self._file(sample), str(sample.label), str(verdict.answer), f"{verdict.confidence:.3f}", votes(verdict), sample.id)
+    def _add_conflict(self, sample: Sample, verdict: Verdict) -> None:
+        row = (
+            self._picture_paths(sample),
+            str(sample.label),
+            str(verdict.answer),
+            f"{verdict.confidence:.3f}",
+            votes_text(verdict),
+            sample.id,
+        )
         self._rows.append((verdict.confidence, row))
 
-    def _file(self, sample: Sample) -> str:
+    def _picture_paths(self, sample: Sample) -> str:
         """The pictures' paths below the source's folder; where they are no files of their own, the row's place in the source."""
         places = [picture.place for picture in sample.pictures]
         if places and all(place.startswith(self._within) and not place.startswith(self._copies) and "\0" not in place for place in places):
-            return "; ".join(clean(place.removeprefix(self._within)) for place in places)
-        return clean(sample.where)
+            return "; ".join(clean_value(place.removeprefix(self._within)) for place in places)
+        return clean_value(sample.where)
 
 
 def is_conflict(sample: Sample, verdict: Verdict) -> bool:
@@ -56,7 +63,7 @@ def is_conflict(sample: Sample, verdict: Verdict) -> bool:
     return verdict.label_conflict or (verdict.reason == "label_gate" and sample.label is not None and verdict.answer is not None)
 
 
-def votes(verdict: Verdict) -> str:
+def votes_text(verdict: Verdict) -> str:
     """Who said what, the most frequent answer first: `stain 2 (glm, qwen), clean 1 (intern)`."""
     said: dict[str, list[str]] = defaultdict(list)
     for ballot in verdict.ballots:
@@ -65,7 +72,7 @@ def votes(verdict: Verdict) -> str:
     return ", ".join(f"{answer} {len(names)} ({', '.join(sorted(names))})" for answer, names in ranked)
 
 
-def _folder(data: Path) -> Path:
+def _source_folder(data: Path) -> Path:
     """The folder that the source lies in; of a glob, the part without wildcards."""
     parts = data.parts
     plain = next((place for place, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))

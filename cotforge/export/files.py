@@ -32,11 +32,11 @@ class Staged:
         os.fsync(self.file.fileno())
         self.file.close()
         path = self.path.replace(self.path.with_name(name))
-        sync(path.parent)
+        sync_folder(path.parent)
         return path
 
 
-def sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a folder's renames durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -45,7 +45,7 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep(folder: Path, *, pattern: str) -> None:
+def sweep_folder(folder: Path, *, pattern: str) -> None:
     """Remove the files of `folder` that match, and the folder itself once it is empty."""
     for path in folder.glob(pattern):
         path.unlink()

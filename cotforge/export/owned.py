@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cotforge.regular_files import demand_regular, open_new, open_regular, read_regular
+from cotforge.atomic import write_whole
+from cotforge.regular_files import demand_regular, open_regular, read_regular
 
 LIST, BEGUN = ".cotforge-shards", ".cotforge-shards.begun"
 _LARGEST = 64 << 20
@@ -24,8 +25,8 @@ class Owned:
 
     def __init__(self, run: Path) -> None:
         self._list, self._begun, self._dataset = run / LIST, run / BEGUN, run / "dataset"
-        listed = _text(self._list) + _text(self._begun)
-        self.names = {*_LISTED.findall(listed), *_IN_CARD.findall(_text(self._dataset / "README.md"))}
+        listed = _file_text(self._list) + _file_text(self._begun)
+        self.names = {*_LISTED.findall(listed), *_IN_CARD.findall(_file_text(self._dataset / "README.md"))}
 
     def claim(self, name: str) -> None:
         """Note that a shard is about to get its name. Raises OSError."""
@@ -41,15 +42,12 @@ class Owned:
             with contextlib.suppress(OSError):  # no file, or a link: left as it is
                 if demand_regular(self._dataset / name):
                     (self._dataset / name).unlink()
-        passing = self._list.with_name(f"{LIST}.part")
-        with open(open_new(passing), "w", encoding="utf-8") as file:
-            file.writelines(f"{name}\n" for name in sorted(kept))
-        passing.replace(self._list)
+        write_whole(self._list, "".join(f"{name}\n" for name in sorted(kept)))
         self._begun.unlink(missing_ok=True)
         self.names = kept
 
 
-def _text(path: Path) -> str:
+def _file_text(path: Path) -> str:
     """The text of a file; empty where there is none that can be read."""
     try:
         return read_regular(path, most=_LARGEST).decode("utf-8", "replace")

@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cotforge.export.shards import SUFFIXES, Row
+from cotforge.export.shards import SUFFIXES
+from cotforge.export.streamed import Row
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
 
@@ -14,12 +15,12 @@ def split_name(split: str) -> str:
     return "all_" if name == "all" else name
 
 
-def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
+def lesson_row(lesson: Lesson, measures: Sequence[str]) -> Row:
     """A row of `data/`, with the pictures' names for the pictures."""
     sample, verdict, trace = lesson.sample, lesson.verdict, lesson.judged.trace
     return (
         sample.id,
-        pictures(sample),
+        picture_names(sample),
         lesson.prompt,
         lesson.completion,
         sample.question,
@@ -39,7 +40,7 @@ def lesson(lesson: Lesson, measures: Sequence[str]) -> Row:
     )
 
 
-def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
+def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
     """A row of `traces/`; only a trace that saw no label has a ballot."""
     trace = judged.trace
     return (
@@ -63,25 +64,25 @@ def trace(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
     )
 
 
-def preference(outcome: CuratedSample) -> tuple[Row, ...]:
+def preference_rows(outcome: CuratedSample) -> tuple[Row, ...]:
     """The row of `preference/`, where there is a pair."""
     if outcome.pair is None:
         return ()
     chosen, rejected = outcome.pair
-    return ((outcome.sample.id, outcome.prompt, chosen, rejected, pictures(outcome.sample)),)
+    return ((outcome.sample.id, outcome.prompt, chosen, rejected, picture_names(outcome.sample)),)
 
 
-def pictures(sample: Sample) -> tuple[str, ...]:
+def picture_names(sample: Sample) -> tuple[str, ...]:
     """The files' names of a Sample's pictures: digest and suffix."""
     return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.pictures)
 
 
-def fault(fault: Fault) -> Row:
+def fault_row(fault: Fault) -> Row:
     """The row of `losses.parquet` of a row that did not become a Sample."""
     return fault.id, None, None, "source", fault.reason, str(fault)
 
 
-def losses(outcome: CuratedSample) -> Iterator[Row]:
+def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out,
     and the Sample where there was no agreement, or `select` left it out.
     """
@@ -101,12 +102,12 @@ def losses(outcome: CuratedSample) -> Iterator[Row]:
             yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
-        yield sample, None, None, "vote", reason, f"{at}{_votes(outcome)}"
+        yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"
     elif stage == "select":
         yield sample, None, None, "select", reason, f"{at}its pass rate in difficulty.parquet is outside of select.{reason}"
 
 
-def _votes(outcome: CuratedSample) -> str:
+def _votes_cell(outcome: CuratedSample) -> str:
     cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
     return f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"

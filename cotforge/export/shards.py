@@ -1,41 +1,33 @@
 """Shards of a table: with pictures, packed only where their rows have changed, or streamed without."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cotforge.export.columns import Columns, schema, table
-from cotforge.export.files import Staged
+from cotforge.export.borders import Borders, PieceSize
+from cotforge.export.columns import Columns
+from cotforge.export.files import Staged, sync_folder
 from cotforge.export.owned import Owned
+from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Shard
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
+from cotforge.regular_files import demand_regular
 
-SAMPLES = 2_048
-"""Samples of a split, with or without a row, after which its shard of pictures ends."""
-PICTURES = 400_000_000
-"""Bytes of pictures of these Samples after which it ends sooner."""
-TRACED = 65_536
-"""Samples after which a shard of traces ends."""
-GROUP_BYTES = 2_000_000
-"""Bytes of pictures, or characters of text, after which a row group ends: what is in memory at a time."""
-GROUP_ROWS = 1_024
-REPEATED = ["answer", "label", "model", "prompt.list.element.content", "teacher"]
-"""Columns with few distinct values: the only ones worth a dictionary, which costs memory."""
-PICTURED = "images.list.element.bytes"
-"""The column of the pictures: compressed already, and to try again costs more than all the rest of packing."""
-LAYOUT = 1
+SHARD = PieceSize(samples=2_048, bytes=250_000_000, seed=1)
+"""Of a shard with pictures: samples of a split, with or without a row, and bytes of their pictures."""
+TRACED = PieceSize(samples=16_384, bytes=128_000_000, seed=1)
+"""Of a shard of traces: samples, and characters of their texts."""
+LAYOUT = 2
 """Raised where the same rows are packed in another way; part of every hash of a shard with pictures."""
 SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
-
-Row = tuple[Any, ...]
-"""A row's values in the order of the columns; the place of the pictures holds their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +47,8 @@ class Entry:
 class Pictured:
     """The shards of one split of a table with pictures.
 
-    Where a shard ends follows from the sequence of Samples alone, so that another filter bound re-packs only shards whose rows it changes,
-    and rows added at the end only the last. Between, only rows without their pictures are held; a shard that is there already, by the hash
+    Where a shard ends follows from the sequence of Samples alone, so that another filter bound, or samples added anywhere, re-pack only
+    the shards whose rows they change. Between, only rows without their pictures are held; a shard that is there already, by the hash
     in its name, is kept without reading a picture.
     """
 
@@ -69,67 +61,80 @@ class Pictured:
     """Told of each shard before it is there."""
     shards: list[Shard] = field(default_factory=list)
     _number: int = 0
-    _samples: int = 0
-    _bytes: int = 0
+    _borders: Borders = field(default_factory=lambda: Borders(SHARD))
     _entries: list[Entry] = field(default_factory=list)
 
     def add(self, outcome: CuratedSample, rows: Sequence[Row]) -> None:
         """Take the next Sample of the split, with its rows, if it has any."""
         size = sum(picture.size for picture in outcome.sample.pictures)
-        if self._samples == SAMPLES or (self._samples and self._bytes + size > PICTURES):
+        if self._borders.is_full(size):
             self.close()
-        self._samples += 1
-        self._bytes += size
         if rows:
             self._entries.append(Entry(outcome.sample, outcome.verdict, tuple(rows)))
+        if self._borders.take(outcome.sample.id, size):
+            self.close()
 
     def close(self) -> None:
         """End the shard: keep it where it is there already, else pack it."""
         digests = [entry.digest() for entry in self._entries]
-        if digests and not self._keep(digests):
-            self._pack(digests)
+        if digests and not self._keep_shard(digests):
+            self._pack_shard(digests)
         self._number += 1
-        self._samples = self._bytes = 0
+        self._borders.restart()
         self._entries = []
 
-    def _name(self, digests: Sequence[bytes]) -> str:
+    def _shard_name(self, digests: Sequence[bytes]) -> str:
         head = json.dumps([LAYOUT, list(self.columns)]).encode()
         return f"{self.split}-{self._number:05d}-{hashlib.sha256(head + b''.join(digests)).hexdigest()[:16]}.parquet"
 
-    def _keep(self, digests: Sequence[bytes]) -> bool:
-        path, rows = self.folder / self._name(digests), sum(len(entry.rows) for entry in self._entries)
-        if found := _rows_of(path) == rows:
-            self._settled(path, rows)
+    def _keep_shard(self, digests: Sequence[bytes]) -> bool:
+        """Whether the shard is there already, also under another number, which it had before shards came or went ahead of it."""
+        path, rows = self.folder / self._shard_name(digests), sum(len(entry.rows) for entry in self._entries)
+        if found := _rows_of(path) == rows or self._renumber(path, rows):
+            self._note_settled(path, rows)
         return found
 
-    def _settled(self, path: Path, rows: int) -> None:
+    def _renumber(self, path: Path, rows: int) -> bool:
+        """Give a shard of another number the name `path` too; its older name goes with the old dataset."""
+        start, end = f"{self.folder.name}/{self.split}-", path.name[len(f"{self.split}-00000") :]
+        for name in sorted(name for name in self.owned.names if name.startswith(start) and name.endswith(end)):
+            older = self.folder.parent / name
+            if older != path and _rows_of(older) == rows:
+                self.owned.claim(f"{self.folder.name}/{path.name}")
+                with contextlib.suppress(OSError):  # a file system without links, or a damaged file in the way: it is packed anew
+                    demand_regular(older)
+                    os.link(older, path)
+                    sync_folder(self.folder)
+                    return True
+        return False
+
+    def _note_settled(self, path: Path, rows: int) -> None:
         self.shards.append(Shard(f"{self.folder.name}/{path.name}", rows, path.stat().st_size))
 
-    def _pack(self, digests: Sequence[bytes]) -> None:
+    def _pack_shard(self, digests: Sequence[bytes]) -> None:
         packed: list[bytes] = []
-        rows = 0
         with Staged(self.folder) as staged:
             with Streamed(staged, self.columns) as stream:
                 for entry, digest in zip(self._entries, digests, strict=True):
-                    loaded = self._loaded(entry)
+                    loaded = self._load_pictures(entry)
                     if loaded is not None:
                         packed.append(digest)
-                        rows += len(entry.rows)
-                        for row in entry.rows:
-                            stream.row(self._shown(row, loaded), weight=sum(map(len, loaded)))
-            if rows:
-                name = self._name(packed)
+                        shown = [self._with_pictures(row, loaded) for row in entry.rows]
+                        size = len(shown) * sum(map(len, loaded)) + text_size(entry.rows)
+                        stream.add(entry.sample.id, shown, size=size)
+            if rows := stream.rows:
+                name = self._shard_name(packed)
                 self.owned.claim(f"{self.folder.name}/{name}")
-                self._settled(staged.settle(name), rows)
+                self._note_settled(staged.settle(name), rows)
 
-    def _loaded(self, entry: Entry) -> list[bytes] | None:
+    def _load_pictures(self, entry: Entry) -> list[bytes] | None:
         try:
             return [picture.load() for picture in entry.sample.pictures]
         except Fault as fault:
             self.lost(entry, fault)
             return None
 
-    def _shown(self, row: Row, loaded: Sequence[bytes]) -> Row:
+    def _with_pictures(self, row: Row, loaded: Sequence[bytes]) -> Row:
         """The row with the pictures in the place of their names."""
         return tuple(
             list(zip(loaded, value, strict=True)) if name == "images" else value for name, value in zip(self.columns, row, strict=True)
@@ -144,64 +149,6 @@ def _rows_of(path: Path) -> int | None:
         return None
 
 
-class Streamed:
-    """A parquet file being written a row group at a time."""
-
-    def __init__(self, staged: Staged, columns: Columns) -> None:
-        self.rows = 0
-        self._columns = columns
-        self._schema = schema(columns)
-        leaves = [leaf for field in self._schema for leaf in _leaves(field.name, field.type)]
-        self._writer = pq.ParquetWriter(
-            staged.file,
-            self._schema,
-            compression={leaf: "none" if leaf == PICTURED else "zstd" for leaf in leaves},
-            compression_level={leaf: 1 for leaf in leaves if leaf != PICTURED},
-            write_statistics=[leaf for leaf in leaves if leaf != PICTURED],
-            use_dictionary=REPEATED,
-        )
-        self._group: list[Row] = []
-        self._weight = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self.close()
-        self._writer.is_open = False  # after a fault its finaliser would still write a footer
-
-    def row(self, values: Row, *, weight: int = 0) -> None:
-        """Take a row of about `weight` bytes."""
-        self._group.append(values)
-        self._weight += weight
-        self.rows += 1
-        if self._weight >= GROUP_BYTES or len(self._group) == GROUP_ROWS:
-            self._flush()
-
-    def close(self) -> None:
-        """Write what is left and the footer."""
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        if self._group:
-            self._writer.write_table(table(self._group, self._columns, self._schema))
-        self._group = []
-        self._weight = 0
-
-
-def _leaves(path: str, kind: pa.DataType) -> Iterator[str]:
-    """The columns that a field becomes in parquet."""
-    if pa.types.is_list(kind):
-        yield from _leaves(f"{path}.list.element", kind.value_type)
-    elif pa.types.is_struct(kind):
-        for field in kind:
-            yield from _leaves(f"{path}.{field.name}", field.type)
-    else:
-        yield path
-
-
 class Traced:
     """The shards of `traces/`, each named once it is whole."""
 
@@ -212,21 +159,21 @@ class Traced:
         self._columns = shape
         self._stack = stack
         self._open: tuple[Staged, Streamed] | None = None
-        self._samples = 0
+        self._borders = Borders(TRACED)
         self._number = 0
-        self._reasoning = list(shape).index("reasoning")
 
-    def add(self, traces: Sequence[Row]) -> None:
+    def add(self, id: str, traces: Sequence[Row]) -> None:
         """Take the traces of the next Sample."""
-        if self._samples == TRACED:
+        size = text_size(traces)
+        if self._borders.is_full(size):
             self.close()
-        self._samples += 1
-        if traces and self._open is None:
-            staged = self._stack.enter_context(Staged(self._folder))
-            self._open = staged, self._stack.enter_context(Streamed(staged, self._columns))
-        if self._open is not None:
-            for row in traces:
-                self._open[1].row(row, weight=len(row[self._reasoning]))
+        if traces:
+            if self._open is None:
+                staged = self._stack.enter_context(Staged(self._folder))
+                self._open = staged, self._stack.enter_context(Streamed(staged, self._columns))
+            self._open[1].add(id, traces, size=size)
+        if self._borders.take(id, size):
+            self.close()
 
     def close(self) -> None:
         """End the shard; its hash is that of the file."""
@@ -239,5 +186,5 @@ class Traced:
             path = staged.settle(name)
             self.shards.append(Shard(f"{self._folder.name}/{name}", stream.rows, path.stat().st_size))
         self._open = None
-        self._samples = 0
+        self._borders.restart()
         self._number += 1

@@ -16,35 +16,35 @@ from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.errors import CotforgeError, TeacherError
-from cotforge.forge.agreement import Agreement
-from cotforge.forge.batches import Batches
+from cotforge.forge.agreement_meter import AgreementMeter
+from cotforge.forge.batches import BatchRunner
 from cotforge.forge.finishes import Overcounts, UnknownFinishes
-from cotforge.forge.job import Job
-from cotforge.forge.line import Line
-from cotforge.forge.places import Places, in_turns, together
-from cotforge.forge.progress import Meter, Progress
+from cotforge.forge.liveness import Liveness, Patience
+from cotforge.forge.pending import Again, PendingSample, missing_work
+from cotforge.forge.places import Places, askable_together, in_turns
+from cotforge.forge.progress import Progress, TeacherCounts
+from cotforge.forge.queued_call import Job
 from cotforge.forge.retries import RetryBudget
-from cotforge.forge.tour import Tour
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.forge.turn import Turn
-from cotforge.forge.watch import Patience, Watch
-from cotforge.forge.work import Again, Work, missing
+from cotforge.forge.wave_tour import Tour
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Closing, Fault, Sample, Stop
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
-from cotforge.teachers.kind import Place, TeacherKind
+from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 
-__all__ = ["FEW", "Again", "Forge", "Meter", "Progress", "Work", "missing"]
+__all__ = ["FEW", "Again", "Forge", "PendingSample", "Progress", "TeacherCounts", "missing_work"]
 
 FEW = 50
 """Calls that must have ended before `max_failures` can stop a run early (ours); at the end it holds for any number."""
 
 Samples = Callable[..., Iterator[Sample | Fault]]
 """The source from its beginning, as often as it is called; with a guide, the Samples of a wave until `stopped`."""
-Works = Callable[..., Iterator[Work | Fault]]
+Works = Callable[..., Iterator[PendingSample | Fault]]
 """What some teachers lack, from the beginning of the source; of one wave, where there are waves."""
 
 
@@ -70,14 +70,14 @@ class Forge:
         self.loaded, self.journal, self.progress, self.chance = loaded, journal, progress, random.Random()
         self.sending, self.purse = sending, purse
         self._short = False
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, TeacherQueue] = {}
         self._again, self.tell, self._patience, self._guide = again, tell, patience or Patience(), guide
         self._told = (UnknownFinishes(tell), Overcounts(tell))
         self._since = journal.latest()
-        self._agreement = Agreement(loaded.pipeline, progress)
+        self._agreement = AgreementMeter(loaded.pipeline, progress)
         self._retries = RetryBudget()
         self._turns: list[Turn] = []
-        self._opening: set[asyncio.Task[Place]] = set()
+        self._opening: set[asyncio.Task[TeacherBackend]] = set()
         self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
         self._fault: Exception | None = None
@@ -102,17 +102,17 @@ class Forge:
     async def run(self, samples: Samples, refreshed: Mapping[str, int] | None = None, *, teachers: Collection[str] | None = None) -> None:
         """Ask (only these `teachers`) until nothing is missing, or `stop`. Raises JournalError where nothing more can be kept."""
         asked = [teacher for teacher in self.loaded.pipeline.teachers if teachers is None or teacher.name in teachers]
-        groups = in_turns(asked) if self._guide is None else [[together(asked)]]
+        groups = in_turns(asked) if self._guide is None else [[askable_together(asked)]]
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
-        works = partial(self._works, samples, refreshed)
+        works = partial(self._missing_work, samples, refreshed)
         if (minutes := self.purse.budget.minutes) is not None:
             asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
         async with Places(
             self.loaded.root, self.loaded.pipeline.teachers, self.tell, logprobs=self.loaded.pipeline.consensus.asks_logprobs
         ) as places:
-            running = [self._group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
+            running = [self._ask_group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
-            self._batched = [asyncio.create_task(self._batch(teacher, works, counts=not groups)) for teacher in batched]
+            self._batched = [asyncio.create_task(self._ask_batch(teacher, works, counts=not groups)) for teacher in batched]
             self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
             ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
         if self.journal.gave_up is not None:
@@ -121,17 +121,17 @@ class Forge:
             if isinstance(fault, Exception):
                 raise fault
 
-    def _works(
+    def _missing_work(
         self, samples: Samples, refreshed: Mapping[str, int] | None, teachers: Sequence[TeacherKind], wave: int = 0
-    ) -> Iterator[Work | Fault]:
+    ) -> Iterator[PendingSample | Fault]:
         names = {teacher.name for teacher in teachers}
         read = samples() if self._guide is None else samples(wave, stopped=lambda: self.stopped)
-        found = missing(self.loaded, read, self.journal, refreshed, teachers=names, again=self._again, since=self._since)
+        found = missing_work(self.loaded, read, self.journal, refreshed, teachers=names, again=self._again, since=self._since)
         return map(self._with_pictures, found) if any(teacher.sends_pictures for teacher in teachers) else found
 
-    def _with_pictures(self, work: Work | Fault) -> Work | Fault:
+    def _with_pictures(self, work: PendingSample | Fault) -> PendingSample | Fault:
         """The Work with its pictures on their way from the disk; a Fault where one of them is not there any more."""
-        if isinstance(work, Work) and work.calls:
+        if isinstance(work, PendingSample) and work.calls:
             try:
                 work.images = self.sending.of(work.sample.pictures)
                 if not (work.had and self._guide):  # there, it is probably over
@@ -140,14 +140,14 @@ class Forge:
                 return fault
         return work
 
-    async def _group(self, turns: Sequence[Sequence[TeacherKind]], places: Places, works: Works, *, counts: bool) -> None:
+    async def _ask_group(self, turns: Sequence[Sequence[TeacherKind]], places: Places, works: Works, *, counts: bool) -> None:
         """Teachers that share a GPU, one after another; or all that are elsewhere, together."""
         for number, teachers in enumerate(turns):
             if self.progress.stopped:
                 return
             async with AsyncExitStack() as stack:
                 try:
-                    lines = [self._line(teacher, await self._opened(places.open(teacher, stack))) for teacher in teachers]
+                    lines = [self._make_line(teacher, await self._open_place(places.open(teacher, stack))) for teacher in teachers]
                 except TeacherError as fault:
                     self.broke(fault)
                     return
@@ -155,11 +155,11 @@ class Forge:
                     if self.progress.stopped:
                         return
                     raise
-                stack.push_async_callback(self._cancel, lines)
-                await stack.enter_async_context(self._watch(lines))
-                await self._asked(lines, works, counts=counts and not number)
+                stack.push_async_callback(self._cancel_lines, lines)
+                await stack.enter_async_context(self._make_watch(lines))
+                await self._ask_missing(lines, works, counts=counts and not number)
 
-    async def _opened(self, opening: Coroutine[None, None, Place]) -> Place:
+    async def _open_place(self, opening: Coroutine[None, None, TeacherBackend]) -> TeacherBackend:
         """The place, unless the run is stopped before it is open: to load a model takes minutes."""
         task = asyncio.create_task(opening)
         self._opening.add(task)
@@ -168,11 +168,11 @@ class Forge:
         finally:
             self._opening.discard(task)
 
-    async def _asked(self, lines: Sequence[Line], works: Works, *, counts: bool) -> None:
+    async def _ask_missing(self, lines: Sequence[TeacherQueue], works: Works, *, counts: bool) -> None:
         """All that is missing, and again what was left out by lines that were closed for a while."""
         while lines and not self.progress.stopped:
             answers_before = sum(line.meter.asked for line in lines)
-            turn = self._turn(lines, works, counts=counts)
+            turn = self._make_turn(lines, works, counts=counts)
             self._turns.append(turn)
             await turn.run(self.broke)
             self._turns.remove(turn)
@@ -184,19 +184,19 @@ class Forge:
             for line in lines:
                 line.meter.postponed = 0
 
-    def _turn(self, lines: Sequence[Line], works: Works, *, counts: bool) -> Turn:
+    def _make_turn(self, lines: Sequence[TeacherQueue], works: Works, *, counts: bool) -> Turn:
         teachers = [line.teacher for line in lines]
         if self._guide is None:
             return Turn(lines, self.progress, works(teachers), counts=counts, known=self._known)
         return Tour(
-            lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found, over=self._agreement.over
+            lines, self.progress, self._guide, partial(works, teachers), counts=counts, found=self._found_reply, over=self._agreement.over
         )
 
-    def _found(self, call: Call) -> Attempt | None:
+    def _found_reply(self, call: Call) -> Attempt | None:
         found = self.journal.replies([call.key]).get(call.key)
         return found if found is not None and found.number > self._since else None
 
-    async def _batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
+    async def _ask_batch(self, teacher: TeacherKind, works: Works, *, counts: bool) -> None:
         """A teacher behind a batch API: what it lacks is handed in at once, and its results are waited for."""
         meter, holds = self.progress.teachers[teacher.name], dict[bytes, Hold]()
         closing: list[tuple[Closing, str]] = []
@@ -210,7 +210,7 @@ class Forge:
         def ended(attempt: Attempt) -> None:
             if (hold := holds.pop(attempt.key, None)) is not None:
                 hold.settle(attempt)
-            self._saw(teacher.name, attempt)
+            self._note_attempt(teacher.name, attempt)
             if attempt.overcount and self.bounded(teacher):
                 closing.append((Closing.COUNTS, attempt.overcount))
             elif attempt.outcome.closes:
@@ -218,7 +218,7 @@ class Forge:
             del closing[1:]
             self._stop_at_failures()
 
-        async with Batches(
+        async with BatchRunner(
             teacher,
             self.journal,
             self.journal.path.parent / "batches",
@@ -228,26 +228,26 @@ class Forge:
             logprobs=self.loaded.pipeline.consensus.asks_logprobs,
         ) as batches:
             await batches.adopt(self.tell)
-            await batches.submit(self._counted(works([teacher])) if counts else works([teacher]), admit)
+            await batches.submit(self._count_work(works([teacher])) if counts else works([teacher]), admit)
             await batches.collect(self.tell)
             meter.closed = meter.closed or batches.outbox.closes
             if closing and not meter.closed:
                 meter.closed, meter.closing_words = closing[0]
 
-    def _counted(self, works: Iterator[Work | Fault]) -> Iterator[Work | Fault]:
+    def _count_work(self, works: Iterator[PendingSample | Fault]) -> Iterator[PendingSample | Fault]:
         for work in works:
             self.progress.samples += 1
             self.progress.faults += isinstance(work, Fault)
             yield work
 
-    def _line(self, teacher: TeacherKind, place: Place) -> Line:
-        line = self.lines[teacher.name] = Line(teacher, place, self, self.progress.teachers[teacher.name])
+    def _make_line(self, teacher: TeacherKind, place: TeacherBackend) -> TeacherQueue:
+        line = self.lines[teacher.name] = TeacherQueue(teacher, place, self, self.progress.teachers[teacher.name])
         return line
 
-    def _watch(self, lines: Sequence[Line]) -> Watch:
-        return Watch(lines, self.progress, stop=self.stop, tell=self.tell, patience=self._patience)
+    def _make_watch(self, lines: Sequence[TeacherQueue]) -> Liveness:
+        return Liveness(lines, self.progress, stop=self.stop, tell=self.tell, patience=self._patience)
 
-    async def _cancel(self, lines: Sequence[Line]) -> None:
+    async def _cancel_lines(self, lines: Sequence[TeacherQueue]) -> None:
         for line in lines:
             line.close(Closing.OVER)
             await line.cancel()
@@ -266,34 +266,34 @@ class Forge:
         return hold
 
     def bounded(self, teacher: Teacher) -> bool:
-        return self.purse.weighs(teacher)
+        return self.purse.bounds_tokens(teacher)
 
     def retry_in(self) -> float:
         return self._retries.delay(time.monotonic())
 
-    def _saw(self, teacher: str, attempt: Attempt) -> None:
+    def _note_attempt(self, teacher: str, attempt: Attempt) -> None:
         for each in self._told:
             each.saw(teacher, attempt)
 
-    def settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
+    def settled(self, meter: TeacherCounts, job: Job, attempt: Attempt | None) -> None:
         try:
-            self._settled(meter, job, attempt)
+            self._settle_call(meter, job, attempt)
         except Exception as fault:  # as in a line: a bug must end the run
             self.broke(fault)
 
-    def _settled(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
+    def _settle_call(self, meter: TeacherCounts, job: Job, attempt: Attempt | None) -> None:
         if attempt is not None:
             meter.count(attempt)
-            self._saw(job.call.teacher, attempt)
+            self._note_attempt(job.call.teacher, attempt)
             self._retries.first()
         if job.work.script is not None:
             job.work.script.ended(job.work, job.call, attempt)
         else:
-            self._ended(meter, job, attempt)
+            self._end_call(meter, job, attempt)
         if attempt is not None:
             self._stop_at_failures()
 
-    def _ended(self, meter: Meter, job: Job, attempt: Attempt | None) -> None:
+    def _end_call(self, meter: TeacherCounts, job: Job, attempt: Attempt | None) -> None:
         """A Call about a Sample of which all are asked at once."""
         work = job.work
         work.left -= 1

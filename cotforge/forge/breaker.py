@@ -21,7 +21,7 @@ class Breaker:
         self._unreached = self._row = 0
         self._ends = 0
         """The last ends as bits, 1 for a failure; above them a 1 that says how many there are."""
-        self._forget()
+        self._forget_failures()
         self._opened = 0
         """How often it has opened since it was closed."""
         self._until = -inf
@@ -39,7 +39,7 @@ class Breaker:
         """A call is sent: where the breaker was half-open, it is the one that decides."""
         if self.open_since is not None:
             self._probing = True
-            self._until = max(self._until, now + self._bound)
+            self._until = max(self._until, now + self._longest_rest)
 
     def dropped(self) -> None:
         """A call ended in a way that says nothing about the server: another may decide."""
@@ -50,37 +50,37 @@ class Breaker:
         """The server did what it was asked, or refused the request for the request's sake."""
         if self.open_since is not None:
             self.open_since, self._opened, self._probing = None, 0, False
-            self._forget()
-        self._note(failed=False)
+            self._forget_failures()
+        self._note_change(failed=False)
         self._unreached = self._row = 0
 
     def failed(self, now: float, *, unreached: bool) -> None:
         """The server failed; `unreached`: no connection was made."""
-        self._note(failed=True)
+        self._note_change(failed=True)
         self._row += 1
         self._unreached = self._unreached + 1 if unreached else 0
         if self.open_since is None:
             if self._unreached >= UNREACHED or self._row >= IN_A_ROW or self._mostly_failed:
-                self._open(now)
+                self._open_breaker(now)
         elif self._probing:
-            self._open(now)
+            self._open_breaker(now)
 
-    def _open(self, now: float) -> None:
+    def _open_breaker(self, now: float) -> None:
         if self.open_since is None:
             self.open_since = now
-        self._until = now + self._chance.uniform(0.0, self._bound)
+        self._until = now + self._chance.uniform(0.0, self._longest_rest)
         self._opened += 1
         self._probing = False
 
     @property
-    def _bound(self) -> float:
+    def _longest_rest(self) -> float:
         """The longest that the next rest can last, in seconds."""
         return min(REST_MOST_S, REST_S * 2.0 ** min(self._opened, 16))
 
-    def _forget(self) -> None:
+    def _forget_failures(self) -> None:
         self._ends = 1
 
-    def _note(self, *, failed: bool) -> None:
+    def _note_change(self, *, failed: bool) -> None:
         ends = self._ends << 1 | failed
         self._ends = ends if ends < 2 << LAST else ends & ((1 << LAST) - 1) | 1 << LAST
 

@@ -90,7 +90,7 @@ class Deadline:
         """A call was answered."""
         self.answers += 1
         self._slowest = max(self._slowest, seconds)
-        self._add(seconds)
+        self._add_duration(seconds)
         if self._hangs_s < seconds:  # it was no hanging call
             self._hangs_s = SLOWEST_TIMES * seconds
 
@@ -101,9 +101,9 @@ class Deadline:
         """
         if seconds >= self._deadline:
             self._deadline = min(self.timeout, 2 * self._deadline)
-        self._add(seconds)
+        self._add_duration(seconds)
 
-    def _add(self, seconds: float) -> None:
+    def _add_duration(self, seconds: float) -> None:
         self._seconds.append(seconds)
         self._seen = min(self._seen + 1, 16)
         self.usual += (seconds - self.usual) / self._seen

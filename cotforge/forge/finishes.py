@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from cotforge.replies.attempt import Attempt
-from cotforge.replies.finish_reasons import Finish, finish
+from cotforge.replies.finish_reasons import Finish, read_finish
 
 MOST_TOLD = 10
 """Lines about them in one run, at most (chosen by us)."""
@@ -19,7 +19,7 @@ class UnknownFinishes:
     def saw(self, teacher: str, attempt: Attempt) -> None:
         """Tell of the reason of a text that came, where it is unknown and new."""
         reason = attempt.finish_reason
-        if not attempt.outcome.has_text or finish(reason) is not Finish.UNKNOWN:
+        if not attempt.outcome.has_text or read_finish(reason) is not Finish.UNKNOWN:
             return
         if (teacher, reason) not in self._told and len(self._told) < MOST_TOLD:
             self._told.add((teacher, reason))

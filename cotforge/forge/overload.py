@@ -46,7 +46,7 @@ MEMORY = 1000
 """Calls by which the share of refusals is known."""
 
 
-class Finding(Enum):
+class OverloadFinding(Enum):
     """What a call has shown."""
 
     NOTHING = "nothing"
@@ -59,7 +59,7 @@ class Finding(Enum):
 
 
 @dataclass(slots=True)
-class Fate:
+class CallFate:
     """What is known of a call."""
 
     sent: float
@@ -85,7 +85,7 @@ class OverloadTest:
         """Refusals since then."""
         self.background = TOLERATED
         """Share of refusals that has been found to depend on nothing."""
-        self._calls: dict[int, Fate] = {}
+        self._calls: dict[int, CallFate] = {}
         """Those not judged yet, by ticket."""
         self._pending: dict[int, float] = {}
         """Refusals among them, by ticket: when they are judged at the latest."""
@@ -112,7 +112,7 @@ class OverloadTest:
         # trial
         self._since: int | None = None
         """The last ticket before a trial; None where there is none."""
-        self._top, self._why = level, Finding.EXCESS
+        self._top, self._why = level, OverloadFinding.EXCESS
         """The level before it, and what led to it."""
         self._before = self._fewer = 0.0
         """The shares of refusals that it tells apart: as before, and fewer."""
@@ -127,7 +127,7 @@ class OverloadTest:
         return (self._bursts + 0.3) / (self._seen + 100.0)
 
     @property
-    def _chance(self) -> float:
+    def _refusal_chance(self) -> float:
         """Share of refusals, each counted: with a chance of p, p * (1 - p) begin a row."""
         return min(MOST, (1 - sqrt(max(0.0, 1 - 4 * self.share))) / 2)
 
@@ -144,7 +144,7 @@ class OverloadTest:
     @property
     def ceiling(self) -> float:
         """Calls in flight that were accepted before, until the refusals are judged; infinite where the background explains them."""
-        if self._unproved:
+        if self._is_unproved:
             return self.mark - 1
         if not self._pending or (self.proved and len(self._pending) <= 1 + TIMES * self.share * len(self._calls)):
             return inf
@@ -155,16 +155,16 @@ class OverloadTest:
     @property
     def judged_at(self) -> float:
         """When all refusals known by now are judged."""
-        last = next(reversed(self._calls.values())).sent + self._accepted_s if self._unproved else -inf
+        last = next(reversed(self._calls.values())).sent + self._accepted_s if self._is_unproved else -inf
         return max(self._pending.values(), default=last)
 
     @property
-    def _unproved(self) -> bool:
+    def _is_unproved(self) -> bool:
         """Whether the server has refused, and accepted nothing yet: what is in flight there will tell."""
         return not self.proved and self._cut < 0 and self._odds > FLOOR and bool(self._calls)
 
     def sent(self, ticket: int, now: float) -> None:
-        self._calls[ticket] = Fate(now)
+        self._calls[ticket] = CallFate(now)
         self._sent = ticket
 
     def ended(self, ticket: int) -> None:
@@ -181,13 +181,13 @@ class OverloadTest:
         fate = self._calls.get(ticket)
         if fate is None:  # it was taken for accepted
             self._accepted_s = min(PATIENT_S, 2 * self._accepted_s)
-            fate = self._calls[ticket] = Fate(-inf)
+            fate = self._calls[ticket] = CallFate(-inf)
         elif self._accepted_s == UNKNOWN_S:
             self._accepted_s = max(ACCEPTED_S, 4 * (now - fate.sent))
         fate.refused, fate.after, fate.known = True, after, self._sent
         self._pending[ticket] = fate.sent + self._accepted_s
 
-    def judged(self, now: float) -> Iterator[tuple[int, Fate, Finding]]:
+    def judged(self, now: float) -> Iterator[tuple[int, CallFate, OverloadFinding]]:
         """What can be judged by now: ticket, fate, and what it shows."""
         while self._calls:
             ticket, fate = next(iter(self._calls.items()))
@@ -195,53 +195,53 @@ class OverloadTest:
                 return
             del self._calls[ticket]
             self._pending.pop(ticket, None)
-            yield ticket, fate, self._refuse(ticket, fate) if fate.refused else self._accept(ticket)
+            yield ticket, fate, self._note_refusal(ticket, fate) if fate.refused else self._note_acceptance(ticket)
 
-    def cut(self, ticket: int, why: Finding, *, rest: bool = False) -> None:
+    def cut(self, ticket: int, why: OverloadFinding, *, rest: bool = False) -> None:
         """Fewer are sent from now on; `ticket` is the last one sent before. With `rest`, nothing is known of the server any more."""
         self._cut = ticket
         if self._since is None:
             self._top, self._why = self.level, why
-        if self._since is None and why is Finding.EXCESS:
+        if self._since is None and why is OverloadFinding.EXCESS:
             self._before, self._fewer = self.share, self.share / TIMES
         elif self._since is None:  # a full server refuses nearly all, but below its limit no more than the background
             self._before, self._fewer = MOST / 2, min(MOST / 4, max(self.background, self.share))
         self._since, self._ratio, self._tried, self._excess = ticket, 0.0, 0, 0.0
         self.proved = 0 if rest else min(self.proved, max(0, self.mark - 1))
 
-    def _refuse(self, ticket: int, fate: Fate) -> Finding:
+    def _note_refusal(self, ticket: int, fate: CallFate) -> OverloadFinding:
         position = self._in_flight(ticket)
         if self._cut < 0:
-            self._contradict(sum(count for accepted, count in self._below.items() if accepted >= position))
+            self._contradict_refusals(sum(count for accepted, count in self._below.items() if accepted >= position))
         if self._odds <= FLOOR:
             self._first, self.mark, self.refusals = ticket, position, 0
         self.mark = min(self.mark, position)
         self.refusals += 1
         self._gone.append((ticket, fate.known))
-        self._odds = min(CEILING, self._odds + log((1 - SLIPS) / self._chance))
-        found = self._count(ticket, refused=True) if self._apart else Finding.NOTHING
+        self._odds = min(CEILING, self._odds + log((1 - SLIPS) / self._refusal_chance))
+        found = self._count_refusal(ticket, refused=True) if self._apart else OverloadFinding.NOTHING
         self._apart = False
-        return Finding.OVERLOAD if found is Finding.NOTHING and self._odds > 0 else found
+        return OverloadFinding.OVERLOAD if found is OverloadFinding.NOTHING and self._odds > 0 else found
 
-    def _accept(self, ticket: int) -> Finding:
+    def _note_acceptance(self, ticket: int) -> OverloadFinding:
         self.proved = max(self.proved, ticket % SPAN)
         self._apart = True
         if 0 <= self._cut < ticket:  # the cut was enough
-            self._close()
+            self._close_trial()
         elif self._odds > FLOOR and ticket > self._first:
             if (position := self._in_flight(ticket)) >= self.mark:
-                self._contradict(1)
+                self._contradict_refusals(1)
             else:
                 self._below[position] += 1
-        return self._count(ticket, refused=False)
+        return self._count_refusal(ticket, refused=False)
 
-    def _contradict(self, accepted: int) -> None:
+    def _contradict_refusals(self, accepted: int) -> None:
         """So many calls were accepted that a full server would have refused."""
-        self._odds += accepted * log(SLIPS / (1 - self._chance))
+        self._odds += accepted * log(SLIPS / (1 - self._refusal_chance))
         if self._odds <= FLOOR:
-            self._close()
+            self._close_trial()
 
-    def _close(self) -> None:
+    def _close_trial(self) -> None:
         self._odds, self._cut = FLOOR, -1
         self._gone.clear()
         self._below.clear()
@@ -250,40 +250,40 @@ class OverloadTest:
         """Its position, without the calls that were counted only because their refusal was not known yet."""
         return ticket % SPAN - sum(refused < ticket <= known for refused, known in self._gone)
 
-    def _count(self, ticket: int, *, refused: bool) -> Finding:
+    def _count_refusal(self, ticket: int, *, refused: bool) -> OverloadFinding:
         self._seen += 1
         self._bursts += refused
         if self._seen > MEMORY:
             self.background = max(TOLERATED, min(self.background, self.share))
             self._seen, self._bursts = self._seen / 2, self._bursts / 2
         if self._since is not None:
-            return self._try(refused=refused) if ticket > self._since else Finding.NOTHING
+            return self._begin_trial(refused=refused) if ticket > self._since else OverloadFinding.NOTHING
         high = min(TIMES * self.background, (1 + self.background) / 2)
-        self._excess = max(0.0, self._excess + _ratio(high, self.background, refused=refused))
+        self._excess = max(0.0, self._excess + _log_likelihood_ratio(high, self.background, refused=refused))
         self.excessive = 0 if self._excess == 0.0 else self.excessive + refused
         if self._excess < ALARM:
-            return Finding.NOTHING
+            return OverloadFinding.NOTHING
         self._excess = 0.0
-        return Finding.EXCESS
+        return OverloadFinding.EXCESS
 
-    def _try(self, *, refused: bool) -> Finding:
-        self._ratio += _ratio(self._before, self._fewer, refused=refused)
+    def _begin_trial(self, *, refused: bool) -> OverloadFinding:
+        self._ratio += _log_likelihood_ratio(self._before, self._fewer, refused=refused)
         self._tried += 1
-        if self._tried * self._before > LONG_ENOUGH and self._why is Finding.EXCESS:
+        if self._tried * self._before > LONG_ENOUGH and self._why is OverloadFinding.EXCESS:
             self._ratio = self._same if self._ratio > UNDECIDED else FEWER
         if self._ratio >= self._same and self.level > LOW * self._top > LOW:
-            return Finding.EXCESS
+            return OverloadFinding.EXCESS
         if self._ratio >= self._same:
             self._since = None
             self._same *= 2
             self.background = max(self.background, self.share)
-            self._close()
-            return Finding.BACKGROUND
+            self._close_trial()
+            return OverloadFinding.BACKGROUND
         if self._ratio <= FEWER:
             self._since = None
-        return Finding.NOTHING
+        return OverloadFinding.NOTHING
 
 
-def _ratio(one: float, other: float, *, refused: bool) -> float:
+def _log_likelihood_ratio(one: float, other: float, *, refused: bool) -> float:
     """Log likelihood ratio of two shares of refusals for one call."""
     return log(one / other) if refused else log((1 - one) / (1 - other))

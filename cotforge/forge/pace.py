@@ -15,7 +15,7 @@ from math import inf
 from random import Random
 
 from cotforge.forge.allowance import HOLD_S, Allowance
-from cotforge.forge.overload import SPAN, Finding, OverloadTest
+from cotforge.forge.overload import SPAN, OverloadFinding, OverloadTest
 from cotforge.forge.slope import Slope
 
 START = 16
@@ -83,18 +83,18 @@ class Pace:
 
     def free(self, now: float) -> bool:
         """Whether one more call may be sent."""
-        self._judge(now)
-        return self.in_flight < self.limit and now >= self._opens
+        self._judge_calls(now)
+        return self.in_flight < self.limit and now >= self._opens_at
 
     def pause(self, now: float) -> float:
         """Seconds until one more may be sent: 0 if now, infinite if only the end of a call can bring that about."""
-        self._judge(now)
+        self._judge_calls(now)
         if self.in_flight >= self.limit:
             return inf
-        return max(0.0, self._opens - now)
+        return max(0.0, self._opens_at - now)
 
     @property
-    def _opens(self) -> float:
+    def _opens_at(self) -> float:
         """The moment from which a call may be sent, if the limit allows for it."""
         moment = self._rest_until
         if self._probe is not None:
@@ -121,7 +121,7 @@ class Pace:
 
     def answered(self, ticket: int, seconds: float, tokens: int, now: float) -> None:
         """The call was answered after so many seconds, with a reply of so many tokens (0 where unknown)."""
-        self._see(now)
+        self._note_news(now)
         self._full = self.most
         self._allowed.answered()
         mean = self._mean
@@ -131,18 +131,18 @@ class Pace:
             self._slope.answered(ticket, ticket % SPAN, seconds, tokens, now)
         self._test.accepted(ticket)
         if self.in_flight >= SATURATED * self.limit:
-            self._grow(now)
+            self._raise_limit(now)
         self.in_flight -= 1
-        self._judge(now)
-        self._fit()
+        self._judge_calls(now)
+        self._fit_limit()
 
     def refused(self, ticket: int, after: float | None, now: float) -> None:
         """The server had no room for the call, and asked (or not) to be left alone for `after` seconds."""
-        self._see(now)
+        self._note_news(now)
         self.in_flight -= 1
         self._test.refused(ticket, after, now)
-        self._judge(now)
-        self._fit()
+        self._judge_calls(now)
+        self._fit_limit()
 
     def failed(self, ticket: int, now: float) -> None:
         """The call failed (5xx, timeout, no connection): the limit is not raised for a while, and not cut."""
@@ -168,29 +168,29 @@ class Pace:
             self._allowed.lower(max((self.limit + 1) // 2, min(self.limit - 1, self.in_flight - waiting)), QUEUE_COST)
             self._cut_until = now + (self._mean or HOLD_S)
             self._lingers = 0
-        self._fit()
+        self._fit_limit()
 
-    def _grow(self, now: float) -> None:
+    def _raise_limit(self, now: float) -> None:
         """An answer came while the limit was filled: raise it, if nothing speaks against it."""
         if self._unpaid:
             self._unpaid -= 1
         elif now >= self._allowed.hold_until and not self._waiting and not self._test.doubts and self._allowed.room < self._slope.goal:
             self._allowed.grow(self.limit, self._slope.goal, counted=self._heard)
 
-    def _judge(self, now: float) -> None:
+    def _judge_calls(self, now: float) -> None:
         """Learn from the calls whose fate is known by now, in the order in which they were sent."""
         for ticket, fate, found in self._test.judged(now):
             if not fate.refused and ticket > self._cut:
                 self._accepted, self._row = True, 0
                 if self._rests:
                     self._rests, self._probe = 0, None
-            if fate.refused and (found is Finding.OVERLOAD or self._rests or (self.in_flight == 0 and not self._test.proved)):
-                self._obey(ticket, fate.after, now)
-            elif found is not Finding.NOTHING:
-                self._heed(found, now)
-            self._fit()
+            if fate.refused and (found is OverloadFinding.OVERLOAD or self._rests or (self.in_flight == 0 and not self._test.proved)):
+                self._obey_refusal(ticket, fate.after, now)
+            elif found is not OverloadFinding.NOTHING:
+                self._heed_finding(found, now)
+            self._fit_limit()
 
-    def _obey(self, ticket: int, after: float | None, now: float) -> None:
+    def _obey_refusal(self, ticket: int, after: float | None, now: float) -> None:
         """The refusal is about load: send less, or (where nothing is taken at all) nothing for a while."""
         position = min(ticket % SPAN, self._test.mark)
         if ticket > self._cut and self._accepted:
@@ -200,50 +200,50 @@ class Pace:
         self._allowed.hold(now, after)
         if position == 1 or self.in_flight == 0 or self._row >= IN_A_ROW or self._rests:
             if ticket > self._rested:
-                self._rest(after, now)
+                self._rest_server(after, now)
         else:
             self._full = self.in_flight
             self._allowed.lower(max(self._allowed.least, position - 1), 1)
 
     def _begin_episode(self, position: int, now: float) -> None:
-        self._save()
+        self._save_state()
         self._allowed.begin_episode(self.limit, proved=self._test.proved >= position)
         self._cut, self._accepted, self._row = (self._serial + 1) * SPAN, False, 0
-        self._test.cut(self._cut, Finding.OVERLOAD)
+        self._test.cut(self._cut, OverloadFinding.OVERLOAD)
         self._allowed.owe(self._test.refusals - 1)
         if not self._heard:
             self._slope.refused(max(self._allowed.least, position - 1), now)
 
-    def _heed(self, found: Finding, now: float) -> None:
+    def _heed_finding(self, found: OverloadFinding, now: float) -> None:
         """Try with half as many in flight, or go back to where a cut began that was for nothing."""
-        if found is Finding.EXCESS and self.limit > 1:
-            self._save()
+        if found is OverloadFinding.EXCESS and self.limit > 1:
+            self._save_state()
             self._test.cut((self._serial + 1) * SPAN, found)
             self._allowed.halve(self.limit, self._test.excessive)
             if not self._heard:
                 self._slope.refused(int(self._allowed.room), now)
-        elif found is Finding.BACKGROUND and self._saved is not None:
+        elif found is OverloadFinding.BACKGROUND and self._saved is not None:
             self._allowed, self._slope = self._saved
             self._slope.forget()
             self._saved, self._rests, self._row, self._rest_until, self._probe = None, 0, 0, -inf, None
             self._full, self._accepted = self.most, True
 
-    def _save(self) -> None:
+    def _save_state(self) -> None:
         """Keep what holds now, unless an earlier cut is still on trial."""
         if self._saved is None or not self._test.trying:
             self._saved = copy(self._allowed), copy(self._slope)
 
-    def _rest(self, after: float | None, now: float) -> None:
+    def _rest_server(self, after: float | None, now: float) -> None:
         """The server takes nothing, so no level is to blame: leave it alone, then send a single call first."""
         most = min(REST_MOST_S, REST_S * 2.0 ** min(self._rests, 16))
         self._rest_until = max(self._rest_until, now + (self._chance.uniform(0.0, most) if after is None else max(0.0, after)))
         self._rests += 1
         self._rested, self._probe = (self._serial + 1) * SPAN, None
-        self._test.cut(self._rested, Finding.OVERLOAD, rest=True)
+        self._test.cut(self._rested, OverloadFinding.OVERLOAD, rest=True)
         self._allowed.forget()
         self._full = self.most
 
-    def _see(self, now: float) -> None:
+    def _note_news(self, now: float) -> None:
         """There is news; after a long time without, what is in flight was disturbed."""
         if self._mean is not None and now - self._news > max(JUMP_S, 3 * self._mean):
             self._awake = (self._serial + 1) * SPAN
@@ -253,5 +253,5 @@ class Pace:
             self._slope = Slope(self.limit, self.most)
         self._news = now
 
-    def _fit(self) -> None:
+    def _fit_limit(self) -> None:
         self.limit = self._test.level = max(1, min(int(self._allowed.room), self._slope.goal))

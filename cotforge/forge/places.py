@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Self
 
 from cotforge.errors import TeacherError
-from cotforge.forge.sockets import sockets
-from cotforge.teachers.kind import Opening, Place, TeacherKind
+from cotforge.forge.sockets import allowed_sockets
+from cotforge.teachers.kind import Opening, TeacherBackend, TeacherKind
 from cotforge.teachers.openai import Session
 
 
@@ -19,7 +19,7 @@ class Places:
         self._root = root
         self._session = Session(logprobs=logprobs)
         wanted = sum(teacher.connections for teacher in teachers)
-        held = sockets(wanted)
+        held = allowed_sockets(wanted)
         self._share = held / max(1, wanted)
         if held < wanted:
             tell(f"at most {held:,} of {wanted:,} calls are made at a time: the limit on open files is too low; `ulimit -n` raises it")
@@ -31,12 +31,12 @@ class Places:
     async def __aexit__(self, *_: object) -> None:
         await self._session.__aexit__()
 
-    async def open(self, teacher: TeacherKind, stack: AsyncExitStack) -> Place:
+    async def open(self, teacher: TeacherKind, stack: AsyncExitStack) -> TeacherBackend:
         """The teacher, ready to be asked until `stack` is closed. Raises TeacherError where it cannot be."""
         return await teacher.open(Opening(self._root, self._session, self._share, stack))
 
 
-def together(teachers: Sequence[TeacherKind]) -> list[TeacherKind]:
+def askable_together(teachers: Sequence[TeacherKind]) -> list[TeacherKind]:
     """All of them, where they can be asked side by side. Raises TeacherError where some would have to take turns."""
     for turns in in_turns(teachers):
         if len(turns) > 1:

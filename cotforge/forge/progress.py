@@ -20,7 +20,7 @@ class Waiting(NamedTuple):
 
 
 @dataclass(slots=True)
-class Meter:
+class TeacherCounts:
     """Live counts of one teacher in this invocation."""
 
     asked: int = 0
@@ -82,7 +82,7 @@ class Meter:
 class Progress:
     """Live counts of one invocation, for whoever shows them."""
 
-    teachers: dict[str, Meter]
+    teachers: dict[str, TeacherCounts]
     per_sample: int = 0
     """Calls about one Sample, of the teachers that are asked; 0 where the answers decide how many."""
     samples: int = 0

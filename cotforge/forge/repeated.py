@@ -100,11 +100,11 @@ def repeated_refusals(journal: Journal) -> frozenset[int]:
         if outcome.kind is OutcomeKind.REFUSED and may_be_about_the_teacher(outcome):
             alike.setdefault((teacher, words_of(outcome)), []).append(Refusal(number, begun, end))
     for refusals in alike.values():
-        found.update(list(overlapping(refusals, found)))
+        found.update(list(overlapping_refusals(refusals, found)))
     return frozenset(found)
 
 
-def overlapping(refusals: Sequence[Refusal], found: Collection[int]) -> Iterator[int]:
+def overlapping_refusals(refusals: Sequence[Refusal], found: Collection[int]) -> Iterator[int]:
     """Those of one teacher in the same words, in the order of their attempts, that were in flight together with a streak.
 
     With many in flight, the first that are refused and the last that are answered come in any order.

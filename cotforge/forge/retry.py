@@ -5,8 +5,8 @@ from typing import Self
 
 from cotforge import answers
 from cotforge.errors import PipelineError
-from cotforge.forge.work import Work, missing
-from cotforge.history import errors
+from cotforge.forge.pending import PendingSample, missing_work
+from cotforge.history import known_errors
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
@@ -25,9 +25,9 @@ class Retry:
     @classmethod
     def of(cls, loaded: Loaded, reasons: Sequence[str], *, samples: Callable[[], Iterator[Sample | Fault]], journal: Journal) -> Self:
         """Raises PipelineError where no Call ever ended for one of the reasons; the source is read only for those that are no errors."""
-        retry, known = cls(loaded, reasons), errors(journal)
+        retry, known = cls(loaded, reasons), known_errors(journal)
         if not retry.reasons <= known:
-            for reason in retry.met(missing(loaded, samples(), journal, again=lambda *_: False)):
+            for reason in retry.met(missing_work(loaded, samples(), journal, again=lambda *_: False)):
                 known.add(reason)
                 if retry.reasons <= known:
                     return retry
@@ -42,10 +42,10 @@ class Retry:
     def reason(self, call: Call, attempt: Attempt) -> str | None:
         """Why the Call came to nothing; None where it did not."""
         reply = attempt.reply
-        trace = answers.read(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
+        trace = answers.read_reply(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
         return answers.why_lost(reply, trace, needs_reasoning=self.loaded.prompts.needs_reasoning)
 
-    def met(self, works: Iterator[Work | Fault]) -> Iterator[str]:
+    def met(self, works: Iterator[PendingSample | Fault]) -> Iterator[str]:
         """Each reason for which one of the Calls that were asked came to nothing."""
         for work in works:
             if not isinstance(work, Fault):

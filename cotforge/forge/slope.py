@@ -62,7 +62,7 @@ class Epoch:
         return self.sy / self.n
 
 
-def slower(one: Epoch, other: Epoch) -> tuple[float, float]:
+def slowdown(one: Epoch, other: Epoch) -> tuple[float, float]:
     """(by how much log seconds are greater in `other` for replies of equal length, its standard error).
 
     Analysis of covariance: one slope of log seconds on log tokens for both, from the variation within each.
@@ -76,9 +76,9 @@ def slower(one: Epoch, other: Epoch) -> tuple[float, float]:
     return by, sqrt(variance * (1 / one.n + 1 / other.n))
 
 
-def _elasticity(low: Epoch, high: Epoch) -> tuple[float, float]:
+def _throughput_elasticity(low: Epoch, high: Epoch) -> tuple[float, float]:
     """(relative growth of answers per second over that of calls in flight, its standard error)."""
-    by, error = slower(low, high)
+    by, error = slowdown(low, high)
     step = log(high.level / low.level)
     return 1 - by / step, error / step
 
@@ -128,14 +128,14 @@ class Slope:
             return
         epoch.look = epoch.n + max(4, epoch.n // 4)
         if self._slow_start:
-            self._double(epoch, base, now)
+            self._double_level(epoch, base, now)
         elif base is None:
             self._base = epoch
-            self._settle(epoch, now)
+            self._settle_level(epoch, now)
         elif epoch.level == base.level:
-            self._renew(epoch, base, now)
+            self._renew_base(epoch, base, now)
         else:
-            self._judge(epoch, base, now)
+            self._judge_probe(epoch, base, now)
 
     def refused(self, level: int, now: float) -> None:
         """The server took no more than `level`: whatever was on trial is off; that level is tried where it is more than the base."""
@@ -143,48 +143,48 @@ class Slope:
         if self._base is None:
             self.forget()
         elif level > self._base.level:
-            self._try(level)
+            self._try_level(level)
         else:
-            self._settle(self._base, now)
+            self._settle_level(self._base, now)
 
     def forget(self) -> None:
         """Measure anew: the calls in flight tell nothing about their level."""
         self._epoch = Epoch(self.goal, hasty=self._slow_start)
 
-    def _double(self, epoch: Epoch, base: Epoch | None, now: float) -> None:
+    def _double_level(self, epoch: Epoch, base: Epoch | None, now: float) -> None:
         """Slow start: twice as many each time, until that is no clear gain; then everything is looked at more closely."""
-        gain, error = (1.0, 0.0) if base is None else _elasticity(base, epoch)
+        gain, error = (1.0, 0.0) if base is None else _throughput_elasticity(base, epoch)
         if gain - error * SURE / 2 >= WORTH:
             self._base = epoch
-            self._raise(epoch, 2.0, now)
+            self._raise_goal(epoch, 2.0, now)
         else:
             assert base is not None
             self._slow_start, self._great = False, True
             self.goal, self._epoch = base.level, Epoch(base.level)
 
-    def _renew(self, epoch: Epoch, base: Epoch, now: float) -> None:
+    def _renew_base(self, epoch: Epoch, base: Epoch, now: float) -> None:
         """The base has been measured again, so that the next probe has something fresh to be compared with."""
         if epoch.n < 4 * max(epoch.level, FEWEST):
             return
-        slowed = slower(base, epoch)[0] > SLOWED
+        slowed = slowdown(base, epoch)[0] > SLOWED
         self._base = epoch
         if self._settled is None:
             self._settled = epoch
-        by, error = slower(self._settled, epoch)
+        by, error = slowdown(self._settled, epoch)
         eased = by < -max(EASED, CERTAIN * error)
         if self._great or (eased and epoch.level < self.most):
-            self._raise(epoch, CLIMB, now)
+            self._raise_goal(epoch, CLIMB, now)
         elif slowed or (now >= self._until and (self._downwards or epoch.level >= self.most)):
-            self._lower(epoch, now)
+            self._lower_goal(epoch, now)
         elif now >= self._until:
-            self._raise(epoch, REFINE, now)
+            self._raise_goal(epoch, REFINE, now)
         else:
             self._epoch = Epoch(epoch.level)
 
-    def _judge(self, epoch: Epoch, base: Epoch, now: float) -> None:
+    def _judge_probe(self, epoch: Epoch, base: Epoch, now: float) -> None:
         """Compare the level on trial with the base, as soon as the answers suffice."""
         up = epoch.level > base.level
-        gain, error = _elasticity(base, epoch) if up else _elasticity(epoch, base)
+        gain, error = _throughput_elasticity(base, epoch) if up else _throughput_elasticity(epoch, base)
         if abs(gain - WORTH) < SURE * error and epoch.n < ROUNDS * max(epoch.level, FEWEST):
             return
         if up:
@@ -195,46 +195,46 @@ class Slope:
     def _judged_up(self, epoch: Epoch, base: Epoch, now: float, *, worth: bool) -> None:
         if worth:
             self._base, self._hold = epoch, HOLD_S / 2
-            self._raise(epoch, CLIMB, now)
+            self._raise_goal(epoch, CLIMB, now)
         elif self._great:  # the best may as well lie below the base, which was reached in great steps too
             self._great = False
-            self._lower(base, now)
+            self._lower_goal(base, now)
         else:
-            self._settle(base, now, failed=True)
+            self._settle_level(base, now, failed=True)
 
     def _judged_down(self, epoch: Epoch, base: Epoch, now: float, *, worth: bool) -> None:
         """`worth`: whether the calls in flight that were left out had been. To go on without them takes two times no."""
         if worth:
-            self._settle(base, now, failed=True)
+            self._settle_level(base, now, failed=True)
         elif not self._confirmed:
-            self._try(epoch.level)
+            self._try_level(epoch.level)
             self._confirmed = True
         else:
             self._base, self._hold = epoch, HOLD_S / 2
-            self._lower(epoch, now)
+            self._lower_goal(epoch, now)
 
-    def _raise(self, base: Epoch, factor: float, now: float) -> None:
+    def _raise_goal(self, base: Epoch, factor: float, now: float) -> None:
         level = min(ceil(base.level * factor), self.most)
         if level > base.level:
-            self._try(level)
+            self._try_level(level)
         else:
-            self._settle(base, now)
+            self._settle_level(base, now)
 
-    def _lower(self, base: Epoch, now: float) -> None:
+    def _lower_goal(self, base: Epoch, now: float) -> None:
         level = min(base.level - 1, ceil(base.level / REFINE))
         if level >= 1:
-            self._try(level)
+            self._try_level(level)
         else:
-            self._settle(base, now)
+            self._settle_level(base, now)
 
-    def _try(self, level: int) -> None:
+    def _try_level(self, level: int) -> None:
         """Fill another level and measure there."""
         assert self._base is not None
         self.goal, self._confirmed, self._settled = level, False, None
         self._downwards = level > self._base.level
         self._epoch = Epoch(level, hasty=self._slow_start)
 
-    def _settle(self, base: Epoch, now: float, *, failed: bool = False) -> None:
+    def _settle_level(self, base: Epoch, now: float, *, failed: bool = False) -> None:
         """Hold the level that was worth it, longer each time a probe `failed`."""
         self.goal, self._epoch, self._slow_start, self._great = base.level, Epoch(base.level), False, False
         self._hold = min(HOLD_MOST_S, 2 * self._hold) if failed else HOLD_S

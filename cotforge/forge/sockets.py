@@ -7,7 +7,7 @@ SPARE = 64
 """Open files (ours) that are left to pictures, the source, the journal and whatever else this process has open."""
 
 
-def sockets(wanted: int) -> int:
+def allowed_sockets(wanted: int) -> int:
     """How many of so many connections may be open at a time; at least 1. Where it is too low, the limit is raised as far as it can be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + SPARE

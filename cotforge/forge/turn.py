@@ -4,10 +4,10 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 
-from cotforge.forge.line import Line
+from cotforge.forge.lookahead import LookaheadReader
+from cotforge.forge.pending import PendingSample
 from cotforge.forge.progress import Progress
-from cotforge.forge.reading import Reading
-from cotforge.forge.work import Work
+from cotforge.forge.teacher_queue import TeacherQueue
 from cotforge.records import Fault
 
 Known = OrderedDict[str, None]
@@ -22,9 +22,9 @@ class Turn:
 
     def __init__(
         self,
-        lines: Sequence[Line],
+        lines: Sequence[TeacherQueue],
         progress: Progress,
-        works: Iterator[Work | Fault],
+        works: Iterator[PendingSample | Fault],
         *,
         counts: bool,
         known: Known | None = None,
@@ -37,7 +37,7 @@ class Turn:
 
     async def run(self, broke: Callable[[Exception], None]) -> None:
         """Until all is asked, or `Progress.stopped` and nothing is in flight."""
-        feeding = asyncio.create_task(self._feed(broke))
+        feeding = asyncio.create_task(self._feed_lines(broke))
         await self._done.wait()
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
@@ -56,28 +56,28 @@ class Turn:
     def _under_way(self) -> bool:
         return any(line.under_way for line in self.lines.values())
 
-    async def _feed(self, broke: Callable[[Exception], None]) -> None:
+    async def _feed_lines(self, broke: Callable[[Exception], None]) -> None:
         try:
-            await self._all()
+            await self._put_all()
         except Exception as fault:  # a bug too: otherwise nobody would be told, and the run would not end
             broke(fault)
         self._fed = True
         self.look()
 
-    async def _all(self) -> None:
-        with Reading(self._works) as reading:
+    async def _put_all(self) -> None:
+        with LookaheadReader(self._works) as reading:
             while (chunk := await reading.chunk()) and not self._progress.stopped:
                 for work in chunk:
-                    await self._put(work)
+                    await self._put_work(work)
                 await asyncio.sleep(0)  # what has come in meanwhile is not kept waiting
 
-    def _count(self, work: Work | Fault) -> None:
+    def _count_work(self, work: PendingSample | Fault) -> None:
         if self._counts:
             self._progress.samples += 1
             self._progress.faults += isinstance(work, Fault)
 
-    async def _put(self, work: Work | Fault) -> None:
-        self._count(work)
+    async def _put_work(self, work: PendingSample | Fault) -> None:
+        self._count_work(work)
         if isinstance(work, Fault):
             return
         self._progress.had += len(work.had)

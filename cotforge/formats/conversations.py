@@ -8,8 +8,8 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from cotforge.formats.format import Format, Terms
-from cotforge.formats.row import ExportedPicture, ExportRow, message
+from cotforge.formats.format import ExportTerms, Format
+from cotforge.formats.row import ExportedPicture, ExportRow, make_message
 
 
 class ShareGpt(Format):
@@ -17,7 +17,7 @@ class ShareGpt(Format):
 
     name: ClassVar[str] = "sharegpt"
 
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """A turn of each side."""
         images = [picture.path for picture in row.pictures]
         asked = "<image>\n" * len(images) + row.prompt
@@ -31,12 +31,12 @@ class Axolotl(Format):
     name: ClassVar[str] = "axolotl"
     splits_apart: ClassVar[bool] = False
 
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """Pictures by their path, before the prompt."""
         asked = [{"type": "image", "path": picture.path} for picture in row.pictures] + [{"type": "text", "text": row.prompt}]
-        return {"messages": [message("user", asked), message("assistant", [{"type": "text", "text": row.completion}])]}
+        return {"messages": [make_message("user", asked), make_message("assistant", [{"type": "text", "text": row.completion}])]}
 
-    def start(self, files: Mapping[str, str], terms: Terms) -> str:
+    def start(self, files: Mapping[str, str], terms: ExportTerms) -> str:
         """Lines of its YAML file."""
         listed = "\n".join(f"  - {{path: {file}, ds_type: json, type: chat_template}}" for file in files.values())
         more = "processor_type: AutoProcessor\nskip_prepare_dataset: true\nremove_unused_columns: false\nsample_packing: false"
@@ -49,14 +49,14 @@ class OpenAi(Format):
     name: ClassVar[str] = "openai"
     splits_apart: ClassVar[bool] = False
 
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """Pictures inside, before the prompt."""
         shown = [
             {"type": "image_url", "image_url": {"url": f"data:{each.mime};base64,{b64encode(each.data).decode()}", "detail": "auto"}}
             for each in row.pictures
         ]
-        asked = message("user", [*shown, {"type": "text", "text": row.prompt}])
-        return {"messages": [asked, message("assistant", row.completion)]}
+        asked = make_message("user", [*shown, {"type": "text", "text": row.prompt}])
+        return {"messages": [asked, make_message("assistant", row.completion)]}
 
     def pictures(self, row: ExportRow) -> Sequence[ExportedPicture]:
         """None: they lie in the rows."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from cotforge.formats.format import Format, Terms, cells
-from cotforge.formats.rewards import reward_file
+from cotforge.formats.format import ExportTerms, Format, picture_cells
+from cotforge.formats.reward_files import reward_file
 from cotforge.formats.row import ExportedPicture, ExportRow, Kind
 
 
@@ -15,19 +15,19 @@ class EasyR1(Format):
     kinds: ClassVar[tuple[Kind, ...]] = ("grpo",)
     suffix: ClassVar[str] = "parquet"
 
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """Problem, answer and pictures."""
-        return {"problem": row.place_held, "answer": row.answer, "images": cells(row), "id": row.id}
+        return {"problem": row.place_held, "answer": row.answer, "images": picture_cells(row), "id": row.id}
 
     def pictures(self, row: ExportRow) -> Sequence[ExportedPicture]:
         """None: they lie in the rows."""
         return ()
 
-    def beside(self, files: Mapping[str, str], terms: Terms) -> Mapping[str, str]:
+    def beside(self, files: Mapping[str, str], terms: ExportTerms) -> Mapping[str, str]:
         """The reward, and a template that leaves the prompt as it is: that of a run says what is wanted."""
         return {"reward.py": reward_file(self.name, terms.names), "format.jinja": "{{ content }}\n"}
 
-    def start(self, files: Mapping[str, str], terms: Terms) -> str:
+    def start(self, files: Mapping[str, str], terms: ExportTerms) -> str:
         """Lines of its configuration; prompts longer than `max_prompt_length` with their pictures would be dropped there."""
         lines = [
             "data:",

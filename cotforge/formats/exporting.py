@@ -5,33 +5,33 @@ from pathlib import Path
 
 from cotforge.errors import PipelineError
 from cotforge.folder import name_in
-from cotforge.formats.format import Format, Terms
+from cotforge.formats.format import ExportTerms, Format
 from cotforge.formats.known import FORMATS
 from cotforge.formats.row import Kind
-from cotforge.formats.writing import Written, write
+from cotforge.formats.writing import Written, write_export
 from cotforge.pipeline import Loaded
 
 
-def export(
+def export_run(
     run: Path, to: str, *, kind: Kind | None = None, out: Path | None = None, newlines: bool = False, trust: bool = True
 ) -> Written:  # fmt: skip
     """Write the rows of a run's dataset for another trainer. The pipeline file is read again for rewards alone, which know its labels.
 
-    Raises PipelineError where there is no such format or run, and as `writing.write` does.
+    Raises PipelineError where there is no such format or run, and as `writing.write_export` does.
     """
-    form = _found(to)
+    form = _find_format(to)
     name = name_in(run) if run.is_dir() else None
     if name is None:
         raise PipelineError(f"{run}: is not a run folder; there is no pipeline.yaml in it")
     kind = kind or form.kinds[0]
     if kind != "grpo":
-        return write(run, form, Terms(name, kind, {}, newlines=newlines), out=out)
+        return write_export(run, form, ExportTerms(name, kind, {}, newlines=newlines), out=out)
     pipeline = Loaded.of_run(run, trust=trust, sends=False).pipeline
     names = pipeline.task.names if pipeline.task.kind == "classify" else {}
-    return write(run, form, Terms(name, kind, names, pipeline.images.max_pixels, newlines), out=out)
+    return write_export(run, form, ExportTerms(name, kind, names, pipeline.images.max_pixels, newlines), out=out)
 
 
-def _found(to: str) -> Format:
+def _find_format(to: str) -> Format:
     if to in FORMATS:
         return FORMATS[to]
     near = difflib.get_close_matches(to, FORMATS, n=1)

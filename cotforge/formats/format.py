@@ -9,7 +9,7 @@ from cotforge.formats.row import ExportedPicture, ExportRow, Kind
 
 
 @dataclass(frozen=True)
-class Terms:
+class ExportTerms:
     """What all rows of one export have in common."""
 
     name: str
@@ -35,22 +35,22 @@ class Format(ABC):
     """Whether a prompt that holds the text `<image>` has to be written otherwise."""
 
     @abstractmethod
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """A row in the trainer's own keys."""
 
     def pictures(self, row: ExportRow) -> Sequence[ExportedPicture]:
         """Those that become files of their own."""
         return row.pictures
 
-    def beside(self, files: Mapping[str, str], terms: Terms) -> Mapping[str, str]:
+    def beside(self, files: Mapping[str, str], terms: ExportTerms) -> Mapping[str, str]:
         """Text files to write beside the rows, by name; `files` has the file of each split."""
         return {}
 
-    def start(self, files: Mapping[str, str], terms: Terms) -> str:
+    def start(self, files: Mapping[str, str], terms: ExportTerms) -> str:
         """The command, or the lines of configuration, with which its trainer reads them."""
         return ""
 
 
-def cells(row: ExportRow) -> list[dict[str, Any]]:
+def picture_cells(row: ExportRow) -> list[dict[str, Any]]:
     """Pictures as parquet files hold them."""
     return [{"bytes": picture.data, "path": picture.name} for picture in row.pictures]

@@ -8,8 +8,8 @@ from cotforge.formats.format import Format
 from cotforge.formats.llamafactory import LlamaFactory
 from cotforge.formats.ms_swift import MsSwift
 from cotforge.formats.trl import Trl
-from cotforge.formats.webdataset import WebDataset
+from cotforge.formats.webdataset import WebDatasetFormat
 
 FORMATS: Mapping[str, Format] = {
-    each.name: each for each in (LlamaFactory(), MsSwift(), EasyR1(), ShareGpt(), Trl(), Axolotl(), OpenAi(), WebDataset())
+    each.name: each for each in (LlamaFactory(), MsSwift(), EasyR1(), ShareGpt(), Trl(), Axolotl(), OpenAi(), WebDatasetFormat())
 }

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cotforge.formats.format import Format, Terms
-from cotforge.formats.row import ExportRow, Kind, message
+from cotforge.formats.format import ExportTerms, Format
+from cotforge.formats.row import ExportRow, Kind, make_message
 
 TAGS = {
     "role_tag": "role",
@@ -25,31 +25,31 @@ class LlamaFactory(Format):
     name: ClassVar[str] = "llamafactory"
     kinds: ClassVar[tuple[Kind, ...]] = ("sft", "dpo")
 
-    def row(self, row: ExportRow, terms: Terms) -> dict[str, Any]:
+    def row(self, row: ExportRow, terms: ExportTerms) -> dict[str, Any]:
         """Messages, with the better and the worse text apart where there is a pair."""
-        asked, images = message("user", row.place_held), [picture.path for picture in row.pictures]
-        better = message("assistant", row.completion)
+        asked, images = make_message("user", row.place_held), [picture.path for picture in row.pictures]
+        better = make_message("assistant", row.completion)
         if terms.kind == "dpo":
-            return {"messages": [asked], "chosen": better, "rejected": message("assistant", row.rejected), "images": images}
+            return {"messages": [asked], "chosen": better, "rejected": make_message("assistant", row.rejected), "images": images}
         return {"messages": [asked, better], "images": images}
 
-    def beside(self, files: Mapping[str, str], terms: Terms) -> Mapping[str, str]:
+    def beside(self, files: Mapping[str, str], terms: ExportTerms) -> Mapping[str, str]:
         """Each split as a dataset; columns that are not named would be taken for absent."""
         columns = {"messages": "messages", "images": "images"}
         more: dict[str, Any] = {}
         if terms.kind == "dpo":
             more, columns = {"ranking": True}, columns | {"chosen": "chosen", "rejected": "rejected"}
         listed = {
-            _named(terms, split): {"file_name": file, "formatting": "sharegpt", **more, "columns": columns, "tags": TAGS}
+            _dataset_name(terms, split): {"file_name": file, "formatting": "sharegpt", **more, "columns": columns, "tags": TAGS}
             for split, file in files.items()
         }
         return {"dataset_info.json": json.dumps(listed, indent=2, ensure_ascii=False) + "\n"}
 
-    def start(self, files: Mapping[str, str], terms: Terms) -> str:
+    def start(self, files: Mapping[str, str], terms: ExportTerms) -> str:
         """Lines of its YAML file."""
-        first = _named(terms, next(iter(files), "train"))
+        first = _dataset_name(terms, next(iter(files), "train"))
         return f"stage: {terms.kind}\ndataset: {first}\ndataset_dir: .   # this folder"
 
 
-def _named(terms: Terms, split: str) -> str:
+def _dataset_name(terms: ExportTerms, split: str) -> str:
     return f"{terms.name}-{split}"

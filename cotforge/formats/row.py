@@ -71,7 +71,7 @@ class ExportRow:
         return replace(self, completion=form(self.completion), rejected=form(self.rejected))
 
 
-def message(role: str, content: Any) -> dict[str, Any]:
+def make_message(role: str, content: Any) -> dict[str, Any]:
     """One message of a conversation."""
     return {"role": role, "content": content}
 
@@ -81,7 +81,7 @@ def of_values(values: Mapping[str, Any], split: str) -> ExportRow | None:
     pictures = [ExportedPicture.of(cell["bytes"] or b"") for cell in values["images"]]
     if not all(pictures):
         return None
-    texts = {name: _said(values.get(name)) for name in ("prompt", "completion", "chosen", "rejected")}
+    texts = {name: _message_text(values.get(name)) for name in ("prompt", "completion", "chosen", "rejected")}
     return ExportRow(
         values["id"],
         split,
@@ -94,5 +94,5 @@ def of_values(values: Mapping[str, Any], split: str) -> ExportRow | None:
     )
 
 
-def _said(messages: Sequence[Mapping[str, Any]] | None) -> str:
+def _message_text(messages: Sequence[Mapping[str, Any]] | None) -> str:
     return str(messages[-1]["content"]) if messages else ""

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotforge.errors import PipelineError, in_words
-from cotforge.formats.files import KINDS_OF_FILES, SplitFiles
-from cotforge.formats.format import Format, Terms
-from cotforge.formats.reading import DatasetRows
+from cotforge.formats.dataset_rows import DatasetRows
+from cotforge.formats.format import ExportTerms, Format
 from cotforge.formats.row import ExportRow
+from cotforge.formats.split_files import KINDS_OF_FILES, SplitFiles
 from cotforge.regular_files import read_regular
 
 MARK = "cotforge-export.json"
@@ -51,7 +51,7 @@ class Written:
         return "\n".join([*lines, *(["", self.start] if self.start else [])])
 
 
-def write(run: Path, form: Format, terms: Terms, *, out: Path | None = None) -> Written:
+def write_export(run: Path, form: Format, terms: ExportTerms, *, out: Path | None = None) -> Written:
     """Write the rows of a run's dataset for another trainer into `out`, by default `RUN/export/<format>-<kind>`.
 
     Raises PipelineError where the run has no such rows, the format is not for them, `out` holds what no export wrote, or the disk is full.
@@ -65,8 +65,8 @@ def write(run: Path, form: Format, terms: Terms, *, out: Path | None = None) -> 
         folder.parent.mkdir(parents=True, exist_ok=True)
         passing = Path(tempfile.mkdtemp(prefix=".cotforge-export-", dir=folder.parent))
         try:
-            written = _fill(passing, folder, rows, form, terms)
-            _replace(folder, passing)
+            written = _fill_folder(passing, folder, rows, form, terms)
+            _replace_folder(folder, passing)
         finally:
             shutil.rmtree(passing, ignore_errors=True)
     except OSError as fault:
@@ -74,7 +74,7 @@ def write(run: Path, form: Format, terms: Terms, *, out: Path | None = None) -> 
     return written
 
 
-def _fill(passing: Path, folder: Path, rows: DatasetRows, form: Format, terms: Terms) -> Written:
+def _fill_folder(passing: Path, folder: Path, rows: DatasetRows, form: Format, terms: ExportTerms) -> Written:
     splits: dict[str, SplitFiles] = {}
     counts: Counter[str] = Counter()
     rewritten = 0
@@ -116,7 +116,7 @@ def _demand_free(folder: Path) -> None:
                 raise PipelineError(f"{folder}: holds {place!r}, which no export wrote; name another place with --out, or move it away")
 
 
-def _replace(folder: Path, passing: Path) -> None:
+def _replace_folder(folder: Path, passing: Path) -> None:
     """Have a complete folder take its place."""
     old = passing.with_name(f"{passing.name}.old")
     if folder.exists():

@@ -3,7 +3,7 @@
 `command` has the two halves of `cotforge gold`; it is not imported here, because whoever reads gold needs no pictures.
 """
 
-from cotforge.gold.reading import FILE, UNTOLD, find, names_content, read
+from cotforge.gold.gold_file import FILE, UNTOLD, find_gold, gold_path, names_content, read_gold
 from cotforge.records import Gold
 
-__all__ = ["FILE", "UNTOLD", "Gold", "find", "names_content", "read"]
+__all__ = ["FILE", "UNTOLD", "Gold", "find_gold", "gold_path", "names_content", "read_gold"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cotforge.gold.drawing import Doubt
-from cotforge.gold.sheet import files
+from cotforge.gold.sheet import picture_files
 from cotforge.records import Gold, Sample
 
 LISTED = 0.1
@@ -65,7 +65,7 @@ class Audit:
         self.likelier += odds > 1
         if not is_first and doubt.wrong < LISTED:
             return
-        suspect = Suspect(sample.id, sample.label, suggested, odds, doubt.votes, files(sample.pictures))
+        suspect = Suspect(sample.id, sample.label, suggested, odds, doubt.votes, picture_files(sample.pictures))
         if doubt.wrong >= LISTED:
             self.listed.append(suspect)
         if is_first:
@@ -90,7 +90,7 @@ class Audit:
         return {sample.id: 1.0 for sample in self.picked} | {id: 1.0 for id, odds in self._checked.items() if odds >= least}
 
 
-def rows(suspects: Iterable[Suspect]) -> list[Sequence[str]]:
+def audit_rows(suspects: Iterable[Suspect]) -> list[Sequence[str]]:
     """The lines of `audit.csv`; its column `answer` is left for a person, and `--read` takes it."""
     lines = [(one.id, one.image, one.label, f"{one.odds:.4g}", one.suggested, one.votes, "1", "") for one in suspects]
     return [("id", "image", "label", "odds", "suggested", "votes", "drawn", "answer"), *lines]

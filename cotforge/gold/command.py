@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
-from cotforge.gold.audit import Audit, rows
-from cotforge.gold.cells import table, unguarded
-from cotforge.gold.drawing import Doubt, Drawing, draw
-from cotforge.gold.page import page
-from cotforge.gold.pick import LEAST, MOST, pick
-from cotforge.gold.reading import DRAWN, FILE, find, place
-from cotforge.gold.sheet import AUDIT, SHEET, Known, keep, to_fill
+from cotforge.gold.audit import Audit, audit_rows
+from cotforge.gold.csv_cells import read_table, unguard_cell
+from cotforge.gold.drawing import Doubt, Drawing, draw_samples
+from cotforge.gold.gold_file import DRAWN, FILE, find_gold, gold_path
+from cotforge.gold.page import gold_page
+from cotforge.gold.pick import LEAST, MOST, pick_samples
+from cotforge.gold.sheet import AUDIT, SHEET, Known, keep_sheet, to_fill
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.tally.claims import best_case
@@ -26,24 +26,24 @@ Doubts = Callable[[], Iterator[tuple[Sample, Doubt]]]
 _BY_CHANCE = "{:,} of {:,} samples picked by chance, the same ones at every run"
 
 
-def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | None = None, doubts: Doubts | None = None) -> str:
+def ask_people(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | None = None, doubts: Doubts | None = None) -> str:
     """Draw Samples and write the page and the sheet for them; what the command prints. Nothing that a person filled in is overwritten.
 
     Without `doubts`, where nobody has been asked yet, all are picked by chance.
     """
-    known, then, before = _known(place(loaded, folder.path)), _then(folder), list[tuple[str, str]]()
+    known, then, before = _known_answers(gold_path(loaded, folder.path)), _what_next(folder), list[tuple[str, str]]()
     if doubts is None:
-        picked, met = pick(samples(), count)
+        picked, met = pick_samples(samples(), count)
         even = len(picked)
         drawn = dict.fromkeys((sample.id for sample in picked), len(picked) / met) if len(picked) < met else {}
         told = [_BY_CHANCE.format(len(picked), met)]
     else:
-        drawing = draw(doubts(), find(loaded, folder.path), count)
-        picked, drawn, told, even = _these(samples(), drawing.ids), dict(drawing.drawn), _drawn(drawing), drawing.even
+        drawing = draw_samples(doubts(), find_gold(loaded, folder.path), count)
+        picked, drawn, told, even = _samples_by_id(samples(), drawing.ids), dict(drawing.drawn), _drawing_notes(drawing), drawing.even
         before = [one for one in known if one[0] in drawn]
-    folder.write(PAGE, page(loaded.pipeline.name, picked, then=f"{then} {FILE}", drawn=drawn, known=before))
+    folder.write(PAGE, gold_page(loaded.pipeline.name, picked, then=f"{then} {FILE}", drawn=drawn, known=before))
     sheet = folder.path / SHEET
-    kept = keep(sheet, to_fill(picked, drawn, before), known)
+    kept = keep_sheet(sheet, to_fill(picked, drawn, before), known)
     return "\n".join(
         [
             *told,
@@ -55,12 +55,12 @@ def ask(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | Non
     )
 
 
-def audit(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: int | None = None) -> str:
+def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: int | None = None) -> str:
     """Write `audit.csv` and the page with the labels that are likeliest wrong, and nobody checked; what the command prints.
 
     Raises PipelineError where no sample has both a label and an answer.
     """
-    known, then, found = _known(place(loaded, folder.path)), _then(folder), find(loaded, folder.path)
+    known, then, found = _known_answers(gold_path(loaded, folder.path)), _what_next(folder), find_gold(loaded, folder.path)
     seen, met = Audit(found, count or MOST), 0
     for met, (sample, doubt) in enumerate(doubts(), 1):  # noqa: B007
         seen.add(sample, doubt)
@@ -69,9 +69,9 @@ def audit(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: int | Non
     del seen.first[count or min(MOST, max(LEAST, met // 10)) :]
     drawn, suspects = seen.drawn(), seen.suspects()
     before = [one for one in known if one[0] in drawn]
-    folder.write(PAGE, page(loaded.pipeline.name, seen.picked, then=f"{then} {FILE}", drawn=drawn, known=before))
+    folder.write(PAGE, gold_page(loaded.pipeline.name, seen.picked, then=f"{then} {FILE}", drawn=drawn, known=before))
     sheet = folder.path / AUDIT
-    kept = keep(sheet, rows(suspects), known)
+    kept = keep_sheet(sheet, audit_rows(suspects), known)
     listed = "has answers in it, and is left as it was" if kept else f"{len(suspects):,} samples, the likeliest first, with posterior odds"
     return "\n".join(
         [
@@ -89,7 +89,7 @@ def at_best(even: int, checked: int, loaded: Loaded) -> str:
     return told if even >= checked else f"a bound stands on those that are as if drawn by chance alone: {told}"
 
 
-def _drawn(drawing: Drawing) -> list[str]:
+def _drawing_notes(drawing: Drawing) -> list[str]:
     """What a person should know of how samples were drawn."""
     targeted = len(drawing.ids) - drawing.by_chance
     told = [_BY_CHANCE.format(len(drawing.ids), drawing.met)]
@@ -103,21 +103,21 @@ def _drawn(drawing: Drawing) -> list[str]:
     return told
 
 
-def _these(samples: Iterator[Sample | Fault], ids: Sequence[str]) -> list[Sample]:
+def _samples_by_id(samples: Iterator[Sample | Fault], ids: Sequence[str]) -> list[Sample]:
     """The Samples of these ids, in their order."""
     wanted = set(ids)
     found = {sample.id: sample for sample in samples if isinstance(sample, Sample) and sample.id in wanted}
     return [found[id] for id in ids if id in found]
 
 
-def _known(path: Path) -> Known:
+def _known_answers(path: Path) -> Known:
     """What people answered, as the file of gold has it: one answer of each Sample. Raises PipelineError where the file is wrong."""
     answers: dict[str, str] = {}
-    for _, cells in table(path, ("id", "answer")).rows if path.exists() else ():
-        if answer := unguarded(cells.get("answer", "")).strip():
-            answers.setdefault(unguarded(cells.get("id", "")), answer)
+    for _, cells in read_table(path, ("id", "answer")).rows if path.exists() else ():
+        if answer := unguard_cell(cells.get("answer", "")).strip():
+            answers.setdefault(unguard_cell(cells.get("id", "")), answer)
     return list(answers.items())
 
 
-def _then(folder: RunFolder) -> str:
+def _what_next(folder: RunFolder) -> str:
     return f"cotforge gold {shlex.quote(str(folder.path))} --read"

@@ -13,7 +13,7 @@ from math import fsum
 from typing import NamedTuple
 
 from cotforge.gold.pick import LEAST, MOST, picture_of
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Gold, Sample
 
 TARGETED = 0.5
@@ -91,7 +91,7 @@ class Population:
     def add(self, sample: Sample, doubt: Doubt) -> None:
         """One more."""
         self.met += 1
-        key = rank(picture_of(sample))
+        key = sample_rank(picture_of(sample))
         place = self._places.setdefault(key, len(self._ids))
         if place == len(self._ids):
             self._ids.append(sample.id)
@@ -102,36 +102,36 @@ class Population:
 
     def _comes_first(self, id: str, other: str) -> bool:
         """Of two ids of one picture the checked one, then the one of lower rank."""
-        return (not self._checked(id), rank(id), id) < (not self._checked(other), rank(other), other)
+        return (not self._is_checked(id), sample_rank(id), id) < (not self._is_checked(other), sample_rank(other), other)
 
-    def _checked(self, id: str) -> bool:
+    def _is_checked(self, id: str) -> bool:
         return id in self._gold.answers or id in self._gold.ambiguous
 
     def draw(self, count: int | None) -> Drawing:
         """So many of those that nobody checked; left out, a tenth of all, between 100 and 300."""
-        free = [place for place, id in enumerate(self._ids) if not self._checked(id)]
-        checked = [id for id in self._ids if self._checked(id)]
+        free = [place for place, id in enumerate(self._ids) if not self._is_checked(id)]
+        checked = [id for id in self._ids if self._is_checked(id)]
         count = min(count or min(MOST, max(LEAST, self.met // 10)), len(free))
-        free.sort(key=lambda place: (rank(self._ids[place]), self._ids[place]))
+        free.sort(key=lambda place: (sample_rank(self._ids[place]), self._ids[place]))
         if count == len(free):
             return Drawing([self._ids[place] for place in free], {}, count, self.met, len(checked), count + len(checked))
-        sizes = self._sizes()
+        sizes = self._doubt_sizes()
         targeted = min(int(TARGETED * count), sum(sizes[place] > 0 for place in free))
         chance_before, targeted_before = self._drawn_before(checked)
         chance = (chance_before + count - targeted) / len(self._ids)
-        shares = proportional(sizes, (targeted_before + targeted) / (1 - chance))
+        shares = proportional_shares(sizes, (targeted_before + targeted) / (1 - chance))
         by_chance, rest = free[: count - targeted], free[count - targeted :]
-        rest.sort(key=lambda place: (_pareto(self._ids[place], shares[place]), self._ids[place]))
+        rest.sort(key=lambda place: (_pareto_key(self._ids[place], shares[place]), self._ids[place]))
         chosen = [*by_chance, *rest[:targeted]]
-        told = [*chosen, *(place for place, id in enumerate(self._ids) if self._checked(id))]
+        told = [*chosen, *(place for place, id in enumerate(self._ids) if self._is_checked(id))]
         drawn = {self._ids[place]: chance + (1 - chance) * shares[place] for place in told}
         drawn |= {id: max(drawn[id], self._gold.drawn[id]) for id in checked if id in self._gold.drawn}
         return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked), chance_before + len(by_chance))
 
     def _in_order(self, places: Sequence[int]) -> list[str]:
-        return sorted((self._ids[place] for place in places), key=lambda id: (rank(id, _ORDER), id))
+        return sorted((self._ids[place] for place in places), key=lambda id: (sample_rank(id, _ORDER), id))
 
-    def _sizes(self) -> Sequence[float]:
+    def _doubt_sizes(self) -> Sequence[float]:
         """In any unit, 0 or more: either kind of doubt makes up half of all, where there is any."""
         wholes = [fsum(kind) for kind in (self._unsure, self._against)]
         scales = [1 / whole if whole > 0 else 0.0 for whole in wholes]
@@ -147,7 +147,7 @@ class Population:
         return (whole, 0) if alike else (min(chance, whole), max(whole - chance, 0))
 
 
-def proportional(sizes: Sequence[float], total: float) -> Sequence[float]:
+def proportional_shares(sizes: Sequence[float], total: float) -> Sequence[float]:
     """Probabilities in proportion to the sizes that sum to `total`, each at most `SUREST`."""
     shares = array("d", bytes(8 * len(sizes)))
     open_, left = [place for place, size in enumerate(sizes) if size > 0], total
@@ -166,13 +166,13 @@ def proportional(sizes: Sequence[float], total: float) -> Sequence[float]:
     return shares
 
 
-def _pareto(id: str, share: float) -> float:
+def _pareto_key(id: str, share: float) -> float:
     """The key of Pareto sampling: those with the least are drawn."""
-    place = (rank(id, _DRAWING) + 0.5) / 2**64
+    place = (sample_rank(id, _DRAWING) + 0.5) / 2**64
     return place / (1 - place) * (1 - share) / share if share > 0 else float("inf")
 
 
-def draw(doubts: Iterable[tuple[Sample, Doubt]], gold: Gold, count: int | None = None) -> Drawing:
+def draw_samples(doubts: Iterable[tuple[Sample, Doubt]], gold: Gold, count: int | None = None) -> Drawing:
     """The Samples that a person is asked about; `count` left out is a tenth of all, between 100 and 300."""
     population = Population(gold)
     for sample, doubt in doubts:

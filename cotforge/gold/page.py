@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from cotforge import pages
-from cotforge.gold.sheet import share
+from cotforge.gold.sheet import share_cell
 from cotforge.images.small import data_uri
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.records import Sample
 
 SIDE = 768
 """Pixels of the longer side of a picture on the page."""
 
 
-def page(
+def gold_page(
     name: str, samples: Sequence[Sample], *, then: str, drawn: Mapping[str, float] | None = None, known: Sequence[tuple[str, str]] = ()
 ) -> str:
     """The text of `gold.html`. All that comes from data stands in it as text; no label and no teacher's answer does.
@@ -27,23 +27,23 @@ def page(
     """
     folder = Path(pages.__file__).parent
     script, style = ((folder / f"gold.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
-    shown = {"name": name, "key": key(name, samples), "then": then, **_asked(samples, drawn or {})}
+    shown = {"name": name, "key": storage_key(name, samples), "then": then, **_asked_questions(samples, drawn or {})}
     if drawn:
-        shown["known"] = [(id, answer, share(drawn.get(id))) for id, answer in known]
+        shown["known"] = [(id, answer, share_cell(drawn.get(id))) for id, answer in known]
     return (
-        environment(autoescape=True)
+        page_environment(autoescape=True)
         .get_template("gold.html")
-        .render(name=name, count=len(samples), data=_json(shown), script=script, style=style, trusted=_hash(script))
+        .render(name=name, count=len(samples), data=_inline_json(shown), script=script, style=style, trusted=_script_hash(script))
     )
 
 
-def key(name: str, samples: Iterable[Sample]) -> str:
+def storage_key(name: str, samples: Iterable[Sample]) -> str:
     """Under what a browser keeps the answers: another set of samples is another page."""
     ids = json.dumps([sample.id for sample in samples])
     return f"cotforge-gold:{name}:{sha256(ids.encode()).hexdigest()[:16]}"
 
 
-def _asked(samples: Sequence[Sample], drawn: Mapping[str, float]) -> Mapping[str, Any]:
+def _asked_questions(samples: Sequence[Sample], drawn: Mapping[str, float]) -> Mapping[str, Any]:
     """Each question and set of options once: thousands of labels are shared by all samples."""
     questions = {question: place for place, question in enumerate(dict.fromkeys(sample.question for sample in samples))}
     sets = {options: place for place, options in enumerate(dict.fromkeys(sample.options for sample in samples))}
@@ -56,18 +56,18 @@ def _asked(samples: Sequence[Sample], drawn: Mapping[str, float]) -> Mapping[str
                 "question": questions[sample.question],
                 "options": sets[sample.options],
                 "pictures": [data_uri(picture, SIDE) for picture in sample.pictures],
-                **({"drawn": share(drawn.get(sample.id))} if drawn else {}),
+                **({"drawn": share_cell(drawn.get(sample.id))} if drawn else {}),
             }
             for sample in samples
         ],
     }
 
 
-def _json(value: Any) -> str:
+def _inline_json(value: Any) -> str:
     """JSON that cannot end the element it stands in."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _hash(script: str) -> str:
+def _script_hash(script: str) -> str:
     """What a Content-Security-Policy calls this one script, so that no other runs."""
     return f"sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}"

@@ -3,14 +3,14 @@
 from bisect import insort
 from collections.abc import Iterable
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault, Sample
 
 LEAST, MOST = 100, 300
 """Samples that are picked: enough for a bound, and no more than an afternoon."""
 
 
-def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
+def pick_samples(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
     """(those of least rank, in that order; how many Samples there are), holding at most `MOST` of them.
 
     `count` left out is a tenth of the Samples, between `LEAST` and `MOST`. One picture is asked about once, whatever the ids.
@@ -23,7 +23,7 @@ def pick(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[l
         if isinstance(sample, Fault):
             continue
         met += 1
-        entry, picture = (rank(sample.id), sample.id, sample), picture_of(sample)
+        entry, picture = (sample_rank(sample.id), sample.id, sample), picture_of(sample)
         twin = by_picture.get(picture)
         beaten = twin or (held[-1] if len(held) == most else None)
         if beaten is not None and entry[:2] >= beaten[:2]:

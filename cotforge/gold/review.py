@@ -6,52 +6,23 @@ review while a build holds the run folder.
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from cotforge.errors import JournalError
-from cotforge.gold.cells import Table, put, table, unguarded
-from cotforge.gold.reading import DRAWN, UNTOLD, probability
+from cotforge.given_answers import GivenAnswer, GoldSheet
+from cotforge.gold.csv_cells import CsvTable, put_text, read_table, unguard_cell
+from cotforge.gold.gold_file import DRAWN, drawn_probability
 from cotforge.regular_files import open_regular
 
 LOCK = "gold.lock"
 """In the run folder."""
-REVIEWER = "view"
-"""The person that a review is by, where nobody is named."""
 NOTE = "note"
 """The column with what a person wrote beside an answer; nothing but people reads it."""
 CHOSEN = "1"
 """In the column `drawn`: whoever reviews has chosen the sample, so that it stands for no other in a bound."""
 _COLUMNS = ("id", "answer", "person", DRAWN, NOTE)
-
-
-@dataclass(frozen=True, slots=True)
-class GivenAnswer:
-    """What one person said of a sample."""
-
-    person: str
-    answer: str
-    """As the file has it; empty where there is only a note."""
-    note: str = ""
-
-    @property
-    def is_untold(self) -> bool:
-        """Whether the person could not tell."""
-        return self.answer == UNTOLD
-
-
-@dataclass(frozen=True, slots=True)
-class GoldSheet:
-    """Every answer of a file of gold, by the samples' ids. Unlike `Gold`, it keeps who said what."""
-
-    answers: Mapping[str, tuple[GivenAnswer, ...]] = field(default_factory=dict)
-
-    def state(self, id: str) -> str:
-        """`checked`, `unsure` where people disagree or cannot tell, or empty where nobody has answered."""
-        said = {one.answer for one in self.answers.get(id, ()) if one.answer}
-        return "" if not said else "unsure" if len(said) > 1 or UNTOLD in said else "checked"
 
 
 @contextmanager
@@ -73,10 +44,10 @@ def read_sheet(path: Path) -> GoldSheet:
     if not path.exists():
         return GoldSheet()
     found: dict[str, list[GivenAnswer]] = {}
-    for _, cells in table(path, ("id", "answer")).rows:
-        one = GivenAnswer(*(unguarded(cells.get(column, "")).strip() for column in ("person", "answer", NOTE)))
+    for _, cells in read_table(path, ("id", "answer")).rows:
+        one = GivenAnswer(*(unguard_cell(cells.get(column, "")).strip() for column in ("person", "answer", NOTE)))
         if one.answer or one.note:
-            found.setdefault(unguarded(cells.get("id", "")), []).append(one)
+            found.setdefault(unguard_cell(cells.get("id", "")), []).append(one)
     return GoldSheet({id: tuple(said) for id, said in found.items()})
 
 
@@ -86,35 +57,34 @@ def save_answer(run: Path, path: Path, id: str, given: GivenAnswer) -> None:
     `path` is that of the gold of the run folder `run`. Raises PipelineError where the file is wrong, JournalError on a full disk.
     """
     with locked_gold(run):
-        had = table(path, ("id", "answer")) if path.exists() else _empty_table()
+        had = read_table(path, ("id", "answer")) if path.exists() else _empty_table()
         row = {"id": id, "answer": given.answer, "person": given.person, DRAWN: _drawn_as(had, id), NOTE: given.note}
-        put(path, had.edited(_COLUMNS, without=_lines_of(had, id, given.person), added=[row]))
+        put_text(path, had.edited_text(_COLUMNS, without=_lines_of(had, id, given.person), added=[row]))
 
 
 def withdraw_answer(run: Path, path: Path, id: str, person: str) -> bool:
     """Take back what a person said of a sample; whether there was anything. Raises as `save_answer`."""
     with locked_gold(run):
-        had = table(path, ("id", "answer")) if path.exists() else _empty_table()
+        had = read_table(path, ("id", "answer")) if path.exists() else _empty_table()
         lines = _lines_of(had, id, person)
         if lines:
-            put(path, had.edited((), without=lines, added=()))
+            put_text(path, had.edited_text((), without=lines, added=()))
         return bool(lines)
 
 
-def _empty_table() -> Table:
-    return Table("", ",", (), (), ())
+def _empty_table() -> CsvTable:
+    return CsvTable("", ",", (), (), ())
 
 
-def _drawn_as(had: Table, id: str) -> str:
+def _drawn_as(had: CsvTable, id: str) -> str:
     """The cell `drawn` of one more answer: as the file has it where the sample is checked already, so that its weight stays."""
-    before = [cells.get(DRAWN, "") for _, cells in had.rows if unguarded(cells.get("id", "")) == id and cells.get("answer")]
+    before = [cells.get(DRAWN, "") for _, cells in had.rows if unguard_cell(cells.get("id", "")) == id and cells.get("answer")]
     if not before:
         return CHOSEN
-    return "" if "" in before else unguarded(max(before, key=lambda cell: probability(cell)[0] or 0.0))
+    return "" if "" in before else unguard_cell(max(before, key=lambda cell: drawn_probability(cell)[0] or 0.0))
 
 
-def _lines_of(had: Table, id: str, person: str) -> set[int]:
+def _lines_of(had: CsvTable, id: str, person: str) -> set[int]:
     """The lines that hold what a person said of a sample."""
-    return {
-        line for line, cells in had.rows if unguarded(cells.get("id", "")) == id and unguarded(cells.get("person", "")).strip() == person
-    }
+    said = ((line, unguard_cell(cells.get("id", "")), unguard_cell(cells.get("person", "")).strip()) for line, cells in had.rows)
+    return {line for line, *whose in said if whose == [id, person]}

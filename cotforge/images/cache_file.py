@@ -20,7 +20,7 @@ class CacheFile:
         """`script` makes the `tables` where they are missing; a file of another `version` is made anew. Raises JournalError."""
         self._path, self._script, self._tables, self._version = path, script, frozenset(tables), version
         self._lock, self.closed = threading.Lock(), False
-        self._db = self._open(fresh=False)
+        self._db = self._open_file(fresh=False)
 
     def close(self) -> None:
         """Closes the file."""
@@ -39,10 +39,10 @@ class CacheFile:
                 if self.closed:
                     raise
                 self._db.close()
-                self._db = self._open(fresh=True)
+                self._db = self._open_file(fresh=True)
                 return work(self._db)
 
-    def _open(self, *, fresh: bool) -> sqlite3.Connection:
+    def _open_file(self, *, fresh: bool) -> sqlite3.Connection:
         if fresh:
             for end in ("", "-wal", "-shm"):
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
@@ -72,5 +72,5 @@ class CacheFile:
             db.close()
             if fresh:
                 raise
-            return self._open(fresh=True)
+            return self._open_file(fresh=True)
         return db

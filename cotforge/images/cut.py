@@ -27,13 +27,13 @@ class UntidyError(ValueError):
     """The stream is not laid out as its standard says, so no part of it can be cut out with certainty."""
 
 
-def cut(data: bytes, mime: str) -> bytes:
+def cut_metadata(data: bytes, mime: str) -> bytes:
     """The image without its metadata; the same object where there is nothing to cut. Raises CutShortError, or UntidyError."""
     kept = _CUTTERS[mime](data)
     return data if kept == data else kept
 
 
-def _jpeg(data: bytes) -> bytes:
+def _cut_jpeg(data: bytes) -> bytes:
     parts = [b"\xff\xd8"]
     if data[:2] != parts[0]:
         raise UntidyError("no start of image")
@@ -41,14 +41,14 @@ def _jpeg(data: bytes) -> bytes:
         if marker == _JFIF:
             if data[start + 4 : start + 9] == b"JFIF\0" and end - start >= 18:
                 parts.append(b"\xff\xe0\x00\x10" + data[start + 4 : start + 16] + b"\0\0")  # without its thumbnail
-        elif marker == _COM or (0xE0 < marker <= 0xEF and not _keeps(marker, data, start)):
+        elif marker == _COM or (0xE0 < marker <= 0xEF and not _keeps_segment(marker, data, start)):
             continue
         else:
             parts.append(data[start:end])
     return b"".join(parts)
 
 
-def _keeps(marker: int, data: bytes, start: int) -> bool:
+def _keeps_segment(marker: int, data: bytes, start: int) -> bool:
     return (marker == _ICC and data.startswith(b"ICC_PROFILE\0", start + 4)) or (marker == _ADOBE and data.startswith(b"Adobe", start + 4))
 
 
@@ -78,7 +78,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         at = end
 
 
-def _png(data: bytes) -> bytes:
+def _cut_png(data: bytes) -> bytes:
     parts = [_PNG_SIGNATURE]
     if data[:8] != parts[0]:
         raise UntidyError("no PNG signature")
@@ -96,7 +96,7 @@ def _png(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _webp(data: bytes) -> bytes:
+def _cut_webp(data: bytes) -> bytes:
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise UntidyError("no WEBP signature")
     stop = 8 + int.from_bytes(data[4:8], "little")
@@ -119,4 +119,4 @@ def _webp(data: bytes) -> bytes:
     return b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body
 
 
-_CUTTERS: dict[str, Callable[[bytes], bytes]] = {"image/jpeg": _jpeg, "image/png": _png, "image/webp": _webp}
+_CUTTERS: dict[str, Callable[[bytes], bytes]] = {"image/jpeg": _cut_jpeg, "image/png": _cut_png, "image/webp": _cut_webp}

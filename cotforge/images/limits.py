@@ -17,11 +17,14 @@ RECIPE = 2
 
 
 class Images(Spec):
-    """The `images:` section: what is larger is scaled down once, in its own proportions."""
+    """The `images:` section: larger images are scaled down once, with their proportions kept."""
 
     max_pixels: int = Field(default=12_845_056, ge=784)
-    """Width times height, at most. Ours; 16384 * 28 * 28 is also Qwen2.5-VL's own ceiling."""
+    """Largest width times height. Larger images are scaled down once, with their proportions kept.
+    The default is the limit of Qwen2.5-VL, 16384 * 28 * 28."""
     max_bytes: int = Field(default=15_000_000, ge=16_384)
-    """Bytes of the compressed stream, at most. Ours; hosted endpoints refuse bodies of about 20 MB, and base64 adds a third."""
+    """Largest compressed image, in bytes. Hosted servers refuse request bodies of about 20 MB, and
+    base64 adds a third."""
     via: Literal["data", "file"] = "data"
-    """How `openai` teachers are given an image: in the request, or as the `file://` URL of a file that their server reads itself."""
+    """How `openai` teachers get an image. `data`: inside the request. `file`: as a `file://` URL,
+    for servers that can read this disk."""

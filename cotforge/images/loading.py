@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from cotforge.images.cut import CutShortError, UntidyError, cut
+from cotforge.images.cut import CutShortError, UntidyError, cut_metadata
 from cotforge.images.refs import FileRef, Ref
 from cotforge.records import Fault, Picture, Record
 
@@ -31,7 +31,7 @@ class Loading(Record):
         if self.whole and sha256(data).digest() == self.digest:
             return data
         try:
-            kept = cut(data, self.mime)
+            kept = cut_metadata(data, self.mime)
             if sha256(kept).digest() == self.digest:
                 return kept
         except (CutShortError, UntidyError):
@@ -47,7 +47,7 @@ class Loading(Record):
             return False
 
 
-def ahead(picture: Picture) -> bool:
+def read_ahead(picture: Picture) -> bool:
     """Has the system fetch the picture into its memory, so that `load` needs no disk soon after; a few microseconds, and no waiting.
 
     False where that cannot be told to it, or loading is work of its own (a cell of a parquet file): then load it where nobody waits.

@@ -48,7 +48,7 @@ class Memory:
 
     def at(self, place: str, stamp: tuple[int, int]) -> Known | None:
         """What lies at a place whose file still has that size and mtime; None where that is not known."""
-        row = self._file.do(lambda db: db.execute(_AT, (_short(place), *stamp, self._spec)).fetchone())
+        row = self._file.do(lambda db: db.execute(_AT, (_short_key(place), *stamp, self._spec)).fetchone())
         return Known(*row) if row else None
 
     def of(self, content: bytes) -> Known | None:
@@ -64,17 +64,17 @@ class Memory:
 
     def place(self, place: str, stamp: tuple[int, int], content: bytes) -> None:
         """Keeps that this content lies at a place."""
-        self._file.do(lambda db: db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (_short(place), *stamp, content)))
+        self._file.do(lambda db: db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)", (_short_key(place), *stamp, content)))
 
     def forget(self, place: str) -> None:
         """Drops what was known of a place; nothing happens once closed."""
         if not self._file.closed:
-            self._file.do(lambda db: db.execute("DELETE FROM places WHERE place = ?", (_short(place),)))
+            self._file.do(lambda db: db.execute("DELETE FROM places WHERE place = ?", (_short_key(place),)))
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
 
-def _short(place: str) -> bytes:
+def _short_key(place: str) -> bytes:
     return blake2b(place.encode("utf-8", "surrogateescape"), digest_size=16).digest()

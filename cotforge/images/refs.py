@@ -33,12 +33,12 @@ class Ref(Protocol):
         """Has the system fetch the bytes into its memory, without waiting for them. False where it cannot, or where `read` does more."""
 
 
-def stamp(path: str, name: str) -> tuple[int, int]:
+def file_stamp(path: str, name: str) -> tuple[int, int]:
     """(bytes, mtime in ns) of a regular file. Raises Fault `image_missing`, `image_unreadable` or `image_not_an_image`."""
     try:
         found = os.stat(path)
     except OSError as err:
-        raise unreadable(err, name) from err
+        raise unreadable_fault(err, name) from err
     _demand_file(found, name)
     return found.st_size, found.st_mtime_ns
 
@@ -48,7 +48,7 @@ def _demand_file(found: os.stat_result, name: str) -> None:
         raise Fault("image_not_an_image", f"image: {name!r} is not a file")
 
 
-def unreadable(err: OSError, name: str) -> Fault:
+def unreadable_fault(err: OSError, name: str) -> Fault:
     """The Fault for an image whose file the system would not give."""
     said = err.strerror or str(err)
     missing = isinstance(err, (FileNotFoundError, NotADirectoryError))
@@ -76,13 +76,13 @@ def slice_of(path: str, name: str, offset: int = 0, size: int | None = None) -> 
         finally:
             os.close(file)
     except OSError as err:
-        raise unreadable(err, name) from err
+        raise unreadable_fault(err, name) from err
     if len(data) < size:
         raise Fault("image_truncated", f"image: {name!r} ends after {len(data):,} of {size:,} bytes")
     return data
 
 
-def fetched(path: str, offset: int = 0, size: int = 0) -> bool:
+def fetch_ahead(path: str, offset: int = 0, size: int = 0) -> bool:
     """Has the system read `size` bytes (0: all) into its memory ahead; False where it knows no such wish, or the file is not there."""
     if not hasattr(os, "posix_fadvise"):
         return False
@@ -112,7 +112,7 @@ class FileRef(Record):
 
     def stamp(self) -> tuple[int, int]:
         """See `Ref`."""
-        return stamp(self.path, self.name)
+        return file_stamp(self.path, self.name)
 
     def read(self) -> bytes:
         """See `Ref`."""
@@ -120,7 +120,7 @@ class FileRef(Record):
 
     def ahead(self) -> bool:
         """See `Ref`."""
-        return fetched(self.path)
+        return fetch_ahead(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class MemberRef(Record):
 
     def stamp(self) -> tuple[int, int]:
         """See `Ref`."""
-        return stamp(self.path, self.name)
+        return file_stamp(self.path, self.name)
 
     def read(self) -> bytes:
         """See `Ref`."""
@@ -151,4 +151,4 @@ class MemberRef(Record):
 
     def ahead(self) -> bool:
         """See `Ref`."""
-        return fetched(self.path, self.offset, self.size)
+        return fetch_ahead(self.path, self.offset, self.size)

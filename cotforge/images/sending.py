@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 from weakref import WeakValueDictionary
 
-from cotforge.images.kept import sent, write
+from cotforge.images.kept import sent_path, write_file
 from cotforge.images.limits import Images
-from cotforge.images.loading import ahead, standing_file
+from cotforge.images.loading import read_ahead, standing_file
 from cotforge.records import Picture
 
 
@@ -52,20 +52,20 @@ class Sending:
     def url(self, picture: Picture, encoded: _Encoded) -> bytes:
         """The picture's URL. Raises Fault where its file has changed or gone, JournalError where a copy cannot be written."""
         if self.via == "file":
-            return file_url(self._file(picture))
+            return file_url(self._picture_file(picture))
         if encoded.url is None:
             encoded.url = data_url(picture)
             self.encoded += 1
         return encoded.url
 
-    def _file(self, picture: Picture) -> str:
+    def _picture_file(self, picture: Picture) -> str:
         """A file with the picture's bytes: its own, or one under the run folder, written where it is not there yet."""
         own = standing_file(picture)
         if own is not None and _is_text(own):
             return own
-        copy = sent(self._folder, picture.digest, picture.mime)
-        if not _holds(copy, picture.size):
-            write(copy, picture.load())
+        copy = sent_path(self._folder, picture.digest, picture.mime)
+        if not _holds_size(copy, picture.size):
+            write_file(copy, picture.load())
             self.encoded += 1
         return copy
 
@@ -94,7 +94,7 @@ class Urls(Mapping[str, bytes]):
         Raises as `Sending.url` does.
         """
         for digest, (picture, _) in self._pictures.items():
-            if self._sending.via == "file" or not ahead(picture):
+            if self._sending.via == "file" or not read_ahead(picture):
                 self[digest]
 
     def anew(self) -> "Urls":
@@ -118,7 +118,7 @@ def _is_text(path: str) -> bool:
     return True
 
 
-def _holds(path: str, size: int) -> bool:
+def _holds_size(path: str, size: int) -> bool:
     try:
         return os.stat(path).st_size == size
     except OSError:

@@ -22,7 +22,7 @@ SHOWN_OTHERWISE = "shown otherwise"
 
 
 @lru_cache(maxsize=4)
-def _opened(folder: Path, spec: Images) -> "PictureStore":
+def _opened_store(folder: Path, spec: Images) -> "PictureStore":
     """The store of a run in another process, opened there once."""
     return PictureStore(folder, spec)
 
@@ -36,7 +36,7 @@ class PictureStore:
             warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
         self.folder, self._spec = folder, spec
         for path in (folder, folder / "cache", folder / kept.SENT, folder / kept.SPOOL):
-            kept.make(path)
+            kept.make_folder(path)
         self.shown_otherwise: set[str] = set()
         """Digests of pictures given out that would have become one colour, and were scaled by their own range or put on black."""
         self._last: dict[str, tuple[tuple[int, int], str, Picture]] = {}
@@ -44,21 +44,21 @@ class PictureStore:
         self._memory = Memory(folder / "cache" / "images.sqlite", f"{spec.max_pixels} {spec.max_bytes} {RECIPE}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened, (self.folder, self._spec)
+        return _opened_store, (self.folder, self._spec)
 
     def picture(self, ref: Ref) -> Picture:
         """The image at `ref` as it is sent. Raises Fault where there is none, or none that is sound."""
         stamp = ref.stamp()
         known = self._memory.at(ref.key, stamp)
-        if known is None or not self._holds(known):
+        if known is None or not self._holds_recoded(known):
             data = ref.read()
             content = sha256(data).digest()
             known = self._memory.of(content)
-            if known is None or not self._holds(known):
+            if known is None or not self._holds_recoded(known):
                 known = self._find_out(data, content)
                 self._memory.learn(content, known)
             self._memory.place(ref.key, stamp, content)
-        return self._picture(ref, stamp, known)
+        return self._make_picture(ref, stamp, known)
 
     def digest(self, ref: Ref) -> str:
         """That of `picture(ref)`, without decoding where it can be known so: `picture` may still raise. Raises Fault as it does."""
@@ -67,7 +67,7 @@ class PictureStore:
             data = ref.read()
             content = sha256(data).digest()
             known = self._memory.of(content)
-            if known is None and (kept := self._undecoded(data)) is not None:
+            if known is None and (kept := self._without_decoding(data)) is not None:
                 return (content if kept is data else sha256(kept).digest()).hex()
         return self.picture(ref).digest if known is None or known.reason else known.digest.hex()
 
@@ -79,9 +79,9 @@ class PictureStore:
         if last is not None and last[0] == stamp and last[1] == ref.name:
             return last[2]
         known = self._memory.at(place, stamp)
-        if known is None or not self._holds(known):
+        if known is None or not self._holds_recoded(known):
             return None
-        picture = self._picture(ref, stamp, known)
+        picture = self._make_picture(ref, stamp, known)
         if not known.recoded:  # of those the file in the cache has to be there
             if len(self._last) >= LAST:
                 self._last.clear()
@@ -92,12 +92,12 @@ class PictureStore:
         """Keeps bytes that cannot be asked for again, once per content, and says where they lie."""
         path = os.path.join(os.path.abspath(self.folder), kept.SPOOL, sha256(data).hexdigest())
         if not os.path.exists(path):
-            kept.write(path, data)
+            kept.write_file(path, data)
         return FileRef(path, name)
 
     def scratch(self) -> BinaryIO:
         """A file without a name in the cache, for what a run need not hold in memory. Raises JournalError."""
-        return kept.unnamed(self.folder)
+        return kept.unnamed_file(self.folder)
 
     def forget(self, place: str) -> None:
         """Drops what was known of a place, because the image there is another by now."""
@@ -108,38 +108,38 @@ class PictureStore:
         """Closes the memory; Pictures already given out can still be loaded."""
         self._memory.close()
 
-    def _undecoded(self, data: bytes) -> bytes | None:
-        from cotforge.images.look import undecoded  # as in `_find_out`
+    def _without_decoding(self, data: bytes) -> bytes | None:
+        from cotforge.images.look import without_decoding  # as in `_find_out`
 
-        return undecoded(data, self._spec)
+        return without_decoding(data, self._spec)
 
     def _find_out(self, data: bytes, content: bytes) -> Known:
-        from cotforge.images.look import look  # Pillow is not needed where all is remembered
+        from cotforge.images.look import look_at  # Pillow is not needed where all is remembered
 
         try:
-            seen = look(data, self._spec)
+            seen = look_at(data, self._spec)
         except Fault as fault:
             return Known(reason=fault.reason, detail=fault.detail)
         digest = content if seen.data is data else sha256(seen.data).digest()
         note = SHOWN_OTHERWISE if seen.shown_otherwise else ""
         known = Known(digest, seen.mime, seen.width, seen.height, len(seen.data), seen.recoded, detail=note, whole=digest == content)
         if seen.recoded:
-            kept.write(self._sent(known), seen.data)
+            kept.write_file(self._sent_path(known), seen.data)
         return known
 
-    def _holds(self, known: Known) -> bool:
+    def _holds_recoded(self, known: Known) -> bool:
         """Whether the recoded bytes, where there are any, still lie in the cache."""
-        return not known.recoded or os.path.exists(self._sent(known))
+        return not known.recoded or os.path.exists(self._sent_path(known))
 
-    def _sent(self, known: Known) -> str:
-        return kept.sent(self.folder, known.digest.hex(), known.mime)
+    def _sent_path(self, known: Known) -> str:
+        return kept.sent_path(self.folder, known.digest.hex(), known.mime)
 
-    def _picture(self, ref: Ref, stamp: tuple[int, int], known: Known) -> Picture:
+    def _make_picture(self, ref: Ref, stamp: tuple[int, int], known: Known) -> Picture:
         if known.reason:
             raise Fault(known.reason, f"image: {ref.name!r} {known.detail}")
         place, whole = ref.key, known.whole or known.recoded
         if known.recoded:
-            ref = FileRef(self._sent(known), ref.name)
+            ref = FileRef(self._sent_path(known), ref.name)
             stamp = ref.stamp()
         if known.detail == SHOWN_OTHERWISE:
             self.shown_otherwise.add(known.digest.hex())

@@ -26,15 +26,15 @@ from typing import Any, Self
 
 from cotforge.errors import JournalError
 from cotforge.journal import schema, spill
-from cotforge.journal.damage import Damage, explained, is_damage, note, told, undecodable
+from cotforge.journal.attempt_rows import COLUMNS, READ, attempt_of, row_of
+from cotforge.journal.damage import Damage, explain_errors, is_damage, is_undecodable, journal_error, note_path
 from cotforge.journal.place import refuse_remote as refuse_remote
-from cotforge.journal.rows import COLUMNS, READ, attempt_of, row_of
-from cotforge.journal.salvage import finish, salvage
+from cotforge.journal.salvage import finish_salvage, salvage_journal
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
-from cotforge.journal.subjects import marks
+from cotforge.journal.subjects import subject_marks
 from cotforge.records import Sample
-from cotforge.replies.attempt import NOT_SENT, Attempt, damaged
+from cotforge.replies.attempt import NOT_SENT, Attempt, damaged_attempt
 
 BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
@@ -47,7 +47,7 @@ _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 """A statement, its values, and who waits for the commit."""
 
 
-def _say(line: str) -> None:
+def _say_on_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -60,12 +60,17 @@ class Journal:
     """
 
     def __init__(
-        self, path: Path, *, tell: Callable[[str], object] = _say, patience: float = PATIENCE, elsewhere: Sequence[Path] | None = None
+        self,
+        path: Path,
+        *,
+        tell: Callable[[str], object] = _say_on_stderr,
+        patience: float = PATIENCE,
+        elsewhere: Sequence[Path] | None = None,
     ) -> None:
         """On a full disk it is tried for `patience` seconds; then replies go to a file in one of the folders `elsewhere`."""
         refuse_remote(path.parent)
         self.path = path
-        self._patience, self._elsewhere = patience, spill.places() if elsewhere is None else elsewhere
+        self._patience, self._elsewhere = patience, spill.spill_folders() if elsewhere is None else elsewhere
         self._readers: dict[threading.Thread, sqlite3.Connection] = {}
         self._lock = threading.Lock()
         self._waiting: list[_Write] = []
@@ -84,30 +89,30 @@ class Journal:
         self.awaited: Callable[[], bool] = lambda: False
         """Whether replies are still to come that should not be asked again: for so long, too, a full disk is tried again."""
         self._syncing = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        with explained(path):
-            finish(path)
+        with explain_errors(path):
+            finish_salvage(path)
             try:
-                self._open()
+                self._open_writer()
             except sqlite3.DatabaseError as fault:
                 if not is_damage(fault):
                     raise
-                tell(salvage(path))
-                self._open()
-            for kept, count in spill.take_up(self._read, self._writer, self._elsewhere):
+                tell(salvage_journal(path))
+                self._open_writer()
+            for kept, count in spill.take_up(self._thread_reader, self._writer, self._elsewhere):
                 tell(f"{path}: {count:,} replies that it had no room for are taken up from {kept}")
 
-    def _open(self) -> None:
+    def _open_writer(self) -> None:
         with ExitStack() as opened:
             opened.callback(self._close_readers)
-            schema.check(self.path)
-            if note(self.path).exists():
+            schema.check_journal(self.path)
+            if note_path(self.path).exists():
                 raise Damage("a run has met damage in it")
-            schema.migrate(self.path)
-            self._writer = schema.connect(self.path)
+            schema.migrate_journal(self.path)
+            self._writer = schema.connect_writer(self.path)
             opened.callback(self._writer.close)
-            self._next = (self._read.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
-            self._replied = self._read.execute("SELECT 1 FROM replies LIMIT 1").fetchone() is not None
-            known = self._read.execute("SELECT name, model, id FROM teachers")
+            self._next = (self._thread_reader.execute("SELECT max(id) FROM asked").fetchone()[0] or 0) + 1
+            self._replied = self._thread_reader.execute("SELECT 1 FROM replies LIMIT 1").fetchone() is not None
+            known = self._thread_reader.execute("SELECT name, model, id FROM teachers")
             self._teachers: dict[tuple[str, str], int] = {(name, model): id for name, model, id in known}
             opened.pop_all()
 
@@ -120,11 +125,11 @@ class Journal:
     # reading: from any thread
 
     @property
-    def _read(self) -> sqlite3.Connection:
+    def _thread_reader(self) -> sqlite3.Connection:
         thread = threading.current_thread()
-        return self._readers.get(thread) or self._reader(thread)
+        return self._readers.get(thread) or self._new_reader(thread)
 
-    def _reader(self, thread: threading.Thread) -> sqlite3.Connection:
+    def _new_reader(self, thread: threading.Thread) -> sqlite3.Connection:
         """A new connection for this thread; those of threads that have ended are let go of."""
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA query_only = 1")
@@ -145,8 +150,8 @@ class Journal:
         if self.empty:
             return best  # `check` of a long source asks for millions
         wanted = {bytes.fromhex(key): key for key in keys}
-        with explained(self.path):
-            for attempt in self._final(list(wanted)):
+        with explain_errors(self.path):
+            for attempt in self._final_attempts(list(wanted)):
                 key = wanted.get(attempt.key)  # None where the row's own key is damaged: nobody can tell whose it is
                 if key is not None and (key not in best or attempt.rank > best[key].rank):
                     best[key] = attempt
@@ -159,35 +164,35 @@ class Journal:
             f"SELECT key, error, detail FROM replies WHERE key IN ({','.join('?' * len(wanted))}) AND NOT final AND error <> ? ORDER BY id"
         )
         try:
-            with explained(self.path):
-                found = self._read.execute(sql, [*wanted, NOT_SENT]).fetchall()
+            with explain_errors(self.path):
+                found = self._thread_reader.execute(sql, [*wanted, NOT_SENT]).fetchall()
         except sqlite3.OperationalError as fault:
-            if not undecodable(fault):
+            if not is_undecodable(fault):
                 raise
             return {}
         return {wanted[key]: f"{error}: {detail or ''}".strip(": ") for key, error, detail in found if key in wanted}
 
-    def _final(self, keys: list[bytes]) -> list[Attempt]:
+    def _final_attempts(self, keys: list[bytes]) -> list[Attempt]:
         where = f"FROM replies WHERE key IN ({','.join('?' * len(keys))}) AND final"
         try:
-            return [attempt_of(row) for row in self._read.execute(f"SELECT {READ} {where}", keys)]
+            return [attempt_of(row) for row in self._thread_reader.execute(f"SELECT {READ} {where}", keys)]
         except sqlite3.OperationalError as fault:
-            if not undecodable(fault):
+            if not is_undecodable(fault):
                 raise
-        return [self._one(*row) for row in self._read.execute(f"SELECT id, key {where}", keys).fetchall()]
+        return [self._read_attempt(*row) for row in self._thread_reader.execute(f"SELECT id, key {where}", keys).fetchall()]
 
-    def _one(self, attempt: int, key: bytes) -> Attempt:
+    def _read_attempt(self, attempt: int, key: bytes) -> Attempt:
         try:
-            return attempt_of(self._read.execute(f"SELECT {READ} FROM replies WHERE id = ?", (attempt,)).fetchone())
+            return attempt_of(self._thread_reader.execute(f"SELECT {READ} FROM replies WHERE id = ?", (attempt,)).fetchone())
         except sqlite3.OperationalError as fault:
-            if not undecodable(fault):
+            if not is_undecodable(fault):
                 raise
-            return damaged(attempt, key)
+            return damaged_attempt(attempt, key)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query finds among what is committed."""
-        with explained(self.path):
-            return self._read.execute(sql, values).fetchall()
+        with explain_errors(self.path):
+            return self._thread_reader.execute(sql, values).fetchall()
 
     def latest(self) -> int:
         """The id of the last attempt that was begun."""
@@ -200,9 +205,9 @@ class Journal:
 
     def totals(self) -> dict[str, Any]:
         """Over the whole journal: `calls_total`, `attempts`, `unknown` (begun, never ended), `input`, `output` (tokens), `cost_usd`."""
-        with explained(self.path):
-            begun = self._read.execute("SELECT count(*) FROM asked").fetchone()[0]
-            ended, made, calls, *sums = self._read.execute(
+        with explain_errors(self.path):
+            begun = self._thread_reader.execute("SELECT count(*) FROM asked").fetchone()[0]
+            ended, made, calls, *sums = self._thread_reader.execute(
                 f"SELECT count(*), total(error IS NOT '{NOT_SENT}'), count(DISTINCT CASE WHEN final THEN key END), "
                 "total(input_tokens), total(output_tokens), total(cost_usd) FROM replies"
             ).fetchone()
@@ -221,7 +226,7 @@ class Journal:
             asker = self._teachers[teacher, model] = max(self._teachers.values(), default=0) + 1
             self.write("INSERT INTO teachers VALUES (?, ?, ?)", asker, teacher, model)
         attempt, self._next = self._next, self._next + 1
-        place, question = marks(about) if about is not None else (None, None)
+        place, question = subject_marks(about) if about is not None else (None, None)
         row = (attempt, bytes.fromhex(key), asker, time.time(), place, question)
         return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", *row)
 
@@ -235,10 +240,10 @@ class Journal:
         self._waiting.append((sql, values, kept))
         if not self._committing:
             self._committing = True
-            asyncio.get_running_loop().call_soon(self._commit)
+            asyncio.get_running_loop().call_soon(self._commit_waiting)
         return kept
 
-    def _commit(self) -> None:
+    def _commit_waiting(self) -> None:
         """Write what waits, and have it synced by a thread; what comes meanwhile goes into the next transaction.
 
         Only the sync is left to the thread: it would have to win the interpreter back from a busy event loop after every single row.
@@ -246,23 +251,23 @@ class Journal:
         batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         loop = asyncio.get_running_loop()
         try:
-            self._insert(batch)
+            self._insert_batch(batch)
         except Exception as fault:
-            self._failed(batch, fault)
+            self._handle_failure(batch, fault)
         else:
             syncing = self._syncing.submit(self._writer.execute, "COMMIT")
             self._sync = syncing, batch
-            asyncio.wrap_future(syncing, loop=loop).add_done_callback(lambda synced: self._committed(batch, synced.exception()))
+            asyncio.wrap_future(syncing, loop=loop).add_done_callback(lambda synced: self._note_committed(batch, synced.exception()))
 
-    def _insert(self, batch: list[_Write]) -> None:
+    def _insert_batch(self, batch: list[_Write]) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
         for sql, values, _ in batch:
             self._writer.execute(sql, values)
 
-    def _committed(self, batch: list[_Write], fault: BaseException | None) -> None:
+    def _note_committed(self, batch: list[_Write], fault: BaseException | None) -> None:
         self._sync = None
         if fault is not None:
-            self._failed(batch, fault)
+            self._handle_failure(batch, fault)
             return
         self._full_since = None
         if self.stuck is not None:
@@ -273,9 +278,9 @@ class Journal:
                 kept.set_result(None)
         self._committing = bool(self._waiting)
         if self._committing:
-            self._commit()
+            self._commit_waiting()
 
-    def _failed(self, batch: list[_Write], fault: BaseException) -> None:
+    def _handle_failure(self, batch: list[_Write], fault: BaseException) -> None:
         """Roll back and, where SQLite says no, try again: a full disk may be given room. Damage stays.
 
         Once the patience is over, and nothing is `awaited` any more, the replies among what waits are kept elsewhere.
@@ -288,14 +293,14 @@ class Journal:
         if isinstance(fault, sqlite3.Error):
             if not is_damage(fault):
                 if self.stuck is None:
-                    self.stuck = told(self.path, fault)
+                    self.stuck = journal_error(self.path, fault)
                     self.changed()
                 if time.monotonic() - self._full_since < self._patience or self.awaited():
-                    asyncio.get_running_loop().call_later(0.5, self._commit)
+                    asyncio.get_running_loop().call_later(0.5, self._commit_waiting)
                     return
-                fault = self.gave_up = self._spilled(fault)
+                fault = self.gave_up = self._spill_replies(fault)
             else:
-                self.broken, fault = True, told(self.path, fault)
+                self.broken, fault = True, journal_error(self.path, fault)
         for _, _, kept in self._waiting:
             if not kept.done():
                 kept.set_exception(fault)
@@ -303,14 +308,14 @@ class Journal:
         self._waiting, self._committing = [], False
         self.changed()
 
-    def _spilled(self, fault: sqlite3.Error) -> JournalError:
+    def _spill_replies(self, fault: sqlite3.Error) -> JournalError:
         """Keep the replies that wait in a file elsewhere, where that can be: then they count as kept. Returns what a person is told."""
         rows = [values for sql, values, _ in self._waiting if sql is _END]
-        line, many = str(told(self.path, fault)), "1 reply is" if len(rows) == 1 else f"{len(rows):,} replies are"
+        line, many = str(journal_error(self.path, fault)), "1 reply is" if len(rows) == 1 else f"{len(rows):,} replies are"
         if not rows:
             return JournalError(line)
         try:
-            path = spill.write(self._read, rows, self._elsewhere)
+            path = spill.write_spill(self._thread_reader, rows, self._elsewhere)
         except (OSError, sqlite3.Error) as problem:
             return JournalError(f"{line}; {many} lost, for no other folder has room: {problem}")
         for sql, _, kept in self._waiting:
@@ -330,19 +335,19 @@ class Journal:
                 self._write_the_rest()
         finally:
             self._close_readers()
-            self._fold()
+            self._fold_log()
 
     def _write_the_rest(self) -> None:
-        with explained(self.path):
+        with explain_errors(self.path):
             try:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
-                self._insert(self._waiting)
+                self._insert_batch(self._waiting)
                 self._writer.execute("COMMIT")
             except sqlite3.Error as fault:
                 if is_damage(fault):
                     raise
-                raise self._spilled(fault) from fault
+                raise self._spill_replies(fault) from fault
             self._waiting = []
 
     def _close_readers(self) -> None:
@@ -350,13 +355,13 @@ class Journal:
             while self._readers:
                 self._readers.popitem()[1].close()
 
-    def _fold(self) -> None:
+    def _fold_log(self) -> None:
         """Have all of the log in the file; where another process reads it, or there is no room, what is in the log stays there."""
         try:
             self._writer.execute("PRAGMA busy_timeout = 0")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as fault:
             if is_damage(fault):
-                told(self.path, fault)
+                journal_error(self.path, fault)
         finally:
             self._writer.close()

@@ -15,7 +15,7 @@ class Damage(sqlite3.DatabaseError):
     """Found by us, where SQLite itself goes on."""
 
 
-def undecodable(fault: BaseException) -> bool:
+def is_undecodable(fault: BaseException) -> bool:
     """Whether a text in the file is none any more."""
     return isinstance(fault, sqlite3.OperationalError) and str(fault).startswith(_UNDECODABLE)
 
@@ -23,20 +23,20 @@ def undecodable(fault: BaseException) -> bool:
 def is_damage(fault: BaseException) -> bool:
     """Whether the file's bytes are wrong, rather than the disk full, the file locked, or the like."""
     code = getattr(fault, "sqlite_errorcode", None) or 0
-    return isinstance(fault, Damage) or undecodable(fault) or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return isinstance(fault, Damage) or is_undecodable(fault) or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def note(path: Path) -> Path:
+def note_path(path: Path) -> Path:
     """The file that says: a run met damage in this journal."""
     return path.with_name(f"{path.name}-damaged")
 
 
-def told(path: Path, fault: sqlite3.Error) -> JournalError:
+def journal_error(path: Path, fault: sqlite3.Error) -> JournalError:
     """The fault in one line; where the file is damaged, the next command is left a note to salvage it."""
     if is_damage(fault):
         with contextlib.suppress(OSError):  # without the note, reading meets the same page again
-            note(path).touch(0o600)
-        what = "a text in it is none any more" if undecodable(fault) else str(fault)
+            note_path(path).touch(0o600)
+        what = "a text in it is none any more" if is_undecodable(fault) else str(fault)
         return JournalError(f"{path}: {what}; run the same command again: it saves what is whole into a new journal and goes on from there")
     if "full" in str(fault):
         return JournalError(f"{path}: {fault}; make room, {_AGAIN}")
@@ -44,11 +44,11 @@ def told(path: Path, fault: sqlite3.Error) -> JournalError:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_errors(path: Path) -> Iterator[None]:
     """Raises as JournalError what SQLite or the file system says."""
     try:
         yield
     except sqlite3.DatabaseError as fault:
-        raise told(path, fault) from fault
+        raise journal_error(path, fault) from fault
     except OSError as fault:
         raise JournalError(f"{path}: {fault.strerror}; the run folder must be on a local disk that can be written") from fault

@@ -24,18 +24,18 @@ _WIDTHS = (0, 1, 2, 3, 4, 6, 8)
 Values = tuple[Any, ...]
 
 
-def leaves(path: Path, log: Path) -> Iterator[tuple[int | None, Values]]:
+def leaf_rows(path: Path, log: Path) -> Iterator[tuple[int | None, Values]]:
     """(rowid, values) of each row of any table, and (None, values) of each entry of any index; those in the log first.
 
     A row may come more than once. What no row can be is left out; what looks like one may still be none.
     """
     if not path.stat().st_size:
         return
-    with _mapped(path) as data, _mapped(log) as frames:
+    with _map_file(path) as data, _map_file(log) as frames:
         pages = _Pages(data, frames)
         for page, head in pages:
             if len(page) > head + 8 and page[head] in _MOST:
-                yield from _cells(page, head, page[head], pages)
+                yield from _page_cells(page, head, page[head], pages)
 
 
 def broken_off(log: Path, index: Path) -> bool:
@@ -43,7 +43,7 @@ def broken_off(log: Path, index: Path) -> bool:
 
     One such may be of a commit that power loss cut short; before a second one is begun, the first is on the disk.
     """
-    with _mapped(log) as frames:
+    with _map_file(log) as frames:
         if not frames:
             return False
         with index.open("rb") as file:  # the log was looked at first: it may be growing
@@ -53,7 +53,7 @@ def broken_off(log: Path, index: Path) -> bool:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
+def _map_file(path: Path) -> Iterator[mmap.mmap | bytes]:
     """The bytes of a file, which are not held in memory; none where it is not there."""
     if not path.exists() or not path.stat().st_size:
         yield b""
@@ -71,7 +71,7 @@ class _Pages:
         starts = range(32, len(log) - FRAME, PAGE + FRAME)
         current = log[16:24]  # frames with other salts are left over from an earlier use of the log
         self._frames = {
-            _number(log, start, 4): start + FRAME for start in sorted(starts, key=lambda start: log[start + 8 : start + 16] == current)
+            _read_number(log, start, 4): start + FRAME for start in sorted(starts, key=lambda start: log[start + 8 : start + 16] == current)
         }
 
     def __iter__(self) -> Iterator[tuple[bytes, int]]:
@@ -85,53 +85,53 @@ class _Pages:
         """The latest content of the page of a number, from 2 on."""
         if number in self._frames:
             return self._log[self._frames[number] : self._frames[number] + PAGE]
-        return _cut(self._data, (number - 1) * PAGE, PAGE)
+        return _cut_bytes(self._data, (number - 1) * PAGE, PAGE)
 
 
-def _cells(page: bytes, head: int, kind: int, pages: _Pages) -> Iterator[tuple[int | None, Values]]:
-    for place in range(head + 8, head + 8 + 2 * _number(page, head + 3, 2), 2):
+def _page_cells(page: bytes, head: int, kind: int, pages: _Pages) -> Iterator[tuple[int | None, Values]]:
+    for place in range(head + 8, head + 8 + 2 * _read_number(page, head + 3, 2), 2):
         try:
-            size, at = _varint(page, _number(page, place, 2))
-            rowid, at = _varint(page, at) if kind == TABLE else (None, at)
-            values = _values(_payload(page, at, size, kind, pages))
+            size, at = _read_varint(page, _read_number(page, place, 2))
+            rowid, at = _read_varint(page, at) if kind == TABLE else (None, at)
+            values = _record_values(_record_payload(page, at, size, kind, pages))
         except (LookupError, ValueError, struct.error):  # a cell that leads nowhere, a text that is none
             continue
         yield rowid, values
 
 
-def _payload(page: bytes, at: int, size: int, kind: int, pages: _Pages) -> bytes:
+def _record_payload(page: bytes, at: int, size: int, kind: int, pages: _Pages) -> bytes:
     """The bytes of a record; what does not fit into the page lies in a chain of others, each beginning with the number of the next."""
     if size <= _MOST[kind]:
-        return _cut(page, at, size)
+        return _cut_bytes(page, at, size)
     if size > pages.size:  # a chain that leads in a circle would have no end
         raise IndexError
     here = _LEAST + (size - _LEAST) % (PAGE - 4)
     here = here if here <= _MOST[kind] else _LEAST
-    parts, following, left = [_cut(page, at, here)], _number(page, at + here, 4), size - here
+    parts, following, left = [_cut_bytes(page, at, here)], _read_number(page, at + here, 4), size - here
     while left > 0:
         if following < 2:
             raise IndexError
         more = pages[following]
-        parts.append(_cut(more, 4, min(left, PAGE - 4)))
-        following, left = _number(more, 0, 4), left - (PAGE - 4)
+        parts.append(_cut_bytes(more, 4, min(left, PAGE - 4)))
+        following, left = _read_number(more, 0, 4), left - (PAGE - 4)
     return b"".join(parts)
 
 
-def _values(record: bytes) -> Values:
-    end, at = _varint(record, 0)
+def _record_values(record: bytes) -> Values:
+    end, at = _read_varint(record, 0)
     kinds = []
     while at < end:
-        kind, at = _varint(record, at)
+        kind, at = _read_varint(record, at)
         kinds.append(kind)
     values = []
     for kind in kinds:
         width = (kind - 12) // 2 if kind >= 12 else 8 if kind == 7 else _WIDTHS[kind] if kind < 7 else 0
-        values.append(_value(kind, _cut(record, at, width)))
+        values.append(_column_value(kind, _cut_bytes(record, at, width)))
         at += width
     return tuple(values)
 
 
-def _value(kind: int, raw: bytes) -> Any:
+def _column_value(kind: int, raw: bytes) -> Any:
     if kind >= 12:
         return raw.decode() if kind % 2 else raw
     if kind == 7:
@@ -141,7 +141,7 @@ def _value(kind: int, raw: bytes) -> Any:
     return {0: None, 8: 0, 9: 1}[kind]
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     """A number of up to nine bytes, seven bits in each but the ninth, and where it ends."""
     value = 0
     for place in range(at, at + 8):
@@ -151,11 +151,11 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value << 8 | data[at + 8], at + 9
 
 
-def _number(data: bytes | mmap.mmap, at: int, width: int) -> int:
-    return int.from_bytes(_cut(data, at, width), "big")
+def _read_number(data: bytes | mmap.mmap, at: int, width: int) -> int:
+    return int.from_bytes(_cut_bytes(data, at, width), "big")
 
 
-def _cut(data: bytes | mmap.mmap, at: int, size: int) -> bytes:
+def _cut_bytes(data: bytes | mmap.mmap, at: int, size: int) -> bytes:
     if at + size > len(data):
         raise IndexError
     return data[at : at + size]

@@ -16,12 +16,12 @@ def refuse_remote(folder: Path) -> None:
         lines = os.fsdecode(Path("/proc/mounts").read_bytes()).split("\n")
     except OSError:
         return
-    mounts = [(_unescaped(at), kind) for _, at, kind, *_ in (line.split(" ") for line in lines if line)]
+    mounts = [(_unescape_field(at), kind) for _, at, kind, *_ in (line.split(" ") for line in lines if line)]
     kind = max(((len(at), kind) for at, kind in mounts if folder.resolve().is_relative_to(at)), default=(0, ""))[1]
     if kind in REMOTE:
         raise JournalError(f"{folder}: is on {kind}, where SQLite's log is not safe; choose a folder on a local disk with --out")
 
 
-def _unescaped(field: str) -> str:
+def _unescape_field(field: str) -> str:
     r"""A field of /proc/mounts, in which a blank is \040, a tab \011, a line's end \012 and a backslash \134."""
     return re.sub(r"\\([0-3][0-7]{2})", lambda found: chr(int(found[1], 8)), field)

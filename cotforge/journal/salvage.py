@@ -14,10 +14,10 @@ from itertools import count
 from pathlib import Path
 
 from cotforge.errors import JournalError
-from cotforge.journal.damage import note
-from cotforge.journal.leaves import Values, leaves
-from cotforge.journal.rows import BODY, sound
-from cotforge.journal.schema import connect, migrate
+from cotforge.journal.attempt_rows import BODY, is_sound
+from cotforge.journal.damage import note_path
+from cotforge.journal.leaves import Values, leaf_rows
+from cotforge.journal.schema import connect_writer, migrate_journal
 
 TABLES = ("teachers", "asked", "replies", "batches", "members", "steps")
 """All of them; the first column of each is its rowid."""
@@ -40,33 +40,33 @@ _MEND = """
 """Attempts and teachers that others stand on. Calls whose batch is lost are free to be asked again."""
 
 
-def salvage(path: Path) -> str:
+def salvage_journal(path: Path) -> str:
     """Put what is whole of a damaged journal into a new one in its place; a line that tells what was saved and what was not.
 
     Raises JournalError, and leaves all as it is, where another process has the file open, or where nothing of a journal can be read in it.
     """
-    _alone(path)
-    fresh = _beside(path, "salvage")
+    _demand_alone(path)
+    fresh = _path_beside(path, "salvage")
     try:
-        _remove(fresh)
-        migrate(fresh)
-        with closing(connect(fresh)) as target:
-            words = _mended(target, _copied(path, target))
+        _remove_files(fresh)
+        migrate_journal(fresh)
+        with closing(connect_writer(fresh)) as target:
+            words = _mend_references(target, _copy_sound(path, target))
         if not words:
             raise JournalError(f"{path}: no journal can be read in this file; it is left as it is: move it away, or choose another --out")
-        fresh.replace(_beside(path, "salvaged"))
+        fresh.replace(_path_beside(path, "salvaged"))
     finally:
-        _remove(fresh)
-    return f"{path}: was damaged; {words}; the damaged file is kept as {finish(path)}"
+        _remove_files(fresh)
+    return f"{path}: was damaged; {words}; the damaged file is kept as {finish_salvage(path)}"
 
 
-def _copied(path: Path, target: sqlite3.Connection) -> set[int]:
+def _copy_sound(path: Path, target: sqlite3.Connection) -> set[int]:
     """Copy what is whole; the numbers of the replies that there were, as far as the indexes still tell."""
     shapes: dict[str, Values] = {table: tuple(target.execute(f"PRAGMA table_info({table})")) for table in TABLES}
     inserts = {table: f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(shape))})" for table, shape in shapes.items()}
     replied: set[int] = set()
     target.execute("BEGIN")
-    for number, (table, row) in enumerate(_rows(path, shapes), 1):
+    for number, (table, row) in enumerate(_sound_rows(path, shapes), 1):
         if table:
             target.execute(inserts[table], row)
         else:
@@ -78,22 +78,22 @@ def _copied(path: Path, target: sqlite3.Connection) -> set[int]:
     return replied
 
 
-def _rows(path: Path, shapes: dict[str, Values]) -> Iterator[tuple[str, Values]]:
+def _sound_rows(path: Path, shapes: dict[str, Values]) -> Iterator[tuple[str, Values]]:
     """(table, row) of whatever is sound, and ("", (key, number)) of what the indexes by key hold."""
-    log = _log(path, "-wal")
+    log = _log_path(path, "-wal")
     most = (path.stat().st_size + (log.stat().st_size if log.exists() else 0)) // LEAST
-    for rowid, values in leaves(path, log):
+    for rowid, values in leaf_rows(path, log):
         if rowid is None:
             if [*map(type, values)] == [bytes, int] and 0 < values[1] <= most:
                 yield "", values
         elif 0 < rowid <= most and values[:1] == (None,):
             for table, shape in shapes.items():
-                row = _fitted((rowid, *values[1:]), shape)
-                if row and (table != "replies" or _sound(row)):
+                row = _fit_row((rowid, *values[1:]), shape)
+                if row and (table != "replies" or _is_sound_row(row)):
                     yield table, row
 
 
-def _fitted(row: Values, shape: Values) -> Values:
+def _fit_row(row: Values, shape: Values) -> Values:
     """The row as one of a table, () where it is none of it; columns that were added later are None."""
     if len(row) > len(shape):
         return ()
@@ -106,12 +106,12 @@ def _fitted(row: Values, shape: Values) -> Values:
     return fitted if fits else ()
 
 
-def _sound(row: Values) -> bool:
+def _is_sound_row(row: Values) -> bool:
     body = row[BODY]
-    return body is not None and len(row[1]) == 32 and sound(row, body.encode())
+    return body is not None and len(row[1]) == 32 and is_sound(row, body.encode())
 
 
-def _mended(target: sqlite3.Connection, replied: set[int]) -> str:
+def _mend_references(target: sqlite3.Connection, replied: set[int]) -> str:
     """Put in what others stand on; what was saved and what was not in words, or "" where there was nothing."""
     ((asked, replies),) = target.execute("SELECT (SELECT count(*) FROM asked), (SELECT count(*) FROM replies)")
     replied -= {attempt for (attempt,) in target.execute("SELECT attempt FROM members")}  # they have an index of the same form
@@ -126,23 +126,23 @@ def _mended(target: sqlite3.Connection, replied: set[int]) -> str:
     return f"{saved}, at least {lost:,} and {without:,} cannot be read" if lost or without else saved
 
 
-def finish(path: Path) -> str:
+def finish_salvage(path: Path) -> str:
     """Have a complete salvage, where there is one, take the journal's place; the name under which the damaged file is kept."""
-    whole = _beside(path, "salvaged")
+    whole = _path_beside(path, "salvaged")
     if not whole.exists():
         return ""
-    kept = next(name for number in count(1) if not (name := _beside(path, f"damaged-{number}")).exists())
-    note(path).unlink(missing_ok=True)
-    _log(path, "-shm").unlink(missing_ok=True)
-    if (log := _log(path, "-wal")).exists():  # first: left behind, it would be taken for the new file's
-        log.replace(_log(kept, "-wal")) if log.stat().st_size else log.unlink()
+    kept = next(name for number in count(1) if not (name := _path_beside(path, f"damaged-{number}")).exists())
+    note_path(path).unlink(missing_ok=True)
+    _log_path(path, "-shm").unlink(missing_ok=True)
+    if (log := _log_path(path, "-wal")).exists():  # first: left behind, it would be taken for the new file's
+        log.replace(_log_path(kept, "-wal")) if log.stat().st_size else log.unlink()
     if path.exists():
         path.replace(kept)
     whole.replace(path)
     return kept.name
 
 
-def _alone(path: Path) -> None:
+def _demand_alone(path: Path) -> None:
     """Raise JournalError where another process has the file open."""
     with path.open("rb+") as file:
         try:
@@ -151,14 +151,14 @@ def _alone(path: Path) -> None:
             raise JournalError(f"{path}: is damaged, and open in another process; end that, then run the same command again") from fault
 
 
-def _beside(path: Path, word: str) -> Path:
+def _path_beside(path: Path, word: str) -> Path:
     return path.with_name(f"{path.stem}.{word}{path.suffix}")
 
 
-def _log(path: Path, end: str) -> Path:
+def _log_path(path: Path, end: str) -> Path:
     return path.with_name(path.name + end)
 
 
-def _remove(path: Path) -> None:
+def _remove_files(path: Path) -> None:
     for end in ("", "-wal", "-shm"):
-        _log(path, end).unlink(missing_ok=True)
+        _log_path(path, end).unlink(missing_ok=True)

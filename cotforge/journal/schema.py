@@ -76,7 +76,7 @@ def _demand_ours(connection: sqlite3.Connection, path: Path, version: int) -> No
         raise JournalError(f"{path}: is a database of another program, and is left as it is; choose another folder with --out")
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect_writer(path: Path) -> sqlite3.Connection:
     """A connection that writes, and syncs each commit. Raises OSError where the file, or its log, is a link or no file."""
     demand_files(path)
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -86,7 +86,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def check(path: Path) -> None:
+def check_journal(path: Path) -> None:
     """Look at a journal before anything is written to it.
 
     Raises JournalError where it is of a newer version or of another program, OSError where it is a link or no file, sqlite3.DatabaseError
@@ -111,10 +111,10 @@ def check(path: Path) -> None:
                 raise Damage(" ".join(found.split()))
 
 
-def migrate(path: Path) -> None:
+def migrate_journal(path: Path) -> None:
     """Make the file, or bring it up to VERSION; its owner alone can read it."""
     os.close(open_regular(path, os.O_CREAT | os.O_RDWR, alone=True))
-    with closing(connect(path)) as connection:
+    with closing(connect_writer(path)) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")

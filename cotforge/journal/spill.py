@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from cotforge.journal.rows import BODY, COLUMNS, Row, is_kept
+from cotforge.journal.attempt_rows import BODY, COLUMNS, Row, is_kept
 
 _MARKS = ", ".join("?" * len(COLUMNS.split(", ")))
 _TAKE = f"""
@@ -27,12 +27,12 @@ _WIDTH, _WAS_WIDTH = len(COLUMNS.split(", ")), 16
 """Of a row: today's, and that from before there were probabilities."""
 
 
-def places() -> list[Path]:
+def spill_folders() -> list[Path]:
     """Folders that may have room where the run folder has none."""
     return [Path(tempfile.gettempdir()), Path("/dev/shm"), Path.home()]
 
 
-def write(reader: sqlite3.Connection, rows: Iterable[Row], folders: Iterable[Path]) -> Path:
+def write_spill(reader: sqlite3.Connection, rows: Iterable[Row], folders: Iterable[Path]) -> Path:
     """Keep the rows of `replies` in a file in the first of the folders that takes it, synced; `reader` tells whose they are.
 
     Raises OSError where none does.
@@ -41,13 +41,13 @@ def write(reader: sqlite3.Connection, rows: Iterable[Row], folders: Iterable[Pat
     problem: OSError | None = None
     for place in folders:
         try:
-            return _written(place, _name(reader), lines)
+            return _write_spill_file(place, _file_prefix(reader), lines)
         except OSError as fault:
             problem = problem or fault
     raise problem or OSError("no folder has room")
 
 
-def _written(place: Path, name: str, lines: list[bytes]) -> Path:
+def _write_spill_file(place: Path, name: str, lines: list[bytes]) -> Path:
     number, path = tempfile.mkstemp(prefix=name, suffix=".jsonl", dir=place)
     try:
         with open(number, "wb") as file:
@@ -66,14 +66,14 @@ def take_up(reader: sqlite3.Connection, writer: sqlite3.Connection, folders: Ite
 
     Raises sqlite3.Error where there is no room for them; then the files stay.
     """
-    name = _name(reader)
+    name = _file_prefix(reader)
     if not name:
         return []
     found = [Path(path) for folder in folders for path in sorted(glob.glob(f"{glob.escape(str(folder))}/{name}*.jsonl"))]
-    return [(path, count) for path in found if (count := _took(path, writer)) is not None]
+    return [(path, count) for path in found if (count := _take_spill_file(path, writer)) is not None]
 
 
-def _took(path: Path, writer: sqlite3.Connection) -> int | None:
+def _take_spill_file(path: Path, writer: sqlite3.Connection) -> int | None:
     """How many replies of a file came into the journal; None where it is not a file of ours."""
     try:
         number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -86,7 +86,7 @@ def _took(path: Path, writer: sqlite3.Connection) -> int | None:
         count = 0
         writer.execute("BEGIN IMMEDIATE")
         try:
-            for row in _rows(file):
+            for row in _sound_spilled_rows(file):
                 count += writer.execute(_TAKE, (*row, row[0], row[_KEY], row[0])).rowcount
             writer.execute("COMMIT")
         except BaseException:
@@ -98,7 +98,7 @@ def _took(path: Path, writer: sqlite3.Connection) -> int | None:
     return count
 
 
-def _rows(lines: Iterable[bytes]) -> Iterator[Row]:
+def _sound_spilled_rows(lines: Iterable[bytes]) -> Iterator[Row]:
     """Those that are as they were written."""
     for line in lines:
         with suppress(ValueError, TypeError, IndexError, AttributeError):
@@ -108,7 +108,7 @@ def _rows(lines: Iterable[bytes]) -> Iterator[Row]:
                 yield row
 
 
-def _name(reader: sqlite3.Connection) -> str:
+def _file_prefix(reader: sqlite3.Connection) -> str:
     """What the names of a journal's files begin with, wherever its folder is moved; empty where it is empty."""
     first = reader.execute("SELECT key, begun_at FROM asked ORDER BY id LIMIT 1").fetchone()
     return f"cotforge-replies-{hashlib.sha256(repr(first).encode()).hexdigest()[:16]}-" if first else ""

@@ -17,7 +17,7 @@ _KNOWN = """
 """
 
 
-class Answered(NamedTuple):
+class AnsweredCall(NamedTuple):
     """A Call with a text, made earlier about the same pictures."""
 
     teacher: tuple[str, str]
@@ -35,14 +35,14 @@ class Subjects:
         self._path = journal
         self._connection: sqlite3.Connection | None = None
 
-    def answered(self, sample: Sample) -> Iterator[Answered]:
+    def answered(self, sample: Sample) -> Iterator[AnsweredCall]:
         """Calls about the pictures of a Sample, whatever was asked; those from before the journal noted pictures are not known."""
         if self._connection is None:
             self._connection = sqlite3.connect(self._path, isolation_level=None)
             self._connection.executescript(_KNOWN)
-        place, question = marks(sample)
+        place, question = subject_marks(sample)
         for other, key, name, model in self._connection.execute("SELECT question, key, name, model FROM known WHERE place = ?", (place,)):
-            yield Answered((name, model), key.hex(), other == question)
+            yield AnsweredCall((name, model), key.hex(), other == question)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -51,10 +51,10 @@ class Subjects:
             self._connection = None
 
 
-def marks(sample: Sample) -> tuple[bytes, bytes]:
+def subject_marks(sample: Sample) -> tuple[bytes, bytes]:
     """(where its pictures lie, its question and options), as hashes: neither changes with prompts, sampling or the size of what is sent."""
-    return _hash(*(picture.place for picture in sample.pictures)), _hash(sample.question, *sample.options)
+    return _short_hash(*(picture.place for picture in sample.pictures)), _short_hash(sample.question, *sample.options)
 
 
-def _hash(*parts: str) -> bytes:
+def _short_hash(*parts: str) -> bytes:
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -13,9 +13,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.measures.mentions import last_named
-from cotforge.measures.own import Measure, own
+from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.segments import verified_segments
 from cotforge.records import Sample, Trace, Verdict
 
@@ -44,26 +44,26 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def well_formed(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 for one reasoning, then one answer, and nothing else; 0 otherwise."""
+    """1 if the text is one reasoning, then one answer, and nothing else; otherwise 0."""
     return float(trace.well_formed)
 
 
 def correct(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 where the answer is what was agreed on (in training: the Lesson's answer), else 0; None where nothing was agreed."""
+    """1 if the answer is the accepted one (in training, the lesson's), else 0; None if none was accepted."""
     return float(trace.answer == verdict.answer) if verdict is not None and verdict.accepted else None
 
 
 def matches_label(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 where the answer is the raw label, else 0; None without a label."""
+    """1 if the answer is the raw label, else 0; None without a label."""
     return float(trace.answer == sample.label) if sample.label is not None else None
 
 
 def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 where the reasoning speaks of its instructions or of an option by its place ("the second option"), else 0.
+    """1 if the reasoning talks about its instructions, or names an option by position ("the second option"), else 0.
 
-    A list of English phrases: a text may speak of its prompt in other words and get 0.
+    It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
-    text = _lower(trace.reasoning)
+    text = _lower_case(trace.reasoning)
     if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
         return 1.0
     named = "option" in text or "choice" in text or "label" in text or "category" in text
@@ -71,24 +71,24 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Words of the reasoning, 0 or more; words are what stands between spaces."""
+    """Number of words of the reasoning, 0 or more; words are separated by white space."""
     return float(len(words_of(trace.reasoning)))
 
 
 def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Tokens of the reasoning, 0 or more, as the server reported or estimated by share of characters."""
+    """Number of tokens of the reasoning, as the server reports it, or estimated from its characters."""
     return float(trace.reasoning_tokens)
 
 
 def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
-    """Share of word n-grams that stood before, in [0, 1); None below n words. Loops are above 0.2."""
+    """Share of word n-grams that occurred before, in [0, 1); None below n words. Loops are above 0.2."""
     words = words_of(trace.reasoning)
     distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
     return 1 - distinct / (len(words) - n + 1) if distinct else None
 
 
 def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Count = 400, over: Count = 200) -> float | None:
-    """How far the reasoning is beyond `words`, in [0, 1]: 0 up to there, 1 from `over` more on. A reward of negative weight.
+    """Excess length, in [0, 1]: 0 up to `words` words, 1 from `over` words more. A reward of negative weight.
 
     Source: DAPO's soft overlong punishment, in words.
     """
@@ -96,10 +96,10 @@ def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Co
 
 
 def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 where the option that the reasoning names last is its answer, 0 where it is another; None where it names none, or none is read."""
+    """1 if the option named last in the reasoning is the answer, 0 if another is; None without an option or answer."""
     if trace.answer is None:
         return None
-    text = _lower(trace.reasoning)
+    text = _lower_case(trace.reasoning)
     places = {option: last_named(text, option) for option in sample.options}
     last = max(places.values(), default=-1)
     # Of "sad" and "very sad", which end at one place, either may have been meant.
@@ -107,43 +107,43 @@ def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float |
 
 
 def compression(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Compressed size over size (zlib), above 0: the lower, the more repetitive; prose is near 0.5. None without a reasoning."""
+    """Compressed size divided by size (zlib): lower is more repetitive, prose is near 0.5. None without a reasoning."""
     raw = trace.reasoning.encode()
     return len(zlib.compress(raw)) / len(raw) if raw else None
 
 
 def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, *, share: Share = 0.3) -> float | None:
-    """1 where the reasoning starts from its answer instead of arriving at it, else 0; None without reasoning or answer.
+    """1 if the reasoning starts from its answer instead of arriving at it, else 0; None without reasoning or answer.
 
     That is: the first sentence (at most the first `share` of the characters) names the trace's answer and no other option, or
     the first `share` speaks of a given label ("the correct answer is"). Such a reasoning justifies what it was told.
     """
     if trace.answer is None or not trace.reasoning:
         return None
-    start = _lower(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
+    start = _lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
     if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start
-    if not _names(first, trace.answer):
+    if not _names_answer(first, trace.answer):
         return 0.0
-    return float(not any(_names(first, option) for option in sample.options if option != trace.answer))
+    return float(not any(_names_answer(first, option) for option in sample.options if option != trace.answer))
 
 
 def finish_ok(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """1 where the teacher ended by itself, 0 where it was cut off or filtered; None where the server does not say."""
+    """1 if the model ended by itself, 0 if it was cut off or filtered; None if the server does not say."""
     return float(trace.finish_reason in ("stop", "eos", "end_turn")) if trace.finish_reason else None
 
 
 def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Share of the reasoning's letters that are of a script of the question, in [0, 1]; None where either has no letters.
+    """Share of the reasoning's letters in a script of the question, in [0, 1]; None if either has no letters.
 
     Scripts, not languages: it finds Chinese in an English reasoning, not Spanish.
     """
-    wanted = _scripts(sample.question)
+    wanted = _scripts_of_text(sample.question)
     text = trace.reasoning
     ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
-    others = [] if text.isascii() else list(filter(None, map(_script, _BEYOND_ASCII.findall(text))))
+    others = [] if text.isascii() else list(filter(None, map(_script_of_letter, _BEYOND_ASCII.findall(text))))
     letters = ascii_letters + len(others)
     if not letters or not wanted:
         return None
@@ -151,29 +151,29 @@ def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | N
 
 
 def confidence(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """The verdict's confidence in [0, 1]; None without a verdict."""
+    """Confidence of the verdict, in [0, 1]; None without a verdict."""
     return None if verdict is None else verdict.confidence
 
 
 def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Share of the other teachers' ballots that give this trace's answer, in [0, 1]; None where no other teacher voted."""
+    """Share of the other teachers' votes for this answer, in [0, 1]; None if no other teacher voted."""
     others = [ballot.answer for ballot in verdict.ballots if ballot.teacher != trace.teacher] if verdict is not None else []
     return others.count(trace.answer or "") / len(others) if others else None
 
 
-def measure(name: str, *, root: Path) -> Measure:
+def find_measure(name: str, *, root: Path) -> Measure:
     """The measure of a name in `MEASURES`, or a user's own as `path/to/file.py:function`, the path relative to `root`.
 
     Raises PipelineError where there is none; a user's measure raises it also when it fails on a trace or gives no number.
     """
     if ":" in name:
-        return own(name, root)
+        return own_measure(name, root)
     known = {function.__name__: function for function in MEASURES}
     if name in known:
         return known[name]
     near = get_close_matches(name, known, 1)
-    hint = f"did you mean {shown(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
-    raise PipelineError(f"no measure named {shown(name)}; {hint}")
+    hint = f"did you mean {show_value(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
+    raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -183,11 +183,11 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def _lower(text: str) -> str:
+def _lower_case(text: str) -> str:
     return text.lower()
 
 
-def _names(text: str, answer: str) -> bool:
+def _names_answer(text: str, answer: str) -> bool:
     """Whether a lower-case text names an answer as whole words."""
     wanted = answer.lower()
     at = text.find(wanted)
@@ -200,12 +200,12 @@ def _names(text: str, answer: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1_024)
-def _scripts(text: str) -> frozenset[str]:
-    return frozenset(filter(None, map(_script, text)))
+def _scripts_of_text(text: str) -> frozenset[str]:
+    return frozenset(filter(None, map(_script_of_letter, text)))
 
 
 @functools.lru_cache(maxsize=8_192)
-def _script(char: str) -> str:
+def _script_of_letter(char: str) -> str:
     """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
     return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from cotforge.answers.boxes import boxes
+from cotforge.answers.boxes import find_boxes
 from cotforge.answers.verifiers import VERIFIERS
 from cotforge.measures.mentions import last_named
 from cotforge.records import Sample, Trace, Verdict
@@ -48,7 +48,7 @@ class Segment(NamedTuple):
     text: str
 
 
-def segments(reasoning: str) -> Iterator[Segment]:
+def split_segments(reasoning: str) -> Iterator[Segment]:
     """The parts of a reasoning in their order, those without a word left out; what stands before the first cue solves.
 
     By the tags `<solve>` and `<verify>` where it has any, else by cues at the start of a sentence, in English: "Wait", "Let me check",
@@ -56,7 +56,7 @@ def segments(reasoning: str) -> Iterator[Segment]:
     one another are one. Of an open tag the part ends at the next tag.
     """
     tagged = [Segment("verify" if match[1].lower() == "verify" else "solve", match[2]) for match in _TAGGED.finditer(reasoning)]
-    found = tagged or list(_cut(reasoning))
+    found = tagged or list(_cut_segments(reasoning))
     before: Kind | None = None
     text = ""
     for kind, part in [*found, Segment("solve", "")]:
@@ -68,7 +68,7 @@ def segments(reasoning: str) -> Iterator[Segment]:
         before, text = kind, part
 
 
-def _cut(reasoning: str) -> Iterator[Segment]:
+def _cut_segments(reasoning: str) -> Iterator[Segment]:
     kind: Kind = "solve"
     start = 0
     for cue in _CUE.finditer(reasoning):
@@ -83,7 +83,7 @@ def judged_right(text: str) -> bool | None:
     return verdicts[-1]["right"] is not None if verdicts else None
 
 
-def stated(text: str, options: tuple[str, ...]) -> str | None:
+def stated_answer(text: str, options: tuple[str, ...]) -> str | None:
     r"""The answer that a part that solves comes to; None where it names none.
 
     The option that it names last, the longest of several that end there; without options what stands in its last `\boxed{}`, else the
@@ -94,7 +94,7 @@ def stated(text: str, options: tuple[str, ...]) -> str | None:
         ends = {option: last_named(lower, option) for option in options}
         best = max(options, key=lambda option: (ends[option], len(option)))
         return best if ends[best] >= 0 else None
-    if inside := boxes(text):
+    if inside := find_boxes(text):
         return inside[-1]
     said = [match["answer"].rpartition("=")[2].strip() for match in _SAID.finditer(text)]
     if said:
@@ -104,34 +104,34 @@ def stated(text: str, options: tuple[str, ...]) -> str | None:
     return numbers[-1].rstrip(",") if numbers else None
 
 
-def _same(said: str | None, answer: str | None, options: tuple[str, ...]) -> bool:
+def _is_same_answer(said: str | None, answer: str | None, options: tuple[str, ...]) -> bool:
     """Whether what a part states is that answer, which is a canonical one."""
     if said is None or answer is None:
         return False
     return said == answer or (not options and any(VERIFIERS[name](said, ()) == answer for name in _FREE))
 
 
-def marks(sample: Sample, trace: Trace, truth: str) -> Iterator[tuple[Kind, bool]]:
+def segment_marks(sample: Sample, trace: Trace, truth: str) -> Iterator[tuple[Kind, bool]]:
     """Of each part, and of the answer, whether it is right: a solution by its answer, a verification by whether its verdict is true.
 
     A verification without a verdict is taken by what it does: it finds the answer wrong where another attempt follows, else right; one
     with nothing before it to verify is false. A last solution that names no answer is that of the answer itself. The answer is a solution
     of its own where it is another than the last one's, or there was none.
     """
-    parts = list(segments(trace.reasoning))
+    parts = list(split_segments(trace.reasoning))
     solves = [place for place, part in enumerate(parts) if part.kind == "solve"]
     said, right = None, None
     for place, part in enumerate(parts):
         tried_again = bool(solves) and place < solves[-1]
         if part.kind == "solve":
-            said = stated(part.text, sample.options) or (None if tried_again else trace.answer)
-            right = _same(said, truth, sample.options)
+            said = stated_answer(part.text, sample.options) or (None if tried_again else trace.answer)
+            right = _is_same_answer(said, truth, sample.options)
             yield "solve", right
         else:
             verdict = judged_right(part.text)
             yield "verify", right is not None and (not tried_again if verdict is None else verdict) == right
-    if right is None or not _same(said, trace.answer, sample.options):
-        yield "solve", _same(trace.answer, truth, sample.options)
+    if right is None or not _is_same_answer(said, trace.answer, sample.options):
+        yield "solve", _is_same_answer(trace.answer, truth, sample.options)
 
 
 def verified_segments(
@@ -142,16 +142,16 @@ def verified_segments(
     part: Literal["both", "solve", "verify"] = "both",
     solves: Literal["all", "last"] = "all",
 ) -> float | None:
-    """Share of the parts that solve or verify that are right, in [0, 1]; None where nothing was agreed on, or no part is of that kind.
+    """Share of solving or verifying parts that are right, in [0, 1]; None if no answer was accepted, or no such part.
 
     S2R gives +1 to a part that is right and -1 to one that is not: their mean is twice this minus 1, and advantages within a group are the
     same up to that factor. `solves: last` lets wrong attempts that are corrected go free, as lessons that correct themselves need it.
-    Parts are told by tags or English cues (`segments`), their answers and verdicts by words: a heuristic.
+    Parts are told by tags or English cues (`split_segments`), their answers and verdicts by words: a heuristic.
     Source: S2R, arXiv 2502.12853, process-level rewards, and its code (NineAbyss/S2R, tools/process_offline_trainset.py).
     """
     if verdict is None or not verdict.accepted or verdict.answer is None:
         return None
-    found = list(marks(sample, trace, verdict.answer))
+    found = list(segment_marks(sample, trace, verdict.answer))
     last = max((place for place, (kind, _) in enumerate(found) if kind == "solve"), default=-1)
     kept = [
         right

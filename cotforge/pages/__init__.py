@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,23 @@ class AboutTeacher:
     """US dollars per million tokens of input and of output; None where none was given."""
     license: str | None = None
     """None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleLesson:
+    """One lesson, for a person to read on the card."""
+
+    question: str
+    reasoning: str
+    answer: str
+    label: str | None
+    """The raw label; None where there is none."""
+    votes: Sequence[tuple[str, str]]
+    """(teacher, answer) of each ballot."""
+    teacher: str
+    """Who wrote the reasoning."""
+    picture: str = ""
+    """Path of its first picture within `dataset/`; empty where it can no longer be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,19 @@ class About:
     question: str | None = None
     license: str | None = None
     """Of the source, as a word of the Hub; None where it is not known."""
+    card_license: str | None = None
+    """Of the dataset, by source and teachers, as a word of the Hub; None where it is that of the source."""
+    license_name: str | None = None
+    """Of the dataset, where the Hub's word is `other`."""
+    license_notes: Sequence[str] = ()
+    """Conditions of the teachers' licences, in sentences without an end."""
+    lineage: Sequence[str] = ()
+    """Datasets on the Hub that it is made from."""
+    citation: str = ""
+    """In BibTeX."""
+    example: ExampleLesson | None = None
+    funnel: str = ""
+    """Path of the funnel's picture within `dataset/`; empty where there is none."""
     calls: int = 0
     """Calls in the journal with a final outcome."""
     input_tokens: int = 0
@@ -82,13 +112,17 @@ class Exported:
     note: str = ""
     """Why there is no Lesson, in one line; empty where there is one."""
 
+    def first_split(self) -> str:
+        """A split with lessons; `train` where there are none."""
+        return next(iter(self.shards.get("default", {})), "train")
+
     def rows(self, config: str) -> int:
         """Rows of a config, over all its splits."""
         return sum(shard.rows for shards in self.shards.get(config, {}).values() for shard in shards)
 
 
 @cache
-def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
+def page_environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = None) -> Environment:
     """Jinja over the templates of this folder, with filters for numbers: one for each form, so that a template is compiled once.
 
     Where it escapes, what nobody sees is shown too.
@@ -96,7 +130,7 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=autoescape,
-        finalize=finalize or (_seen if autoescape else None),
+        finalize=finalize or (_escape_value if autoescape else None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -111,8 +145,8 @@ def environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None = Non
     return made
 
 
-def _seen(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+def _escape_value(value: Any) -> Any:
+    return show_invisible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _or_dash(form: str, value: float | None) -> str:

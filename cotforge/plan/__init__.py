@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 from cotforge.plan import branches
 from cotforge.plan.curriculum import Curriculum, PacedStage
-from cotforge.plan.evaluation import EntropyBand, Eval, listed
+from cotforge.plan.evaluation import ONE_OR_LIST, EntropyBand, Eval
 from cotforge.plan.kinds import AnyStage
 from cotforge.plan.kinds.dpo import Dpo
 from cotforge.plan.kinds.grpo import CLIPS, Clip, Grpo
@@ -46,24 +46,29 @@ __all__ = [
     "Student",
     "TrlStage",
     "Try",
-    "lines",
+    "plan_lines",
 ]  # fmt: skip
 
 
 class Plan(Spec):
-    """`train:`: a student, and the stages that it goes through, each from the weights of the one before it or of one that it names."""
+    """`train:`: a student and its stages. Each stage starts with the weights of the one before, or
+    of a stage it names."""
 
     student: Student
+    """The small vision-language model that is trained."""
     preset: Literal["clgrpo", "long-cot", "label-only", "answer-rl"] | None = None
-    """Stages by name; `stages` then replaces those of the same name."""
+    """Ready-made stages: `clgrpo`, `long-cot`, `label-only` or `answer-rl`. An entry of `stages`
+    replaces the preset's stage of the same name. Null: only `stages`."""
     data: PathText | None = Field(default=None, min_length=1)
-    """A dataset's folder, or its id on the Hub; null is the run's own."""
+    """Dataset to train on: a folder, or an id on the Hub. Null: the dataset of this run."""
     cache_gb: float = Field(default=20, ge=0)
-    """Gigabytes of prepared pictures that are kept; above it they are prepared anew in every epoch. Ours."""
-    report_to: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    """Trackers that get the metrics too, by their names in transformers: `tensorboard`, `wandb`, `trackio`, ..."""
+    """Most gigabytes of prepared images to keep. Above that, images are prepared again in every
+    epoch."""
+    report_to: Annotated[tuple[str, ...], ONE_OR_LIST] = ()
+    """Experiment trackers that also get the metrics, by their names in transformers: `tensorboard`,
+    `wandb`, `trackio`, ... Each needs its own package."""
     stages: tuple[AnyStage, ...] = ()
-    """In their order."""
+    """The training stages, in order."""
 
     @model_validator(mode="after")
     def _has_stages(self) -> Self:
@@ -71,19 +76,19 @@ class Plan(Spec):
             raise ValueError(f"stages: there is none; give at least one, or a preset: {', '.join(PRESETS)}")
         twice = [name for name, times in Counter(stage.name for stage in self.stages).items() if times > 1]
         if twice:
-            raise ValueError(f"stages: two are named {shown(twice[0])}; every stage needs a name of its own")
+            raise ValueError(f"stages: two are named {show_value(twice[0])}; every stage needs a name of its own")
         known = [str(stage["name"]) for stage in PRESETS[self.preset]] if self.preset else []
         strange = [stage.name for stage in self.stages if self.preset and stage.name not in known]
         if strange:
             raise ValueError(
-                f"stages: {shown(strange[0])} is no stage of the preset {shown(self.preset)}, whose stages are {', '.join(known)}"
+                f"stages: {show_value(strange[0])} is no stage of the preset {show_value(self.preset)}, whose stages are {', '.join(known)}"
             )
         for place, stage in enumerate(self.stages):
             if wrong := _frozen_rate(stage, self.student):
                 raise WrongKey(f"stages[{place}].learning_rate", wrong)
             if wrong := _prior_fault(stage, self.student):
                 raise WrongKey(f"stages[{place}].prior", wrong)
-            for key, wrong in branches.faults(self.expanded(), stage):
+            for key, wrong in branches.reference_faults(self.expanded(), stage):
                 raise WrongKey(f"stages[{place}].{key}", wrong)
         return self
 
@@ -92,7 +97,7 @@ class Plan(Spec):
         if self.preset is None:
             return self.stages
         own = {stage.name: stage for stage in self.stages}
-        return tuple(own.get(str(fields["name"])) or _made(fields) for fields in PRESETS[self.preset])
+        return tuple(own.get(str(fields["name"])) or _make_stage(fields) for fields in PRESETS[self.preset])
 
     def require(self, option: str, name: str | None) -> None:
         """Raises PipelineError where a command's option names a stage that is not there; `--from base` names all of them."""
@@ -123,7 +128,7 @@ def _prior_fault(stage: Stage, student: Student) -> str | None:
     return None
 
 
-def _made(fields: dict[str, Any]) -> Stage:
+def _make_stage(fields: dict[str, Any]) -> Stage:
     made: Stage = TypeAdapter(AnyStage).validate_python(fields)
     return made
 
@@ -132,7 +137,7 @@ SMOKE_STEPS, SMOKE_TOKENS = 2, 16
 """Optimizer steps of a stage under `--smoke`, and tokens of a completion, at most."""
 
 
-def notes(plan: Plan) -> list[str]:
+def plan_notes(plan: Plan) -> list[str]:
     """What somebody should know of a plan before it is carried out."""
     if plan.student.dtype != "bfloat16" or plan.student.lora is not None:
         return []
@@ -148,13 +153,15 @@ def notes(plan: Plan) -> list[str]:
     ]
 
 
-def lines(plan: Plan, *, steps: int | None = None) -> list[str]:
+def plan_lines(plan: Plan, *, steps: int | None = None) -> list[str]:
     """The plan as a person reads it, a line per stage; with `steps`, as if every stage had so many."""
     stages = plan.expanded()
-    origin = branches.origins(stages)
-    return [f"{number:02} {stage.name}: {', '.join(_words(stage, origin[stage.name], steps))}" for number, stage in enumerate(stages, 1)]
+    origin = branches.stage_origins(stages)
+    return [
+        f"{number:02} {stage.name}: {', '.join(_stage_words(stage, origin[stage.name], steps))}" for number, stage in enumerate(stages, 1)
+    ]
 
 
-def _words(stage: Stage, origin: str, steps: int | None) -> list[str]:
+def _stage_words(stage: Stage, origin: str, steps: int | None) -> list[str]:
     kind, *rest = stage.words(steps)
     return [kind, *([f"from {origin}"] if origin else []), *rest]

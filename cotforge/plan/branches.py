@@ -3,14 +3,14 @@
 import difflib
 from collections.abc import Iterator, Sequence
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.stage import Stage
 
 BASE = "base"
 """In `from`: the student before any stage."""
 
 
-def parents(stages: Sequence[Stage]) -> dict[str, Stage | None]:
+def stage_parents(stages: Sequence[Stage]) -> dict[str, Stage | None]:
     """By a stage's name, the stage whose weights it begins with; None stands for the base."""
     named = {stage.name: stage for stage in stages}
     found: dict[str, Stage | None] = {}
@@ -29,7 +29,7 @@ def read_by(stages: Sequence[Stage], stage: Stage) -> dict[str, Stage | None]:
 
 def depends_on(stages: Sequence[Stage]) -> dict[str, frozenset[str]]:
     """By a stage's name, the stages whose weights it begins with or reads; the base is not among them."""
-    begins = parents(stages)
+    begins = stage_parents(stages)
     read = {stage.name: [begins[stage.name], *read_by(stages, stage).values()] for stage in stages}
     return {name: frozenset(each.name for each in found if each is not None) for name, found in read.items()}
 
@@ -44,7 +44,7 @@ def models_of(stages: Sequence[Stage], name: str) -> list[str]:
     return list(dict.fromkeys(model for stage in stages if stage.name in wanted for model in stage.reads().values() if model not in names))
 
 
-def origins(stages: Sequence[Stage]) -> dict[str, str]:
+def stage_origins(stages: Sequence[Stage]) -> dict[str, str]:
     """By a stage's name, the `from` that a reader has to be told of; empty where it begins with the stage before it."""
     found = {}
     before = BASE
@@ -54,7 +54,7 @@ def origins(stages: Sequence[Stage]) -> dict[str, str]:
     return found
 
 
-def branch(stages: Sequence[Stage], name: str) -> frozenset[str]:
+def stage_branch(stages: Sequence[Stage], name: str) -> frozenset[str]:
     """A stage, and all that begin with or read its weights or those of one that does, by name; of `base`, all stages."""
     if name == BASE and name not in (stage.name for stage in stages):
         return frozenset(stage.name for stage in stages)
@@ -65,16 +65,16 @@ def branch(stages: Sequence[Stage], name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def faults(stages: Sequence[Stage], stage: Stage) -> Iterator[tuple[str, str]]:
+def reference_faults(stages: Sequence[Stage], stage: Stage) -> Iterator[tuple[str, str]]:
     """What is wrong with the stages that a stage names, in `from` or where it reads models, each with its key."""
     names = {each.name for each in stages}
     given = {"from": stage.from_} | {key: name for key, name in stage.reads().items() if name in names or name == BASE}
     for key, name in given.items():
-        if wrong := _fault(stages, stage, name):
+        if wrong := _reference_fault(stages, stage, name):
             yield key, wrong
 
 
-def _fault(stages: Sequence[Stage], stage: Stage, name: str | None) -> str | None:
+def _reference_fault(stages: Sequence[Stage], stage: Stage, name: str | None) -> str | None:
     """What is wrong with the name of a stage before that one; None where nothing is."""
     names = [each.name for each in stages]
     if name is None or (name == BASE and BASE not in names):
@@ -84,12 +84,12 @@ def _fault(stages: Sequence[Stage], stage: Stage, name: str | None) -> str | Non
         return None
     known = f"name {BASE} or a stage before it" + (f": {', '.join(before)}" if before else "")
     if name == BASE:
-        return f"{shown(name)} is the student before any stage, and a stage has that name too; give that stage another name"
+        return f"{show_value(name)} is the student before any stage, and a stage has that name too; give that stage another name"
     if name == stage.name:
-        return f"{shown(name)} is the stage itself; {known}"
+        return f"{show_value(name)} is the stage itself; {known}"
     if name not in names:
         near = difflib.get_close_matches(name, [BASE, *before], n=1)
-        return f"no stage is named {shown(name)}; " + (f"did you mean {near[0]!r}?" if near else known)
+        return f"no stage is named {show_value(name)}; " + (f"did you mean {near[0]!r}?" if near else known)
     if not stages[names.index(name)].leaves_weights:
-        return f"{shown(name)} is of kind {stages[names.index(name)].kind}, which leaves no weights; {known}"
-    return f"{shown(name)} comes later; {known}"
+        return f"{show_value(name)} is of kind {stages[names.index(name)].kind}, which leaves no weights; {known}"
+    return f"{show_value(name)} comes later; {known}"

@@ -35,34 +35,32 @@ ORDERS = ("train_sampling_strategy", "shuffle_dataset")
 
 
 class Curriculum(Spec):
-    """The order in which rows are learned from, and how often each comes."""
+    """The order in which rows are learned, and how often each comes."""
 
     by: By
-    """What rows are compared by.
-
-    `pass_rate`: the share of the student's answers that were right. For `easy_first`, and for sft, that of `difficulty.parquet` in the run
-    folder, which `cotforge eval --write-back` writes; else that of the stage's own completions. `loss`: the mean loss of a lesson's tokens
-    as it was learned. `reward_variance`: the variance of the rewards of a prompt's completions. `length`: tokens of a lesson, for grpo
-    characters of its completion.
-    """
+    """What rows are ranked by. `pass_rate`: share of correct student answers, from
+    `difficulty.parquet` or the stage's own completions. `loss`: mean loss of a lesson's tokens in
+    training. `reward_variance`: variance of the rewards of a prompt's completions. `length`: tokens
+    of a lesson; for `grpo`, characters of its completion."""
     how: How
-    """`easy_first`: the first pass goes through `buckets` from easy to hard, later ones have no order; a stage that ends before its first
-    pass takes a random part of all rows. `bandit`: each step learns from one cluster of rows: whose `loss` or `pass_rate` changes most, or
-    whose `reward_variance` is highest. `review`: after `every` steps the `share` of their rows with the highest loss or variance, or the
-    lowest pass rate, comes once more.
+    """`easy_first`: the first epoch goes from easy to hard, later epochs are in random order.
+    `bandit`: each step takes rows of one cluster, chosen by recent change of `loss` or `pass_rate`,
+    or by the highest `reward_variance`. `review`: after `every` steps the hardest `share` of their
+    rows comes again.
 
-    The bandit is the one of Teacher-Student Curriculum Learning (arXiv 1707.00183, "Online"). Clusters are quantiles of pass rate, where
-    `difficulty.parquet` is there, times halves of length; SPaRFT's are of embeddings and pass rates. Not of labels: a step of one label
-    teaches the label.
+    The bandit is the online one of Teacher-Student Curriculum Learning (arXiv 1707.00183). Its
+    clusters are quantiles of pass rate, if `difficulty.parquet` exists, times two halves of length.
+    SPaRFT clusters embeddings and pass rates instead. Labels are not used: a step with a single
+    label would teach that label.
     """
     buckets: int = Field(default=4, ge=2, le=100)
-    """Of `easy_first`: parts from easy to hard; of `bandit`: quantiles. Default chosen by us."""
+    """For `easy_first`: number of levels from easy to hard. For `bandit`: number of quantiles."""
     explore: float = Field(default=0.1, ge=0, le=1)
-    """Of `bandit`: share of steps whose cluster is drawn by chance. Default chosen by us."""
+    """For `bandit`: share of steps with a randomly drawn cluster."""
     every: int = Field(default=20, ge=1)
-    """Of `review`: steps (of grpo: rollouts) of new rows between two reviews. Default chosen by us."""
+    """For `review`: steps with new rows between two reviews. For `grpo`: rollouts."""
     share: float = Field(default=0.2, gt=0, le=1)
-    """Of `review`: share of these steps' rows that comes once more. Default chosen by us."""
+    """For `review`: share of the rows of these steps that comes again."""
 
     @model_validator(mode="after")
     def _keys_belong(self) -> Self:
@@ -83,7 +81,7 @@ class PacedStage(TrlStage):
     """What a curriculum of this kind of stage can go by."""
 
     curriculum: Curriculum | None = None
-    """In which order rows are learned from; null is a random order, every row once in each epoch."""
+    """Order and repetition of the rows. Null: random order, every row once per epoch."""
 
     @property
     def reads_pass_rates(self) -> bool:

@@ -9,19 +9,24 @@ from cotforge.records import Sample
 from cotforge.spec import Spec
 
 
-def listed(given: Any) -> Any:
+def as_list(given: Any) -> Any:
     """One word as a list of it."""
     return [given] if isinstance(given, str) else given
 
 
+ONE_OR_LIST = BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...])
+"""Of a list of texts: one text alone is a list of it."""
+
 Metric = Literal["accuracy", "macro_recall", "format_rate"]
+When = Literal["base", "stages", "end"]
 
 
 class EntropyBand(Spec):
-    """Which checkpoints are sure enough of their own words, and not too sure; of those the best one is taken."""
+    """A range of entropy. Of the checkpoints within it, the best one is taken."""
 
     entropy: tuple[float, float]
-    """Nats of a token, lowest and highest, of completions drawn for held-out samples; Ring-lite (arXiv 2506.14731) has 0.3 to 0.5."""
+    """Lowest and highest mean entropy per token, in nats, of completions sampled for held-out
+    samples. Ring-lite (arXiv 2506.14731) uses 0.3 to 0.5."""
 
     @model_validator(mode="after")
     def _goes_up(self) -> Self:
@@ -45,29 +50,34 @@ ChosenBy = Annotated[Annotated[Metric, Tag("metric")] | Annotated[EntropyBand, T
 
 
 class Eval(Spec):
-    """`eval:`: on what a student is tried, and what is told of it."""
+    """`eval:`: which samples are held out, and how the student is evaluated on them."""
 
     split: str | None = Field(default=None, min_length=1)
-    """Of the source: one that is not trained on."""
+    """Split of the source that is not trained on. Give `split` or `share`. Null: `share` is used."""
     share: float | None = Field(default=None, gt=0, lt=1)
-    """Of the samples, by their pictures' hash: held out before any teacher is asked."""
+    """Share of samples held out, chosen by image hash before any teacher is asked. Null: `split` is
+    used."""
     metrics: tuple[Metric, ...] = ("accuracy", "macro_recall")
-    """What the table shows; the first one decides which of two is the better."""
+    """Metrics of the table: `accuracy`, `macro_recall`, `format_rate`. The first decides which of
+    two students is better."""
     at_most: int | None = Field(default=None, ge=1)
-    """Samples; null takes all."""
-    when: Annotated[tuple[Literal["base", "stages", "end"], ...], BeforeValidator(listed)] = ("base", "stages", "end")
-    """When the student is evaluated: before its first stage, after each stage that another one follows, after the last."""
+    """Most held-out samples used. Null: all."""
+    when: Annotated[tuple[When, ...], BeforeValidator(as_list, json_schema_input_type=When | tuple[When, ...])] = ("base", "stages", "end")
+    """When the student is evaluated. `base`: before the first stage. `stages`: after each stage
+    that another one builds on. `end`: after the last one."""
     between: int | None = Field(default=2_000, ge=1)
-    """Samples, at most, of evaluations before the end: the same ones each time, spread over the classes; null takes all."""
+    """Most samples of evaluations before the end: always the same, spread over the classes. Null:
+    all."""
     engine: Literal["auto", "vllm", "transformers"] = "auto"
-    """What generates the answers; `auto` is vLLM on a GPU where it is installed and serves the student, else transformers."""
+    """What generates the answers: `vllm` or `transformers`. `auto`: vLLM on a GPU if it is
+    installed, supports the student and there are at least 256 samples."""
     best: ChosenBy | None = None
-    """By this metric, or in this band of entropy, every checkpoint of a stage is tried; the best one's weights are the stage's.
-
-    In a band that is the one nearest to it with the highest first metric. Null takes the last checkpoint.
-    """
+    """How a stage's best checkpoint is chosen: by a metric, or by a range of entropy. Each
+    checkpoint is evaluated, and the stage keeps the weights of the best. In a range: of the
+    checkpoints nearest to it, the one with the highest first metric. Null: the last checkpoint."""
     rescue: int = Field(default=0, ge=0)
-    """Tokens that a thought which was cut off may go on with: it is closed, and the answer asked for. Ours: none."""
+    """Extra tokens for a reasoning that was cut off: it is closed, and the answer is asked for. 0:
+    none."""
 
     @model_validator(mode="after")
     def _holds_out_one_way(self) -> Self:

@@ -5,9 +5,11 @@ Weights are named below the decoder: `layers.0.self_attn.q_proj.weight`, `embed_
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from cotforge.errors import shown
+from pydantic import BeforeValidator, Field
+
+from cotforge.errors import show_value
 
 GROUPS: dict[str, re.Pattern[str]] = {
     "norm": re.compile(r"(^|[._])(\w*norm\w*|ln_\w+)(\.|$)"),
@@ -34,19 +36,19 @@ def layer_of(name: str) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def wrong(modules: Iterable[str], known: Iterable[str]) -> str | None:
+def wrong_modules(modules: Iterable[str], known: Iterable[str]) -> str | None:
     """What is wrong with `modules`, of which those names are known; None where nothing is."""
     for given in modules:
         if not given.startswith(PATTERN) and given not in {*known}:
-            return f"no modules are named {shown(given)}; there are {', '.join(known)}, or a regular expression after {PATTERN!r}"
+            return f"no modules are named {show_value(given)}; there are {', '.join(known)}, or a regular expression after {PATTERN!r}"
         try:
             re.compile(given.removeprefix(PATTERN))
         except re.error as fault:
-            return f"{shown(given)} is no regular expression: {fault}"
+            return f"{show_value(given)} is no regular expression: {fault}"
     return None
 
 
-def chosen(modules: Iterable[str], layers: Sequence[int] | None = None) -> Callable[[str], bool]:
+def choose_modules(modules: Iterable[str], layers: Sequence[int] | None = None) -> Callable[[str], bool]:
     """Whether a weight is meant, by its name below the decoder; `layers` leaves out all that is in other layers or in none."""
     groups = {*modules} & GROUPS.keys()
     patterns = [re.compile(each.removeprefix(PATTERN)) for each in modules if each.startswith(PATTERN)]
@@ -60,7 +62,7 @@ def chosen(modules: Iterable[str], layers: Sequence[int] | None = None) -> Calla
     return wanted
 
 
-def numbered(given: Any) -> Any:
+def number_layers(given: Any) -> Any:
     """A list of layers with its ranges, such as `6-27`, written out; a range alone is a list of it."""
     given = [given] if isinstance(given, str | int) and not isinstance(given, bool) else given
     if not isinstance(given, list | tuple):
@@ -70,3 +72,8 @@ def numbered(given: Any) -> Any:
         bounds = _RANGE.fullmatch(each) if isinstance(each, str) else None
         found += range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [each]
     return found
+
+
+Layers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d{1,4}-\d{1,4}$")]
+WITH_RANGES = BeforeValidator(number_layers, json_schema_input_type=Layers | tuple[Layers, ...])
+"""Of a list of layers: ranges are written out, and one alone is a list of it."""

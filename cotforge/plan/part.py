@@ -7,18 +7,19 @@ from pydantic import Field, model_validator
 from cotforge.spec import Spec, WrongKey
 
 
-class Part(Spec):
-    """One of several parts of a stage's data: together they are all of it, and no two hold the same row."""
+class DataPart(Spec):
+    """One part of a stage's data. Together the parts are all of it, and no row is in two of them."""
 
     of: int = Field(ge=2)
-    """How many parts there are."""
+    """Number of parts."""
     index: int = Field(ge=0)
-    """Which of them, from 0."""
+    """Which part to use, from 0."""
     by: Literal["random", "label", "length", "hash"] = "random"
-    """`random`: drawn, all of one size; `label`: all rows of an answer in one part; `length`: the shortest completions in part 0, the
-    longest in the last; `hash`: by the row's id, so that a row stays in its part where others are added."""
+    """How rows are divided. `random`: at random, into parts of equal size. `label`: all rows of an
+    answer go to one part. `length`: the shortest completions go to part 0. `hash`: by the row's id,
+    so that new rows do not move old ones."""
     seed: int = 0
-    """Of `random`; the parts of one split need the same one."""
+    """Random seed for `random`. All parts of one split need the same."""
 
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Self:

@@ -5,43 +5,45 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cotforge.errors import shown
-from cotforge.plan.evaluation import listed
-from cotforge.plan.modules import GROUPS, chosen, numbered, wrong
+from cotforge.errors import show_value
+from cotforge.plan.evaluation import ONE_OR_LIST
+from cotforge.plan.modules import GROUPS, WITH_RANGES, choose_modules, wrong_modules
 from cotforge.spec import PathText, Spec, WrongKey
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Prior(Spec):
-    """The direction to a reasoning expert, towards which the gradients of the decoder's tensors are bent."""
+    """Pull towards a reasoning model: gradients of the language part are shifted by the difference
+    between expert and base."""
 
     expert: PathText = Field(min_length=1)
-    """A model of the decoder's shape that reasons: a folder, an id on the Hub, or a stage before it by name.
-
-    The paper's is deepseek-ai/DeepSeek-R1-Distill-Qwen-7B.
-    """
+    """A reasoning model of the decoder's shape: a folder, a Hub id, or an earlier stage by name.
+    The paper uses deepseek-ai/DeepSeek-R1-Distill-Qwen-7B."""
     base: PathText | None = Field(default=None, min_length=1)
-    """What is subtracted from the expert: such a model, or `base`, the student before any stage. Null is the weights it begins with."""
+    """Model that is subtracted from the expert: like `expert`, or `base`, the student before any
+    stage. Null: the weights the stage starts with."""
     rule: Literal["absolute", "gradnorm", "cosine"] = "cosine"
-    """How strong the pull is: the difference itself, as long as the gradient, or that by how far the step leads away. The paper's."""
+    """Strength of the pull. `absolute`: the difference itself. `gradnorm`: the difference scaled to
+    the length of the gradient. `cosine`: that, times how far the step leads away from the expert."""
     alpha: float = Field(default=1.0, ge=0)
-    """Strength of the pull; 0 is plain sft. The default of the paper's code."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed), Field(min_length=1)] = ("attn", "mlp")
-    """Which tensors: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression (after `re:`). The default of the paper's code."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(numbered), Field(min_length=1)] | None = None
-    """Of which layers, from 0, such as `[0, 1, 6-27]`; null is all."""
+    """Factor of the pull; 0 is plain fine-tuning. Default: that of the paper's code."""
+    modules: Annotated[tuple[str, ...], ONE_OR_LIST, Field(min_length=1)] = ("attn", "mlp")
+    """Tensors that are pulled: `attn`, `mlp`, `norm`, `embed`, `head`, or a regular expression
+    after `re:`. Default: that of the paper's code."""
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], WITH_RANGES, Field(min_length=1)] | None = None
+    """Layers that are pulled, from 0, such as `[0, 1, 6-27]`. Null: all."""
     bias: bool = True
-    """Whether biases are bent too, where the expert has them."""
+    """Pull biases too. A bias that the expert lacks counts as 0."""
     rescale: bool = True
-    """Whether the difference is made as long as the tensor that it is for; matters under `absolute` alone."""
+    """For `absolute`: scale the difference to the length of its tensor first."""
 
     @field_validator("modules")
     @classmethod
     def _are_patterns(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := wrong(modules, GROUPS):
+        if fault := wrong_modules(modules, GROUPS):
             raise ValueError(fault)
         return modules
 
@@ -57,16 +59,16 @@ class Prior(Spec):
 
     def wants(self, name: str) -> bool:
         """Whether a tensor is bent, by its name below the decoder."""
-        return chosen(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
+        return choose_modules(self.modules, self.layers)(name) and (self.bias or not name.endswith(".bias"))
 
     def faults(self, root: Path) -> Iterator[str]:
         """What is wrong with the models that it names, as far as the disk tells: a single word may be a stage."""
         for key, model in self.models().items():
             if (root / model).is_dir():
                 if not (root / model / "config.json").is_file():
-                    yield f"{key}: {shown(model)} has no config.json; it is no model's folder"
+                    yield f"{key}: {show_value(model)} has no config.json; it is no model's folder"
             elif "/" in model and (not _HUB_ID.fullmatch(model) or (root / model).parent.is_dir()):
-                yield f"{key}: {shown(model)} is no folder; give one, or an id on the Hub (owner/name)"
+                yield f"{key}: {show_value(model)} is no folder; give one, or an id on the Hub (owner/name)"
 
     def words(self) -> str:
         """What the plan's line says of it."""

@@ -10,26 +10,28 @@ from cotforge.teachers.kinds.served import server_url
 
 
 class Reader(Spec):
-    """A text model behind a URL, and what its right answers are worth. Source: RACRO (arXiv 2506.04559)."""
+    """A text model behind a URL that must find the answer from the student's reasoning (RACRO, arXiv 2506.04559)."""
 
     model: PathText = Field(min_length=1)
-    """As its server names it."""
+    """Model name as the server knows it."""
     url: Annotated[str, AfterValidator(server_url)]
-    """Of its server, with `/v1`."""
+    """URL of the server, with `/v1`."""
     key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the server's key."""
+    """Name of the environment variable that holds the API key. Null: no key is sent."""
     weight: float = Field(default=1.0, gt=0)
-    """Beside those of `rewards`. Ours."""
+    """Weight of this reward beside those of `rewards`."""
     leak: Literal["stated", "named"] = "stated"
-    """What makes a description worth nothing: that it states an answer (`the answer is`, a tag, a box), or that it names the right one."""
+    """When a reasoning gets reward 0 without asking. `stated`: it states an answer (`the answer
+    is`, a tag, a box). `named`: it names the correct answer."""
     temperature: float = Field(default=0.0, ge=0, le=5)
-    """Of its answers. Ours, so that one description always gets one reward; the paper's is 1."""
+    """Sampling temperature. At 0 a reasoning always gets the same reward; the paper uses 1."""
     max_tokens: int = Field(default=1024, ge=1)
-    """Of an answer, its reasoning included. Ours; the paper's is 8192."""
+    """Most tokens per answer, its own reasoning included. The paper uses 8192."""
     concurrency: int = Field(default=16, ge=1, le=4096)
-    """Questions in flight. Ours."""
+    """Most questions in flight."""
     timeout: float = Field(default=60.0, gt=0)
-    """Seconds for one answer, all attempts together; what has none by then counts neither as right nor as wrong. Ours."""
+    """Seconds for one answer, all attempts together. Without an answer by then the completion
+    counts neither as right nor as wrong."""
 
     def key_fields(self) -> dict[str, Any]:
         """What decides the rewards: not where and how fast they are asked for."""

@@ -8,10 +8,10 @@ from cotforge.filters import Measured
 
 
 class Reward(Measured):
-    """A measure of what the student says, and its weight."""
+    """A measure that is rewarded, and its weight."""
 
     weight: float = 1.0
-    """Ours."""
+    """Factor of the measure in the sum of rewards. Negative values penalise."""
 
 
 def reward_faults(rewards: Sequence[Reward], root: Path) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from cotforge.folder import safe_name
 from cotforge.plan.evaluation import Eval
 from cotforge.plan.student import Part, Student, demand_trained
-from cotforge.plan.trl_fields import refused
+from cotforge.plan.trl_fields import refused_field
 from cotforge.spec import Spec
 
 LearnsFrom = Literal["lessons", "source", "pairs"]
@@ -82,11 +82,12 @@ class Stage(Spec):
     """
 
     kind: str
-    """A literal in every kind; the module `train.kinds.<kind>` does it."""
+    """What the stage does: `sft`, `grpo`, `dpo`, `merge` or `eval`."""
     name: str
-    """Names the stage's folder, its weights and its row in every table."""
+    """Name of the stage: of its folder, its weights and its row in every table."""
     from_: str | None = Field(default=None, alias="from")
-    """Whose weights it begins with: `base`, or a stage before it, by name; null is the last stage before it that leaves weights."""
+    """Weights the stage starts with: `base` (the student before any stage) or an earlier stage by
+    name. Null: the last earlier stage that leaves weights."""
 
     @field_validator("name")
     @classmethod
@@ -151,15 +152,19 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 class Rates(Spec):
-    """Learning rates of a student's parts; a part without one has that of its kind of stage."""
+    """Learning rates of the student's parts."""
 
     vision: Rate | None = None
+    """Learning rate of the image encoder. Null: the default of the stage's kind."""
     projector: Rate | None = None
+    """Learning rate of the projector between image encoder and language model. Null: the default of
+    the stage's kind."""
     language: Rate | None = None
+    """Learning rate of the language model. Null: the default of the stage's kind."""
 
 
 class TrlStage(Stage):
-    """A stage that a trainer of TRL's does."""
+    """A stage that one of TRL's trainers runs."""
 
     trains: ClassVar[bool] = True
     harmless: ClassVar[frozenset[str]] = HARMLESS
@@ -169,23 +174,27 @@ class TrlStage(Stage):
     keyless_defaults: ClassVar[frozenset[str]] = frozenset({"freeze"})
 
     epochs: float | None = Field(default=None, gt=0)
-    """Times through the data; one where neither this nor `steps` is given (ours)."""
+    """Passes over the data. Null: 1, unless `steps` is given."""
     steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps, instead of `epochs`."""
+    """Optimizer steps, instead of `epochs`. Null: by `epochs`."""
     batch: int = Field(default=16, ge=1)
-    """Lessons (for grpo: completions) in one forward pass. Ours."""
+    """Lessons per forward pass; for `grpo`, completions."""
     accumulate: int = Field(default=1, ge=1)
-    """Forward passes of one optimizer step."""
+    """Forward passes per optimizer step."""
     learning_rate: Rate | Rates | None = None
-    """One for all, or one for each part. Null is ours: 2e-5 for sft, 1e-6 for grpo and dpo, ten times that with LoRA."""
+    """One learning rate, or one for each part of the student. Null: 2e-5 for `sft`, 1e-6 for `grpo`
+    and `dpo`; ten times that with LoRA."""
     attention: Literal["sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = None
-    """How attention is computed, by transformers' names; null is its own choice, `sdpa` where the family has it."""
+    """Attention implementation, by transformers' names: `sdpa`, `eager`, `flash_attention_2`,
+    `flash_attention_3` or `flex_attention`. Null: transformers' default."""
     freeze: tuple[Part, ...] | None = None
-    """Parts of the student that stay as they are in this stage, whatever `train.student.freeze` says; null is what that says."""
+    """Parts of the student that this stage does not train: `vision`, `projector`, `language`. `[]`
+    trains all. Null: as `train.student.freeze` says."""
     seed: int = 0
-    """Of everything that is drawn. Ours."""
+    """Random seed of everything that is drawn."""
     trl: dict[str, Any] = Field(default_factory=dict)
-    """Any field of TRL's configuration of this kind of trainer, handed on untouched; wins over ours."""
+    """Any field of TRL's configuration for this trainer. It takes precedence over cotforge's value.
+    Fields that cannot work here are refused."""
 
     @property
     def trl_fields(self) -> dict[str, Any]:
@@ -211,7 +220,7 @@ class TrlStage(Stage):
     @field_validator("trl")
     @classmethod
     def _takes(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        if fault := refused(fields):
+        if fault := refused_field(fields):
             raise ValueError(fault)
         return fields
 

@@ -11,35 +11,42 @@ Part = Literal["vision", "projector", "language"]
 
 
 class Lora(Spec):
-    """Low-rank adapters in the place of all weights; they are merged into the weights when a stage ends."""
+    """Low-rank adapters, trained instead of all weights and merged into them when a stage ends."""
 
     rank: int = Field(default=16, ge=1)
-    """Ours."""
+    """Rank of the adapters."""
     alpha: int = Field(default=32, ge=1)
-    """Ours: twice the rank, as is usual."""
+    """Scale of the adapters. The default is twice the rank, as is usual."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """peft's own default."""
+    """Dropout of the adapters' input. Default: peft's."""
     targets: tuple[str, ...] | None = None
-    """Names of modules (`q_proj`, ...), as peft matches them; null is every linear layer of the parts that are not frozen (ours)."""
+    """Names of modules that get adapters (`q_proj`, ...), matched as peft does. Null: every linear
+    layer that is not frozen."""
 
 
 class Student(Spec):
     """The small vision-language model that is trained."""
 
     model: PathText | None = Field(default=None, min_length=1)
-    """A folder, or an id on the Hub."""
+    """A folder with a vision-language model, or its id on the Hub. Give `model` or `tiny`. Null:
+    `tiny` is used."""
     tiny: Literal["llava", "idefics3", "qwen"] | None = None
-    """Instead of `model`: a few hundred thousand random weights of this family, with a tokenizer of the run's own texts."""
+    """For rehearsals: a student with a few hundred thousand random weights and a tokenizer trained
+    on the run's texts. `llava`, `idefics3` or `qwen`. Null: `model` is used."""
     freeze: tuple[Part, ...] = ()
-    """Parts that stay as they are."""
+    """Parts that are not trained: `vision`, `projector`, `language`."""
     lora: Lora | None = None
-    """Null trains all weights that are not frozen."""
+    """Train low-rank adapters instead of all weights; `{}` takes the defaults. Null: all weights
+    that are not frozen."""
     qlora: bool = False
-    """The frozen weights below the adapters in four bits: needs `lora`, a GPU and bitsandbytes."""
+    """Load the frozen weights below the adapters in four bits. Needs `lora`, a GPU and
+    bitsandbytes."""
     dtype: Literal["float32", "bfloat16"] | None = None
-    """Of all weights; null is float32 for what is trained in full, and on a GPU bfloat16 autocast, and bfloat16 for all that is not."""
+    """Type of all weights: `float32` or `bfloat16`. Null: `float32` for weights trained in full
+    (with bfloat16 autocast on a GPU), `bfloat16` on a GPU for all others."""
     max_pixels: int | None = Field(default=None, ge=64)
-    """Width times height, at most, of what the student sees; kept in its processor. Null is the processor's own."""
+    """Largest width times height of images the student sees; stored in its processor. Null: the
+    processor's own limit."""
 
     @property
     def named(self) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 
 Refused = tuple[Callable[[Any], bool], str]
 
 
-def _set(value: Any) -> bool:
+def _is_set(value: Any) -> bool:
     return value is not None
 
 
@@ -33,20 +33,22 @@ REFUSED: Mapping[str, Refused] = {
     "auto_find_batch_size": (bool, "would change the batch without a word; set batch and accumulate"),
     "assistant_only_loss": (bool, "the completion alone is learned already; leave it out"),
     "completion_only_loss": (_others_than(True, None), "the completion alone is learned; leave it out"),
-    **dict.fromkeys(("chat_template_path", "eos_token", "pad_token", "dataset_text_field"), (_set, "the student's own makes the lessons")),
+    **dict.fromkeys(
+        ("chat_template_path", "eos_token", "pad_token", "dataset_text_field"), (_is_set, "the student's own makes the lessons")
+    ),
     **dict.fromkeys(("model_init_kwargs", "trust_remote_code"), (bool, LOADED)),
     **dict.fromkeys(("push_to_hub",), (bool, PUBLISHED)),
     **dict.fromkeys(("fsdp", "deepspeed"), (bool, LAUNCHED)),
     **dict.fromkeys(("torch_compile",), (bool, "batches differ in length, and each would be compiled anew; leave it out")),
-    **dict.fromkeys(("torch_compile_backend", "torch_compile_mode"), (_set, "turns torch_compile on; leave it out")),
-    "resume_from_checkpoint": (_set, "a stage resumes from its own checkpoints; leave it out"),
+    **dict.fromkeys(("torch_compile_backend", "torch_compile_mode"), (_is_set, "turns torch_compile on; leave it out")),
+    "resume_from_checkpoint": (_is_set, "a stage resumes from its own checkpoints; leave it out"),
 }  # fmt: skip
 """By field: whether a value is refused, and why."""
 
 
-def refused(fields: Mapping[str, Any]) -> str | None:
+def refused_field(fields: Mapping[str, Any]) -> str | None:
     """What is wrong with the first field that is refused; None where there is none."""
     for name, value in fields.items():
         if name in REFUSED and REFUSED[name][0](value):
-            return f"{shown(name)}: {REFUSED[name][1]}" if REFUSED[name][1] != OURS else f"{shown(name)} {OURS}"
+            return f"{show_value(name)}: {REFUSED[name][1]}" if REFUSED[name][1] != OURS else f"{show_value(name)} {OURS}"
     return None

@@ -42,7 +42,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 """
 
 
-def expanded(given: Mapping[str, Any]) -> dict[str, Any]:
+def expand_variant(given: Mapping[str, Any]) -> dict[str, Any]:
     """A stage's keys with those of its variant; of `trl` both, where the stage's own win too. An unknown variant adds nothing."""
     name, own = given.get("variant"), given.get("trl", {})
     fields = VARIANTS.get(name, {}) if isinstance(name, str) else {}
@@ -57,12 +57,12 @@ FORM = ("variant", "loss_type", "scale_rewards", "beta", "resample", "token_budg
 _SHOWN = frozenset({*FORM, *(name for fields in VARIANTS.values() for name in fields.get("trl", {}))})
 
 
-def form(fields: Mapping[str, Any]) -> list[str]:
+def loss_form(fields: Mapping[str, Any]) -> list[str]:
     """What a stage's loss is, in words: of its keys that are not at their default and its fields of TRL's, those that a variant may set."""
-    return [f"{name} {_plain(value)}" for name, value in fields.items() if name in _SHOWN]
+    return [f"{name} {_plain_number(value)}" for name, value in fields.items() if name in _SHOWN]
 
 
-def _plain(value: Any) -> str:
+def _plain_number(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

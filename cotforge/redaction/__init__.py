@@ -15,8 +15,8 @@ from cotforge.redaction.redactor import SHORTEST as SHORTEST
 from cotforge.redaction.redactor import Redactor, is_weak
 
 __all__ = [
-    "MARK", "SHORTEST", "Redactor", "forget", "holds_credential", "is_weak", "redact", "remember", "remember_userinfo",
-    "without_userinfo",
+    "MARK", "SHORTEST", "Redactor", "forget_secrets", "holds_credential", "is_weak", "redact_text", "remember_secrets", "remember_userinfo",
+    "remembered_secrets", "without_userinfo",
 ]  # fmt: skip
 
 _USERINFO = re.compile(r"(://)[^/@\s]{1,1000}@")
@@ -25,7 +25,7 @@ _given: set[str] = set()
 _known = Redactor()
 
 
-def remember(*values: str) -> None:
+def remember_secrets(*values: str) -> None:
     """From now on this process cuts these values out of what it keeps, shows and publishes. A set of values that only grows."""
     global _known
     if not _given.issuperset(values):
@@ -33,14 +33,19 @@ def remember(*values: str) -> None:
         _known = Redactor(_given)
 
 
-def forget() -> None:
+def remembered_secrets() -> frozenset[str]:
+    """The values that this process cuts out."""
+    return _known.values
+
+
+def forget_secrets() -> None:
     """Forget every value: for a process that goes on to work with other keys, as a notebook or a test does."""
     global _known
     _given.clear()
     _known = Redactor()
 
 
-def redact(text: str) -> str:
+def redact_text(text: str) -> str:
     """The text without what is known to be a credential: see `Redactor.redact`."""
     return _known.redact(text)
 
@@ -60,4 +65,4 @@ def remember_userinfo(url: str) -> None:
     userinfo = urlsplit(url).netloc.rpartition("@")[0]
     user, _, password = userinfo.partition(":")
     if password:
-        remember(password, unquote(password), f"{unquote(user)}:{unquote(password)}")
+        remember_secrets(password, unquote(password), f"{unquote(user)}:{unquote(password)}")

@@ -49,7 +49,7 @@ _TORN = re.compile(r"\\+(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?|[0-7]{0,2})?\Z")
 """An escape that ends in the middle."""
 
 
-class Reading(NamedTuple):
+class DecodedText(NamedTuple):
     """A text, and where each of its characters stands in the text that it was decoded from."""
 
     text: str
@@ -63,7 +63,7 @@ class Redactor:
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Empty values, and PLACEHOLDERS, are left out."""
         self.values = frozenset(value for each in values if (value := each.strip()) and value.casefold() not in PLACEHOLDERS)
-        spelt = {spelling for value in self.values for spelling in _spellings(value)}
+        spelt = {spelling for value in self.values for spelling in _value_spellings(value)}
         self._long = sorted(one for one in spelt if len(one) >= PART)
         self._short = sorted({part for one in spelt if SHORTEST <= len(one) < PART for part in (one[:-1], one[1:])})
         self._grams: dict[int, list[tuple[bytes, int]]] = {}
@@ -89,14 +89,14 @@ class Redactor:
         if self._weak and any(word in text for word in self._weak):
             text = self._words.sub(MARK, text)
         spans: list[tuple[int, int]] = []
-        for start, stop in self._windows(len(text)):
+        for start, stop in self._text_windows(len(text)):
             if self._may_hold(part := text[start:stop]):
-                spans += ((start + begin, start + end) for begin, end in self._spans(part))
+                spans += ((start + begin, start + end) for begin, end in self._secret_spans(part))
             if len(spans) > MOST:
                 return MARK
-        return _cut(text, sorted(spans)) if spans else text
+        return _cut_spans(text, sorted(spans)) if spans else text
 
-    def _windows(self, size: int) -> Iterator[tuple[int, int]]:
+    def _text_windows(self, size: int) -> Iterator[tuple[int, int]]:
         """What is looked at together; a value may begin in one and end in the next."""
         if size <= WINDOW:
             yield 0, size
@@ -112,44 +112,44 @@ class Redactor:
                 for line_end in _LINE_ENDS:
                     text = text.replace(line_end, "")
                 break
-            if self._hits(_letters(text)):
+            if self._has_gram(_plain_letters(text)):
                 return True
-            text = _ESCAPE.sub(_character, text)
-        return self._hits(_letters(text))
+            text = _ESCAPE.sub(_escaped_character, text)
+        return self._has_gram(_plain_letters(text))
 
-    def _hits(self, letters: bytes) -> bool:
+    def _has_gram(self, letters: bytes) -> bool:
         """Any part of PART letters holds a whole gram at a place that is a multiple of its size."""
         if not self._keys.isdisjoint(struct.unpack_from(f"<{len(letters) // _GRAM}Q", letters)):
             return True
         return any(short in letters for short in self._short)
 
-    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+    def _secret_spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where credentials stand in the text."""
-        reading = Reading(text, range(len(text)), range(1, len(text) + 1))
+        reading = DecodedText(text, range(len(text)), range(1, len(text) + 1))
         for level in range(LEVELS + 1):
-            yield from self._matches(reading)
-            decoded = _decoded(reading)
+            yield from self._match_spans(reading)
+            decoded = _decode_escapes(reading)
             if level == LEVELS or decoded.text == reading.text:
                 return
             reading = decoded
 
-    def _matches(self, reading: Reading) -> Iterator[tuple[int, int]]:
-        letters = _letters(reading.text)
-        found = list(self._found(letters))
+    def _match_spans(self, reading: DecodedText) -> Iterator[tuple[int, int]]:
+        letters = _plain_letters(reading.text)
+        found = list(self._found_values(letters))
         places = array("q")
         for run in _RUN.finditer(reading.text) if found else ():
             places.extend(range(*run.span()))
         for begin, end in found:
             yield reading.begins[places[begin]], reading.ends[places[end - 1]]
 
-    def _found(self, letters: bytes) -> Iterator[tuple[int, int]]:
+    def _found_values(self, letters: bytes) -> Iterator[tuple[int, int]]:
         """(begin, end) of each value, or part of one, among the letters."""
         done = 0
         for number, gram in enumerate(struct.unpack_from(f"<{len(letters) // _GRAM}Q", letters)):
             at = number * _GRAM
             if at + _GRAM <= done or gram not in self._keys:
                 continue
-            begin, end = max((_grown(letters, at, *one) for one in self._grams[gram]), key=lambda span: span[1] - span[0])
+            begin, end = max((_grow_match(letters, at, *one) for one in self._grams[gram]), key=lambda span: span[1] - span[0])
             if end - begin >= PART:
                 yield begin, end
                 done = end
@@ -160,7 +160,7 @@ class Redactor:
                 at = letters.find(short, at + len(short))
 
 
-def _cut(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _cut_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """The text with MARK in the place of each span, and of what would be left of an escape; spans that touch have one MARK."""
     parts: list[str] = []
     at = 0
@@ -173,25 +173,25 @@ def _cut(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _spellings(value: str) -> Iterator[bytes]:
+def _value_spellings(value: str) -> Iterator[bytes]:
     """The letters of a value as it is, in hex and in base64."""
     raw = value.encode("utf-8", "surrogateescape")
-    if len(_letters(value)) < SHORTEST:
+    if len(_plain_letters(value)) < SHORTEST:
         return
-    yield _letters(value)
+    yield _plain_letters(value)
     yield raw.hex().encode()
     for shift, skipped in enumerate((0, 2, 3)):  # what stands before it fills so many characters, or shares them with it
         whole = b64encode(bytes(shift) + raw).rstrip(b"=")
         shared = (shift + len(raw)) % 3 > 0  # with what stands behind it
-        yield _letters(whole[skipped : len(whole) - shared].decode())
+        yield _plain_letters(whole[skipped : len(whole) - shared].decode())
 
 
-def _letters(text: str) -> bytes:
+def _plain_letters(text: str) -> bytes:
     """The ASCII letters and digits of a text, in lower case."""
     return text.encode("ascii", "ignore").translate(_LOWER, _DROPPED)
 
 
-def _grown(letters: bytes, at: int, value: bytes, place: int) -> tuple[int, int]:
+def _grow_match(letters: bytes, at: int, value: bytes, place: int) -> tuple[int, int]:
     """How far the value is the same to the left and right, where both hold the same gram."""
     begin, left = at, place
     while begin > 0 and left > 0 and letters[begin - 1] == value[left - 1]:
@@ -202,7 +202,7 @@ def _grown(letters: bytes, at: int, value: bytes, place: int) -> tuple[int, int]
     return begin, end
 
 
-def _character(escape: re.Match[str]) -> str:
+def _escaped_character(escape: re.Match[str]) -> str:
     """What an escape stands for; a line end, a sign by its name, and what is no character are a space."""
     if (number := escape.lastindex) is None:
         return " "
@@ -215,13 +215,13 @@ def _may_hide(text: str) -> bool:
     return "%" in text or "&" in text or ("\\" in text and any(hint in text for hint in _HINTS))
 
 
-def _decoded(reading: Reading) -> Reading:
+def _decode_escapes(reading: DecodedText) -> DecodedText:
     """One level of escapes less."""
     text: list[str] = []
     begins, ends, at = array("q"), array("q"), 0
     for escape in _ESCAPE.finditer(reading.text):
         start, end = escape.span()
-        text += [reading.text[at:start], _character(escape)]
+        text += [reading.text[at:start], _escaped_character(escape)]
         begins.extend(reading.begins[at:start])
         ends.extend(reading.ends[at:start])
         begins.append(reading.begins[start])
@@ -230,9 +230,9 @@ def _decoded(reading: Reading) -> Reading:
     text.append(reading.text[at:])
     begins.extend(reading.begins[at:])
     ends.extend(reading.ends[at:])
-    return Reading("".join(text), begins, ends)
+    return DecodedText("".join(text), begins, ends)
 
 
 def is_weak(value: str) -> bool:
     """Whether a value is too short to be found in other spellings than its own."""
-    return len(_letters(value)) < SHORTEST and value.casefold() not in PLACEHOLDERS
+    return len(_plain_letters(value)) < SHORTEST and value.casefold() not in PLACEHOLDERS

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cotforge.redaction import is_weak, remember
+from cotforge.redaction import is_weak, remember_secrets
 from cotforge.redaction.redactor import PLACEHOLDERS
 
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)\})")
@@ -27,36 +27,38 @@ def remember_variables(pipeline: Mapping[str, Any]) -> list[tuple[str, str]]:
     teachers = pipeline.get("teachers")
     sections = [teacher for teacher in teachers if isinstance(teacher, dict)] if isinstance(teachers, list) else []
     keys = {name for teacher in sections if isinstance(name := teacher.get("key_env"), str) and name in os.environ}
-    sent = {name for teacher in sections for name in (*_named(teacher.get("body")), *_in_paths(teacher.get("url")))}
+    sent = {name for teacher in sections for name in (*_named_variables(teacher.get("body")), *_in_paths(teacher.get("url")))}
     likely = {name for name in sent if _RANDOM.fullmatch(os.environ.get(name, ""))}
-    likely |= {name for name in (*_named(pipeline), *_LIBRARIES) if _CALLED.search(name) and not is_weak(os.environ.get(name, ""))}
-    remember(*(os.environ[name] for name in keys | likely))
+    likely |= {
+        name for name in (*_named_variables(pipeline), *_LIBRARIES) if _CALLED.search(name) and not is_weak(os.environ.get(name, ""))
+    }
+    remember_secrets(*(os.environ[name] for name in keys | likely))
     values = {os.environ[name].strip(): name for name in keys}
     values = {value: name for value, name in values.items() if not is_weak(value) and value.casefold() not in PLACEHOLDERS}
-    return [(where, name) for where, text in _texts(pipeline, "") for value, name in values.items() if value in text]
+    return [(where, name) for where, text in _tree_texts(pipeline, "") for value, name in values.items() if value in text]
 
 
-def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
+def _tree_texts(value: Any, where: str) -> Iterator[tuple[str, str]]:
     """Every text in a tree of values, with its place as the file has it."""
     if isinstance(value, dict):
         for name, part in value.items():
-            yield from _texts(part, f"{where}.{name}".removeprefix("."))
+            yield from _tree_texts(part, f"{where}.{name}".removeprefix("."))
     elif isinstance(value, list):
         for number, part in enumerate(value):
-            yield from _texts(part, f"{where}[{number}]")
+            yield from _tree_texts(part, f"{where}[{number}]")
     elif isinstance(value, str):
         yield where, value
 
 
-def _named(value: Any) -> Iterator[str]:
+def _named_variables(value: Any) -> Iterator[str]:
     """The variables in a tree of values."""
-    for _, text in _texts(value, ""):
+    for _, text in _tree_texts(value, ""):
         yield from filter(None, _VARIABLE.findall(text))
 
 
 def _in_paths(url: Any) -> Iterator[str]:
     """The variables in URLs, but for those of host and port, which a person has to see."""
-    for _, text in _texts(url, ""):
+    for _, text in _tree_texts(url, ""):
         scheme, _, behind = text.rpartition("://")
         userinfo, _, place = behind.rpartition("@")
-        yield from _named([scheme, userinfo, place.partition("/")[2], place.partition("?")[2]])
+        yield from _named_variables([scheme, userinfo, place.partition("/")[2], place.partition("?")[2]])

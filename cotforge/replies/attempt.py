@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind, Reply
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.replies import logprobs
-from cotforge.replies.chat import Completion, completion, outcome_of
-from cotforge.replies.finish_reasons import Finish, finish
-from cotforge.replies.redacted import redacted, without_credentials
-from cotforge.replies.refusals import refusal
+from cotforge.replies.chat import Completion, outcome_of, read_completion
+from cotforge.replies.finish_reasons import Finish, read_finish
+from cotforge.replies.redacted import redact_completion, without_credentials
+from cotforge.replies.refusals import read_refusal
 from cotforge.replies.text import MOST_PARTS, MOST_TEXT, is_dense, one_line
-from cotforge.replies.usage import Most, usage
+from cotforge.replies.usage import Most, read_usage
 
 CHARGED = (200, 408, 504, 524)
 """Statuses of a failed attempt after which the work may have been done all the same: a body nobody can read, and gateways' timeouts."""
@@ -79,7 +79,7 @@ class Attempt:
         """The Reply, without credentials. The body is parsed once, also from the disk; an error `damaged` where the disk has spoilt it."""
         outcome, read = self.outcome, self._read
         if outcome.has_text and read is None:
-            read = self._read = redacted(completion(self.body))
+            read = self._read = redact_completion(read_completion(self.body))
             if not read.outcome.has_text:
                 outcome = self.outcome = _SPOILT if read.outcome.error == "bad_body" else read.outcome
         read = read if read is not None and outcome.has_text else _NOTHING
@@ -135,7 +135,7 @@ _NOTHING = Completion(ANSWERED)
 _SPOILT = Outcome(OutcomeKind.PASSING, DAMAGED, "its copy in the journal cannot be read any more")
 
 
-def answered(
+def answered_attempt(
     key: str,
     body: str,
     *,
@@ -153,12 +153,12 @@ def answered(
     for a server that does not count, and `most` what can be believed of one that does. `span`: where (text, start, end) a reply gives its
     answer, for its probability; without `keeps_logprobs` those of single tokens are not kept.
     """
-    lean, values = ("", []) if is_dense(body) else logprobs.cut(body)
+    lean, values = ("", []) if is_dense(body) else logprobs.cut_logprobs(body)
     if lean and not keeps_logprobs:
         body = lean
-    read, kept = without_credentials(_bounded(body, content_type), body)
+    read, kept = without_credentials(_bounded_completion(body, content_type), body)
     is_redacted, body = kept is not body, kept
-    took = usage(read, estimate=estimate, most=most)
+    took = read_usage(read, estimate=estimate, most=most)
     outcome = replace(read.outcome, detail=took.note) if took.note else read.outcome
     attempt = Attempt(
         number, bytes.fromhex(key), 200, outcome, outcome.has_text, read.finish_reason, took.input, took.output,
@@ -167,20 +167,20 @@ def answered(
         overcount=took.overcount, redacted=is_redacted, _read=read,
     )  # fmt: skip
     if values and span is not None and outcome.has_text and (found := span(attempt.reply)) is not None:
-        attempt.probability = logprobs.probability(logprobs.tokens(values), *found)
+        attempt.probability = logprobs.text_probability(logprobs.logprob_tokens(values), *found)
     return attempt
 
 
-def _bounded(body: str, content_type: str) -> Completion:
+def _bounded_completion(body: str, content_type: str) -> Completion:
     """What a body says, where it is not more than any model says."""
     problem = f"it has more than {MOST_PARTS:,} parts" if is_dense(body) else ""
-    read = _NOTHING if problem else completion(body, content_type)
+    read = _NOTHING if problem else read_completion(body, content_type)
     if (letters := len(read.content) + len(read.reasoning)) > MOST_TEXT:
         problem = f"its text has {letters:,} characters; at most {MOST_TEXT:,} are read"
     return Completion(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {problem}", retry=True)) if problem else read
 
 
-def failed(
+def failed_attempt(
     key: str,
     outcome: Outcome,
     *,
@@ -191,19 +191,19 @@ def failed(
     body: str = "",
 ) -> Attempt:
     """An attempt that brought no reply."""
-    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact(body)
+    kept, body_kept = replace(outcome, detail=one_line(outcome.detail)), redact_text(body)
     return Attempt(
         number, bytes.fromhex(key), status, kept, seconds=seconds, max_tokens=max_tokens, body=body_kept[:KEPT],
         redacted=body_kept != body,
     )  # fmt: skip
 
 
-def unsent(number: int, key: str) -> Attempt:
+def unsent_attempt(number: int, key: str) -> Attempt:
     """The end of an attempt that nobody was asked in."""
     return Attempt(number, bytes.fromhex(key), None, Outcome(OutcomeKind.PASSING, NOT_SENT))
 
 
-def damaged(number: int, key: bytes) -> Attempt:
+def damaged_attempt(number: int, key: bytes) -> Attempt:
     """What is left of a reply that the disk has spoilt."""
     told = "its copy in the journal is not as it was written"
     return Attempt(number, key, None, Outcome(OutcomeKind.PASSING, DAMAGED, told), final=True)
@@ -217,13 +217,13 @@ def outcome_of_row(status: int | None, error: str | None, detail: str, *, passin
     if error is None:
         if finish_reason in ("stop", "") and not detail:
             return ANSWERED
-        known = finish(finish_reason)
+        known = read_finish(finish_reason)
         if known is Finish.ERROR:
             return Outcome(OutcomeKind.PASSING, "error", f"finish_reason {finish_reason!r}: the server gave up before the end")
         return replace(outcome_of(known), detail=detail)
     if error == "content_filter":
         return Outcome(OutcomeKind.FILTERED, error, detail)
-    again = refusal(status, body) if status is not None and status >= 400 else None
+    again = read_refusal(status, body) if status is not None and status >= 400 else None
     if again is None:
         return Outcome(OutcomeKind.PASSING if passing else OutcomeKind.REFUSED, error, detail)
     if again.kind is OutcomeKind.FILTERED:

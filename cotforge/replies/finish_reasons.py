@@ -43,7 +43,7 @@ class Reason:
     """Where the name is documented or was seen: a URL, or `repository: path`."""
 
 
-def finish(reason: object) -> Finish:
+def read_finish(reason: object) -> Finish:
     """What a finish reason means; never raises, and a name that says nothing to us is `Finish.UNKNOWN`.
 
     Case, spaces, `-`, `_` and an enum's own name before the value make no difference: `FinishReason.MAX_TOKENS`, `max-tokens`
@@ -55,19 +55,19 @@ def finish(reason: object) -> Finish:
         reason = reason.get("type")
     if reason is None:
         return Finish.STOP
-    return _looked_up(reason) if isinstance(reason, str) and len(reason) < LONGEST else _found(reason)
+    return _looked_up(reason) if isinstance(reason, str) and len(reason) < LONGEST else _find_finish(reason)
 
 
-def _found(reason: object) -> Finish:
-    known = _FINISHES.get(_bare(reason)) or _FINISHES.get(_bare(str(reason).partition(":")[0]))  # Gemini: `content_filter: OTHER`
+def _find_finish(reason: object) -> Finish:
+    known = _FINISHES.get(_bare_name(reason)) or _FINISHES.get(_bare_name(str(reason).partition(":")[0]))  # Gemini: `content_filter: OTHER`
     return known or (_by_words(reason) if isinstance(reason, str) else Finish.UNKNOWN)
 
 
-_looked_up = lru_cache(maxsize=256)(_found)
+_looked_up = lru_cache(maxsize=256)(_find_finish)
 """Every reply has a reason, and nearly all the same one."""
 
 
-def _bare(reason: object) -> str:
+def _bare_name(reason: object) -> str:
     """The name alone, in small letters and without anything between its words."""
     name = str(reason).casefold().rpartition(".")[2]
     name = "".join(character for character in name if not character.isspace() and character not in "-_")
@@ -238,4 +238,4 @@ REASONS: tuple[Reason, ...] = tuple(
 )
 """The names of every server, with their source. A name that two servers share means the same at both."""
 
-_FINISHES = {_bare(reason.name): reason.finish for reason in REASONS}
+_FINISHES = {_bare_name(reason.name): reason.finish for reason in REASONS}

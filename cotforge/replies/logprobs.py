@@ -29,7 +29,7 @@ class Token(NamedTuple):
     """At most 0; None where the server gave nothing that could be one."""
 
 
-def cut(body: str) -> tuple[str, list[Any]]:
+def cut_logprobs(body: str) -> tuple[str, list[Any]]:
     """(a body with `null` in every field `logprobs`, what stood there in turn): of one completion, or of the chunks of a stream.
 
     What is no JSON is cut out all the same, and left out of the list. Never raises; a body without such a field stays as it is.
@@ -38,7 +38,7 @@ def cut(body: str) -> tuple[str, list[Any]]:
         return body, []
     parts, values, place = list[str](), list[Any](), 0
     while found := _FIELD.search(body, place):
-        end, value = _value(body, found.end())
+        end, value = _json_value_end(body, found.end())
         if end < 0:
             break
         parts += (body[place : found.end()], "null")
@@ -48,7 +48,7 @@ def cut(body: str) -> tuple[str, list[Any]]:
     return "".join([*parts, body[place:]]), values
 
 
-def _value(body: str, start: int) -> tuple[int, Any]:
+def _json_value_end(body: str, start: int) -> tuple[int, Any]:
     """(where the list or object ends that begins here, what it is); its end is -1 where it has none."""
     try:
         value, end = json.JSONDecoder().raw_decode(body, start)
@@ -62,12 +62,12 @@ def _value(body: str, start: int) -> tuple[int, Any]:
         return -1, None
 
 
-def tokens(values: Iterable[Any]) -> list[Token]:
+def logprob_tokens(values: Iterable[Any]) -> list[Token]:
     """The tokens of all `logprobs` of a reply, in turn. Never raises; what is malformed has no log probability."""
-    return [token for value in values for token in _tokens(value)]
+    return [token for value in values for token in _walk_tokens(value)]
 
 
-def _tokens(value: Any) -> Iterator[Token]:
+def _walk_tokens(value: Any) -> Iterator[Token]:
     if isinstance(value, dict):
         entries = value.get("content")
         texts, numbers = value.get("tokens"), value.get("token_logprobs")
@@ -76,22 +76,22 @@ def _tokens(value: Any) -> Iterator[Token]:
         value = entries
     for entry in value if isinstance(value, list) else ():
         if isinstance(entry, dict):
-            yield Token(_text(entry), _logprob(entry.get("logprob")))
+            yield Token(_token_bytes(entry), _read_logprob(entry.get("logprob")))
 
 
-def _text(entry: dict[str, Any]) -> bytes:
+def _token_bytes(entry: dict[str, Any]) -> bytes:
     parts, text = entry.get("bytes"), entry.get("token")
     if isinstance(parts, list) and parts and all(type(part) is int and 0 <= part < 256 for part in parts):
         return bytes(parts)
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else b""
 
 
-def _logprob(said: Any) -> float | None:
+def _read_logprob(said: Any) -> float | None:
     known = isinstance(said, int | float) and not isinstance(said, bool) and abs(said) < 1e9 and isfinite(said) and said <= _ROUNDED
     return min(float(said), 0.0) if known else None
 
 
-def probability(found: list[Token], text: str, start: int, end: int) -> float | None:
+def text_probability(found: list[Token], text: str, start: int, end: int) -> float | None:
     """The probability, in [0, 1], with which a part of a text was said, given all before it; None where the tokens do not tell.
 
     It is the product over all tokens that hold a character of it. `text` is looked for among the tokens as a whole, then the part with a
@@ -99,13 +99,13 @@ def probability(found: list[Token], text: str, start: int, end: int) -> float | 
     """
     said = b"".join(token.text for token in found)
     for before, after in ((0, len(text)), (max(0, start - NEAR), end + NEAR), (max(0, start - 1), end + 1)):
-        if (place := said.rfind(_encoded(text[before:after]))) >= 0:
-            place += len(_encoded(text[before:start]))
-            return _product(found, place, place + len(_encoded(text[start:end])))
+        if (place := said.rfind(_encode_text(text[before:after]))) >= 0:
+            place += len(_encode_text(text[before:start]))
+            return _token_product(found, place, place + len(_encode_text(text[start:end])))
     return None
 
 
-def _product(found: list[Token], start: int, end: int) -> float | None:
+def _token_product(found: list[Token], start: int, end: int) -> float | None:
     """Over the tokens that hold one of these bytes."""
     place, parts = 0, list[float | None]()
     for token in found:
@@ -116,5 +116,5 @@ def _product(found: list[Token], start: int, end: int) -> float | None:
     return exp(fsum(known)) if known and len(known) == len(parts) else None
 
 
-def _encoded(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")

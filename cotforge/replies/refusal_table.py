@@ -24,7 +24,7 @@ class Meaning(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RefusalLine:
     """One refusal: it is met where all of status, code and words are met that it names."""
 
     server: str
@@ -139,8 +139,8 @@ _BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting
 KEY, QUOTA, MODEL, FILTER = Meaning.KEY, Meaning.QUOTA, Meaning.MODEL, Meaning.FILTER
 BUSY, PROMPT, HELP = Meaning.BUSY, Meaning.PROMPT, Meaning.HELP
 
-LINES: tuple[Line, ...] = tuple(
-    Line(*row)
+LINES: tuple[RefusalLine, ...] = tuple(
+    RefusalLine(*row)
     for row in (
         # the bare status, where nothing else speaks; a bare 400, 403, 422 or 503 says nothing
         ("any", 401, "", "", KEY, _RFC),

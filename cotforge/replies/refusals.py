@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from cotforge.records import Closing, Outcome, OutcomeKind
-from cotforge.replies.refusal_codes import Meaning, codes_and_message, meaning
+from cotforge.replies.refusal_codes import Meaning, codes_and_message, refusal_meaning
 from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.replies.text import one_line
 
@@ -41,15 +41,15 @@ _BY_MEANING = {
 }
 
 
-def refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
+def read_refusal(status: int, text: str, *, after: float | None = None) -> Outcome:
     """What the status and body of an error mean; `after` is what its Retry-After says, in seconds."""
     codes, message = codes_and_message(text)
     if 300 <= status < 400:
         return Outcome(OutcomeKind.PASSING, "redirect", f"{status}: redirects are not followed; write the final URL")
-    return _capped(_outcome(status, str(status), message, meaning(status, codes, message), codes=codes, after=after))
+    return _cap_wait(_refusal_outcome(status, str(status), message, refusal_meaning(status, codes, message), codes=codes, after=after))
 
 
-def _capped(outcome: Outcome) -> Outcome:
+def _cap_wait(outcome: Outcome) -> Outcome:
     """The same with a wait that ends, and a note of the one that was asked."""
     if outcome.after is None or outcome.after <= MOST_WAIT_S:
         return outcome
@@ -61,13 +61,13 @@ def _capped(outcome: Outcome) -> Outcome:
 def inside_ok(error: Any) -> Outcome:
     """What an error object means that came with status 200: gateways say 200 where they mean 400 or 500."""
     codes, message = codes_and_message(json.dumps({"error": error}))
-    word = one_line(_code(error))
+    word = one_line(_error_code(error))
     number = int(word) if word.isascii() and word.isdigit() and len(word) == 3 else 0
     status = number if 400 <= number < 600 else 500
-    return _outcome(status, word, message, meaning(200, codes, message), codes=codes, after=None)
+    return _refusal_outcome(status, word, message, refusal_meaning(200, codes, message), codes=codes, after=None)
 
 
-def _code(error: Any) -> str:
+def _error_code(error: Any) -> str:
     """What names an error: its code, or a number in a field of that kind."""
     if not isinstance(error, dict):
         return "error"
@@ -75,7 +75,7 @@ def _code(error: Any) -> str:
     return str(error.get("code") or next(iter(numbers), "error"))
 
 
-def _outcome(status: int, word: str, message: str, means: Meaning | None, *, codes: str, after: float | None) -> Outcome:
+def _refusal_outcome(status: int, word: str, message: str, means: Meaning | None, *, codes: str, after: float | None) -> Outcome:
     if any(told in message for told in UNREAD_FILES):
         return Outcome(OutcomeKind.GONE, word, message, after=after, closes=Closing.FILES)
     if means is Meaning.FILTER:

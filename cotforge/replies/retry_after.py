@@ -28,17 +28,17 @@ def retry_after(seconds: str | None, milliseconds: str | None = None, *, date: s
 
     A date is counted from the server's own `date`, where it sent one: the clock of this machine may be wrong, or have been set.
     """
-    if (asked := _finite(milliseconds)) is not None:
+    if (asked := _finite_number(milliseconds)) is not None:
         return asked / 1000
-    if (asked := _finite(seconds)) is not None:
+    if (asked := _finite_number(seconds)) is not None:
         return asked
-    if (until := _moment(seconds)) is None:
+    if (until := _date_moment(seconds)) is None:
         return None
-    now = _moment(date)
+    now = _date_moment(date)
     return max(0.0, until - (time.time() if now is None else now))
 
 
-def _finite(text: str | None) -> float | None:
+def _finite_number(text: str | None) -> float | None:
     """The number, at least 0; None where there is none: `inf` is one to Python, and a run would wait for it."""
     try:
         number = float(text or "")
@@ -47,7 +47,7 @@ def _finite(text: str | None) -> float | None:
     return max(0.0, number) if isfinite(number) else None
 
 
-def _moment(text: str | None) -> float | None:
+def _date_moment(text: str | None) -> float | None:
     """Seconds since the epoch of a date as in HTTP (all three forms, RFC 9110) or ISO 8601; None where it is none."""
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:

@@ -1,6 +1,6 @@
 """A stranger's text: on one line, and how much of memory it may take once it is read."""
 
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 
 LONGEST = 300
 """Characters that are kept."""
@@ -17,7 +17,7 @@ LOOKED_AT = 2**16
 
 def one_line(text: str) -> str:
     """The beginning of a message on one line: no credentials, control characters or halves of surrogate pairs, 300 characters at most."""
-    text = redact(text[:LOOKED_AT])[: 2 * LONGEST]
+    text = redact_text(text[:LOOKED_AT])[: 2 * LONGEST]
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST]
 
 

@@ -38,14 +38,14 @@ class Usage(NamedTuple):
     """What the server counted, or wrote, beyond what can be; empty where it did not."""
 
 
-def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = None) -> Usage:
+def read_usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = None) -> Usage:
     """The tokens of a completion. A count is not believed where it is beyond `most`, or too small for the text that came.
 
     `estimate` is the input in tokens. Without `most` every count up to `chat.MOST_TOKENS` can be.
     """
     counted_in, counted_out = read.input_tokens, read.output_tokens
     most_out = most.output if most is not None else None
-    beyond = _beyond(read, most) if most is not None else ""
+    beyond = _beyond_bounds(read, most) if most is not None else ""
     if not read.outcome.has_text:  # nothing is estimated for what did not come
         return Usage(0, 0, "", beyond) if beyond else Usage(counted_in or 0, counted_out or 0)
     letters = len(read.content) + len(read.reasoning)
@@ -64,15 +64,15 @@ def usage(read: Completion, *, estimate: Callable[[], int], most: Most | None = 
     return Usage(counted_in or estimate(), counted_out or guessed, note, written)
 
 
-def _beyond(read: Completion, most: Most) -> str:
+def _beyond_bounds(read: Completion, most: Most) -> str:
     """What was counted beyond what can be, and that; empty where nothing was. A text that is there may be longer than `max_tokens`."""
     tokens_in, tokens_out = read.input_tokens or 0, read.output_tokens or 0
     if tokens_in > ANY_INPUT and tokens_in > (most_in := most.input()):
         return f"the server counted {tokens_in:,} input tokens for what can be {most_in:,} at most"
-    if tokens_out > most.output + ABOVE_LIMIT and tokens_out > _bytes(read.content) + _bytes(read.reasoning):
+    if tokens_out > most.output + ABOVE_LIMIT and tokens_out > _text_bytes(read.content) + _text_bytes(read.reasoning):
         return f"the server counted {tokens_out:,} output tokens where at most {most.output:,} can be"
     return ""
 
 
-def _bytes(text: str) -> int:
+def _text_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))

@@ -6,7 +6,7 @@ from itertools import accumulate, cycle
 from typing import NamedTuple
 
 from cotforge.errors import PipelineError
-from cotforge.teachers.simulated import Cells
+from cotforge.teachers.simulated import GridCells
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
@@ -31,7 +31,7 @@ _DOWN: dict[int, tuple[str, ...]] = {1: ("",), 2: ("top ", "bottom "), 3: ("top 
 _ACROSS: dict[int, tuple[str, ...]] = {1: ("cell",), 2: ("left", "right"), 3: ("left", "centre", "right")}
 
 
-def places(cells: Cells) -> list[str]:
+def cell_places(cells: GridCells) -> list[str]:
     """What the cells are called, row by row: `the top left`, and in a larger grid `row 2 column 4`."""
     down, across = _DOWN.get(cells.rows), _ACROSS.get(cells.columns)
     if down is None or across is None:
@@ -39,19 +39,19 @@ def places(cells: Cells) -> list[str]:
     return [f"the {row}{column}" for row in down for column in across]
 
 
-def demand_numbers(cells: Cells, labels: Sequence[str], *, model: str) -> None:
+def demand_numbers(cells: GridCells, labels: Sequence[str], *, model: str) -> None:
     """Raises PipelineError where labels are to be added that are no whole numbers."""
     strange = [label for label in labels if not _NUMBER.fullmatch(label)]
     if cells.answer == "sum" and strange:
         raise PipelineError(f"model {model!r}: simulate.cells.answer: a sum needs whole numbers as labels, and it learned {strange[0]!r}")
 
 
-def work_out(cells: Cells, read: Sequence[str], *, style: Style) -> tuple[str, str]:
+def work_out(cells: GridCells, read: Sequence[str], *, style: Style) -> tuple[str, str]:
     """(reasoning, answer) from the labels that were read, row by row; the steps follow from these alone.
 
     Several pictures are read one after another.
     """
-    seen = [f"{place} {style.read} {each}" for place, each in zip(cycle(places(cells)), read, strict=False)]
+    seen = [f"{place} {style.read} {each}" for place, each in zip(cycle(cell_places(cells)), read, strict=False)]
     answer = "".join(read)
     if cells.answer == "sum":
         totals = [*accumulate(map(int, read))]

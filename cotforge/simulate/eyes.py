@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cotforge.errors import PipelineError
 from cotforge.images.limits import HARD_BYTES
 from cotforge.regular_files import open_regular, read_regular
-from cotforge.simulate.sight import Floats, Sight, see
+from cotforge.simulate.sight import Floats, Sight, see_picture
 from cotforge.teachers.simulated import Simulated
 
 _LIBRARIES = r"(sklearn|joblib|scipy|numpy|PIL)(\.|$)"
@@ -28,29 +28,29 @@ def silence_libraries() -> None:
     warnings.filterwarnings("ignore", module=_LIBRARIES)
 
 
-def pixels(inks: Floats) -> Floats:
+def pixel_features(inks: Floats) -> Floats:
     """Every cell as it is: (N, 64)."""
     return inks.reshape(len(inks), -1)
 
 
-def blurred(inks: Floats) -> Floats:
+def blurred_features(inks: Floats) -> Floats:
     """Every cell mixed with its neighbours (1 2 1 both ways): (N, 64)."""
     padded = np.pad(inks, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across = (padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]) / 4
-    return pixels((across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 4)
+    return pixel_features((across[:, :-2] + 2 * across[:, 1:-1] + across[:, 2:]) / 4)
 
 
-def edges(inks: Floats) -> Floats:
+def edge_features(inks: Floats) -> Floats:
     """Strength of the slope in each of eight directions, per quarter of the picture: (N, 32)."""
     padded = np.pad(inks, ((0, 0), (1, 1), (1, 1)), mode="edge")
     right = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     down = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
     angle, strength = np.arctan2(down, right), np.hypot(down, right)
     directions = [np.maximum(0, np.cos(angle - turn * np.pi / 4)) ** 4 * strength for turn in range(8)]
-    return np.concatenate([pixels(each.reshape(-1, 2, 4, 2, 4).sum((2, 4))) for each in directions], axis=1)
+    return np.concatenate([pixel_features(each.reshape(-1, 2, 4, 2, 4).sum((2, 4))) for each in directions], axis=1)
 
 
-def strokes(inks: Floats) -> Floats:
+def stroke_features(inks: Floats) -> Floats:
     """Ink and number of strokes along every row and column: (N, 32)."""
     dark = inks > 0.4
     by_row = (dark[:, :, 1:] & ~dark[:, :, :-1]).sum(2) + dark[:, :, 0]
@@ -58,9 +58,9 @@ def strokes(inks: Floats) -> Floats:
     return np.concatenate([inks.sum(1) / 4, inks.sum(2) / 4, by_row, by_column], axis=1)
 
 
-def ink(inks: Floats) -> Floats:
+def ink_features(inks: Floats) -> Floats:
     """Ink in each of sixteen regions: (N, 16)."""
-    return pixels(inks.reshape(-1, 4, 2, 4, 2).sum((2, 4)))
+    return pixel_features(inks.reshape(-1, 4, 2, 4, 2).sum((2, 4)))
 
 
 class Eye:
@@ -76,40 +76,40 @@ class Eye:
 
     def scores(self, sights: Sequence[Sight]) -> dict[str, float]:
         """Score of every label, in [0, 1], summing to 1: the mean over the pictures."""
-        return self._named(self._judge(np.stack([sight.ink for sight in sights])).mean(0))
+        return self._named_scores(self._judge(np.stack([sight.ink for sight in sights])).mean(0))
 
     def scores_each(self, inks: Floats) -> list[dict[str, float]]:
         """The same for each of N thumbnails by itself, (N, 8, 8)."""
-        return [self._named(judged) for judged in self._judge(inks)]
+        return [self._named_scores(judged) for judged in self._judge(inks)]
 
-    def _named(self, judged: Floats) -> dict[str, float]:
+    def _named_scores(self, judged: Floats) -> dict[str, float]:
         return dict(zip(self.labels, map(float, judged), strict=True))
 
 
-def best(scores: Mapping[str, float]) -> str:
+def best_label(scores: Mapping[str, float]) -> str:
     """The label of the highest score."""
     return max(scores, key=scores.__getitem__)
 
 
-def eye(simulated: Simulated, labels: Sequence[str], *, root: Path) -> Eye:
+def make_eye(simulated: Simulated, labels: Sequence[str], *, root: Path) -> Eye:
     """The eye of a teacher, trained where it has something to learn from.
 
     Raises PipelineError where its CSV or an image of it cannot be read, or scikit-learn is not installed.
     """
     if simulated.learn is None:
         weights = np.random.default_rng(simulated.seed).normal(size=(64, len(labels)))
-        return Eye(lambda inks: _softmax(pixels(inks) @ weights), labels, {})
-    sights, answers = _lessons(root / simulated.learn, labels)
+        return Eye(lambda inks: _softmax_rows(pixel_features(inks) @ weights), labels, {})
+    sights, answers = _read_lessons(root / simulated.learn, labels)
     look = LOOKS[simulated.look]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a small classifier on few lessons; nobody can act on them
-        model = _classifier(simulated).fit(look(np.stack([sight.ink for sight in sights])), answers)
+        model = _make_classifier(simulated).fit(look(np.stack([sight.ink for sight in sights])), answers)
 
     def judge(inks: Floats) -> Floats:
         seen = look(inks)
-        return np.asarray(model.predict_proba(seen)) if hasattr(model, "predict_proba") else _margins(model.decision_function(seen))
+        return np.asarray(model.predict_proba(seen)) if hasattr(model, "predict_proba") else _margin_scores(model.decision_function(seen))
 
-    return Eye(judge, [str(label) for label in model.classes_], _usual(sights, answers))
+    return Eye(judge, [str(label) for label in model.classes_], _usual_values(sights, answers))
 
 
 class Nearest:
@@ -139,7 +139,7 @@ class Nearest:
         return np.asarray(score / score.sum(1, keepdims=True))
 
 
-def _classifier(simulated: Simulated) -> Any:
+def _make_classifier(simulated: Simulated) -> Any:
     """An untrained scikit-learn classifier of the wanted kind."""
     try:
         from sklearn import ensemble, linear_model, naive_bayes, svm, tree
@@ -157,12 +157,12 @@ def _classifier(simulated: Simulated) -> Any:
     return kinds[simulated.eye]()
 
 
-def _lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[str]]:
+def _read_lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[str]]:
     """Pictures and labels of a CSV, at least two different labels."""
     try:
         with open(open_regular(os.path.realpath(path)), newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-        sights = [see(read_regular(os.path.realpath(path.parent / row["image"]), most=HARD_BYTES)) for row in rows]
+        sights = [see_picture(read_regular(os.path.realpath(path.parent / row["image"]), most=HARD_BYTES)) for row in rows]
         answers = [row["label"] for row in rows]
     except KeyError as error:
         raise PipelineError(f"{path}: no column {error}; the columns are image and label") from error
@@ -174,7 +174,7 @@ def _lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[str]]
     return sights, answers
 
 
-def _usual(sights: Sequence[Sight], answers: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
+def _usual_values(sights: Sequence[Sight], answers: Sequence[str]) -> dict[str, dict[str, tuple[float, float]]]:
     usual: dict[str, dict[str, tuple[float, float]]] = {}
     for label in sorted(set(answers)):
         own = [sight.measured for sight, answer in zip(sights, answers, strict=True) if answer == label]
@@ -184,14 +184,16 @@ def _usual(sights: Sequence[Sight], answers: Sequence[str]) -> dict[str, dict[st
     return usual
 
 
-def _margins(margins: Floats) -> Floats:
+def _margin_scores(margins: Floats) -> Floats:
     """Scores (N, labels) from a classifier's margins, of which scikit-learn gives only one (N,) where there are two labels."""
-    return _softmax(margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1))
+    return _softmax_rows(margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1))
 
 
-def _softmax(scores: Floats) -> Floats:
+def _softmax_rows(scores: Floats) -> Floats:
     raised = np.exp(scores - scores.max(1, keepdims=True))
     return np.asarray(raised / raised.sum(1, keepdims=True))
 
 
-LOOKS: dict[str, Callable[[Floats], Floats]] = {each.__name__: each for each in (pixels, blurred, edges, strokes, ink)}
+LOOKS: dict[str, Callable[[Floats], Floats]] = {
+    each.__name__: each for each in (pixel_features, blurred_features, edge_features, stroke_features, ink_features)
+}

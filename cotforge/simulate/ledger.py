@@ -16,7 +16,7 @@ HELP = {
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerEntry:
     """One request."""
 
     ended: str = "unfinished"
@@ -35,9 +35,9 @@ class Ledger:
     """How requests ended (see `Entry.ended`); the sum, with what is in flight, is every request that named the model."""
 
     @contextlib.contextmanager
-    def request(self) -> Iterator[Entry]:
+    def request(self) -> Iterator[LedgerEntry]:
         """An entry for as long as a request is in flight; how it ended is counted as it is left."""
-        entry = Entry()
+        entry = LedgerEntry()
         self.in_flight += 1
         try:
             yield entry
@@ -57,7 +57,7 @@ class Ledger:
         return f"{', '.join(self.teachers)}: {requests:,} request{'' if requests == 1 else 's'}: {ends or 'nothing asked'}"
 
 
-def metrics(loads: Iterable[tuple[str, int, int]]) -> str:
+def metrics_page(loads: Iterable[tuple[str, int, int]]) -> str:
     """A page of vLLM's gauges in Prometheus' text form; `loads` are (model, running, waiting)."""
     loads = [(f'engine="0",model_name={json.dumps(model, ensure_ascii=False)}', running, waiting) for model, running, waiting in loads]
     gauges = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from cotforge.simulate.request import Asked, Refused
+from cotforge.simulate.request import HttpRefusal, ParsedRequest
 from cotforge.simulate.speaker import TOKEN, Spoken
 from cotforge.teachers.simulated import Simulated
 
@@ -18,8 +18,8 @@ ABSURD = {"prompt_tokens": -1, "completion_tokens": 10**12, "total_tokens": 0.5}
 PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1><hr>nginx</body></html>\n"
 
 
-def completion(asked: Asked, choices: Sequence[Spoken], input_tokens: int, *, usage: str) -> bytes:
-    """A `chat.completion` object as JSON; `usage` as in `simulate.usage`."""
+def completion_body(asked: ParsedRequest, choices: Sequence[Spoken], input_tokens: int, *, usage: str) -> bytes:
+    """A `chat.read_completion` object as JSON; `usage` as in `simulate.usage`."""
     output_tokens = sum(choice.tokens for choice in choices)
     counted = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens, "total_tokens": input_tokens + output_tokens}
     body = {
@@ -28,7 +28,7 @@ def completion(asked: Asked, choices: Sequence[Spoken], input_tokens: int, *, us
         "created": int(time.time()),
         "model": asked.model,
         "choices": [
-            {"index": index, "message": _message(choice), "finish_reason": choice.finish_reason, **_logprobs(choice, asked)}
+            {"index": index, "message": _choice_message(choice), "finish_reason": choice.finish_reason, **_choice_logprobs(choice, asked)}
             for index, choice in enumerate(choices)
         ],
     }
@@ -37,13 +37,13 @@ def completion(asked: Asked, choices: Sequence[Spoken], input_tokens: int, *, us
     return json.dumps(body).encode()
 
 
-def _message(choice: Spoken) -> dict[str, Any]:
+def _choice_message(choice: Spoken) -> dict[str, Any]:
     if choice.refusal:
         return {"role": "assistant", "content": None, "refusal": choice.refusal}
     return {"role": "assistant", "content": choice.text}
 
 
-def _logprobs(choice: Spoken, asked: Asked) -> dict[str, Any]:
+def _choice_logprobs(choice: Spoken, asked: ParsedRequest) -> dict[str, Any]:
     """Of every token, as vLLM and OpenAI give them; nothing where none were asked for, or none are given."""
     if choice.sure is None or not asked.logprobs:
         return {}
@@ -56,23 +56,23 @@ def _logprobs(choice: Spoken, asked: Asked) -> dict[str, Any]:
     return {"logprobs": {"content": content}}
 
 
-def answer(body: bytes) -> web.Response:
+def answer_response(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json")
 
 
-def failure(simulated: Simulated) -> web.Response:
+def failure_response(simulated: Simulated) -> web.Response:
     """The answer to an attempt that `simulate.errors` strikes."""
     status = simulated.error_status
     if simulated.error_body == "html":
         page = PAGE.format("Welcome to nginx!" if status == 200 else f"{status} error")
-        return web.Response(text=page, status=status, content_type="text/html", headers=_again(status, simulated.retry_after))
-    return refusal(Refused(status, "the simulated server failed", code="internal_error"), simulated.retry_after)
+        return web.Response(text=page, status=status, content_type="text/html", headers=_retry_header(status, simulated.retry_after))
+    return refusal_response(HttpRefusal(status, "the simulated server failed", code="internal_error"), simulated.retry_after)
 
 
-def refusal(refused: Refused, retry_after: float | None = None) -> web.Response:
+def refusal_response(refused: HttpRefusal, retry_after: float | None = None) -> web.Response:
     """A no in OpenAI's form."""
-    return web.json_response(refused.body(), status=refused.status, headers=_again(refused.status, retry_after))
+    return web.json_response(refused.body(), status=refused.status, headers=_retry_header(refused.status, retry_after))
 
 
-def _again(status: int, retry_after: float | None) -> dict[str, str]:
+def _retry_header(status: int, retry_after: float | None) -> dict[str, str]:
     return {} if retry_after is None or status not in BUSY else {"Retry-After": f"{retry_after:g}"}

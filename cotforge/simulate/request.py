@@ -21,7 +21,7 @@ KINDS = {402: "billing_error", 403: "permission_error", 429: "rate_limit_error",
 """`type` of an error by its status, as hosted servers have it."""
 
 
-class Refused(Exception):
+class HttpRefusal(Exception):
     """A request that is answered with an error of OpenAI's form."""
 
     def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """A chat-completion request, as far as a simulated teacher understands it."""
 
     model: str
@@ -53,57 +53,57 @@ class Asked:
 
     def pictures(self, media: Path | None) -> list[bytes]:
         """The images' bytes; files are read below `media` alone. Raises Refused where one is not base64 or may not be read."""
-        return [_read(image, media) if image.startswith(FILE) else _decoded(image) for image in self.images]
+        return [_read_media(image, media) if image.startswith(FILE) else _decode_image(image) for image in self.images]
 
 
-def _decoded(image: str) -> bytes:
+def _decode_image(image: str) -> bytes:
     try:
         return base64.b64decode(image, validate=True)
     except binascii.Error as error:
-        raise Refused(400, f"an image is not valid base64: {error}") from error
+        raise HttpRefusal(400, f"an image is not valid base64: {error}") from error
 
 
-def _read(url: str, media: Path | None) -> bytes:
+def _read_media(url: str, media: Path | None) -> bytes:
     """What vLLM 0.32 does with a file and its `--allowed-local-media-path`, down to the statuses."""
     if media is None:
-        raise Refused(500, "Cannot load local files without `--allowed-local-media-path`.")
+        raise HttpRefusal(500, "Cannot load local files without `--allowed-local-media-path`.")
     parts = urlsplit(url)
     path = Path(url2pathname(parts.path)).resolve()
     if parts.netloc or not path.is_relative_to(media.resolve()):
-        raise Refused(400, "The file path <path> must be a subpath of `--allowed-local-media-path <path>`.")
+        raise HttpRefusal(400, "The file path <path> must be a subpath of `--allowed-local-media-path <path>`.")
     try:
         return read_regular(path, most=HARD_BYTES)
     except OSError as error:
-        raise Refused(500, f"[Errno {error.errno}] {error.strerror}: '<path>'") from error
+        raise HttpRefusal(500, f"[Errno {error.errno}] {error.strerror}: '<path>'") from error
 
 
-def read(raw: bytes) -> Asked:
+def read_request(raw: bytes) -> ParsedRequest:
     """The request of that body. Raises Refused (400) where it is not one that is understood here."""
     try:
         body = json.loads(raw)
     except ValueError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
+        raise HttpRefusal(400, f"the body is not JSON: {error}") from error
     if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-        raise Refused(400, "the body must be an object with the name of a model")
+        raise HttpRefusal(400, "the body must be an object with the name of a model")
     if body.get("stream"):
-        raise Refused(400, "streaming is not simulated; leave out 'stream'")
-    texts, images = _parts(body.get("messages"))
+        raise HttpRefusal(400, "streaming is not simulated; leave out 'stream'")
+    texts, images = _message_parts(body.get("messages"))
     if not images:
-        raise Refused(400, "a simulated teacher looks at pictures, and none was sent")
+        raise HttpRefusal(400, "a simulated teacher looks at pictures, and none was sent")
     lasting = {name: value for name, value in body.items() if name not in ("max_tokens", "max_completion_tokens", "logprobs")}
-    return Asked(
+    return ParsedRequest(
         model=body["model"],
         text="\n".join(texts),
         images=tuple(images),
-        n=_whole(body, "n", most=MOST_CHOICES) or 1,
-        max_tokens=_whole(body, "max_completion_tokens") or _whole(body, "max_tokens"),
-        temperature=_temperature(body),
+        n=_whole_number(body, "n", most=MOST_CHOICES) or 1,
+        max_tokens=_whole_number(body, "max_completion_tokens") or _whole_number(body, "max_tokens"),
+        temperature=_read_temperature(body),
         digest=hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).digest(),
         logprobs=body.get("logprobs") is True,
     )
 
 
-def _parts(messages: Any) -> tuple[list[str], list[str]]:
+def _message_parts(messages: Any) -> tuple[list[str], list[str]]:
     """Texts and base64 images of all messages."""
     texts: list[str] = []
     images: list[str] = []
@@ -113,34 +113,36 @@ def _parts(messages: Any) -> tuple[list[str], list[str]]:
             parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
             for part in parts:
                 if part["type"] == "image_url":
-                    images.append(_image(part["image_url"]["url"]))
+                    images.append(_image_data(part["image_url"]["url"]))
                 else:
                     texts.append(str(part["text"]))
     except (KeyError, TypeError, AttributeError) as error:
-        raise Refused(400, "'messages' must be a list of messages whose content is text, or parts of type text and image_url") from error
+        raise HttpRefusal(
+            400, "'messages' must be a list of messages whose content is text, or parts of type text and image_url"
+        ) from error
     return texts, images
 
 
-def _image(url: str) -> str:
+def _image_data(url: str) -> str:
     if url.startswith(FILE):
         return url
     head, comma, data = url.partition(",")
     if not comma or not re.fullmatch(r"data:image/[a-z]{1,8};base64", head):
-        raise Refused(400, "an image must be a data URL in base64 or a file; nothing is fetched")
+        raise HttpRefusal(400, "an image must be a data URL in base64 or a file; nothing is fetched")
     return data
 
 
-def _whole(body: Mapping[str, Any], name: str, *, most: int = 1 << 40) -> int | None:
+def _whole_number(body: Mapping[str, Any], name: str, *, most: int = 1 << 40) -> int | None:
     value = body.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
-        raise Refused(400, f"{name!r} must be a whole number from 1 to {most}")
+        raise HttpRefusal(400, f"{name!r} must be a whole number from 1 to {most}")
     return value
 
 
-def _temperature(body: Mapping[str, Any]) -> float:
+def _read_temperature(body: Mapping[str, Any]) -> float:
     value = body.get("temperature")
     if value is None:
         return 1.0
     if not isinstance(value, int | float) or not 0 <= value <= 5:
-        raise Refused(400, "'temperature' must be a number from 0 to 5")
+        raise HttpRefusal(400, "'temperature' must be a number from 0 to 5")
     return float(value)

@@ -16,11 +16,11 @@ from aiohttp import web
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate.callers import from_here_only
-from cotforge.simulate.faults import cut
-from cotforge.simulate.ledger import Ledger, metrics
-from cotforge.simulate.reply import refusal
-from cotforge.simulate.request import Refused, read
-from cotforge.simulate.stage import Role, Stage
+from cotforge.simulate.ledger import Ledger, metrics_page
+from cotforge.simulate.reply import refusal_response
+from cotforge.simulate.request import HttpRefusal, read_request
+from cotforge.simulate.simulated_teacher import Role, SimulatedTeacher
+from cotforge.simulate.transport_faults import cut_connection
 
 HOST = "127.0.0.1"
 MOST_BYTES = 64 << 20
@@ -30,10 +30,10 @@ HIDING = frozenset({401, 403, 404})
 
 
 @dataclass(slots=True)
-class House:
+class SimulatedServer:
     """What is played at one port, and since when somebody listens."""
 
-    stages: dict[str, Stage]
+    stages: dict[str, SimulatedTeacher]
     """By model."""
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     began: float = 0.0
@@ -47,10 +47,10 @@ class House:
         return time.monotonic() - self.began
 
 
-HOUSE: web.AppKey[House] = web.AppKey("house", House)
+HOUSE: web.AppKey[SimulatedServer] = web.AppKey("house", SimulatedServer)
 
 
-async def serve(
+async def serve_teachers(
     roles: Sequence[Role],
     labels: Sequence[str],
     *,
@@ -66,23 +66,29 @@ async def serve(
     Raises PipelineError where a teacher cannot be trained, TeacherError where the port is taken.
     """
     with ThreadPoolExecutor(2, thread_name_prefix="looking") as pool:
-        house = House(_stages(roles, labels, {} if ledgers is None else ledgers, root, pool))
+        house = SimulatedServer(_make_stages(roles, labels, {} if ledgers is None else ledgers, root, pool))
         app = web.Application(client_max_size=MOST_BYTES, middlewares=[from_here_only])
-        app.add_routes([web.get("/v1/models", _models), web.post("/v1/chat/completions", _complete), web.get("/ledger", _ledger)])
+        app.add_routes(
+            [
+                web.get("/v1/models", _handle_models),
+                web.post("/v1/chat/completions", _handle_completion),
+                web.get("/ledger", _handle_ledger),
+            ]
+        )
         if any(stage.role.simulated.queue for stage in house.stages.values()):
-            app.add_routes([web.get("/metrics", _metrics)])
+            app.add_routes([web.get("/metrics", _handle_metrics)])
         app[HOUSE] = house
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
         await runner.setup()
         try:
-            await _listen(runner, house, port, ready)
+            await _listen_until(runner, house, port, ready)
         finally:
             await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, house: House, port: int, ready: Callable[[str], object]) -> None:
+async def _listen_until(runner: web.AppRunner, house: SimulatedServer, port: int, ready: Callable[[str], object]) -> None:
     """Listens until cancelled, but for the times in which a teacher is down."""
-    site = await _site(runner, port)
+    site = await _start_site(runner, port)
     port = runner.addresses[0][1]
     ready(f"http://{HOST}:{port}/v1")
     await house.opened.wait()
@@ -91,13 +97,13 @@ async def _listen(runner: web.AppRunner, house: House, port: int, ready: Callabl
         await asyncio.sleep(begins - house.since())
         await site.stop()
         for connection in runner.server.connections if runner.server else ():
-            cut(connection.transport)
+            cut_connection(connection.transport)
         await asyncio.sleep(ends - house.since())
-        site = await _site(runner, port)
+        site = await _start_site(runner, port)
     await asyncio.Event().wait()
 
 
-async def _site(runner: web.AppRunner, port: int) -> web.TCPSite:
+async def _start_site(runner: web.AppRunner, port: int) -> web.TCPSite:
     site = web.TCPSite(runner, HOST, port, backlog=1024)
     try:
         await site.start()
@@ -108,18 +114,18 @@ async def _site(runner: web.AppRunner, port: int) -> web.TCPSite:
     return site
 
 
-def _stages(
+def _make_stages(
     roles: Sequence[Role], labels: Sequence[str], ledgers: MutableMapping[str, Ledger], root: Path, pool: ThreadPoolExecutor
-) -> dict[str, Stage]:
+) -> dict[str, SimulatedTeacher]:
     """One per model. Raises PipelineError where two teachers of one model are to be played differently."""
-    stages: dict[str, Stage] = {}
+    stages: dict[str, SimulatedTeacher] = {}
     for role in roles:
         ledger = ledgers.setdefault(role.model, Ledger())
         if role.name not in ledger.teachers:
             ledger.teachers.append(role.name)
         twin = stages.get(role.model)
         if twin is None:
-            stages[role.model] = Stage(role, labels, ledger, root=root, pool=pool)
+            stages[role.model] = SimulatedTeacher(role, labels, ledger, root=root, pool=pool)
         elif twin.role[2:] != role[2:]:
             raise PipelineError(
                 f"teachers {twin.role.name!r} and {role.name!r}: model {role.model!r} cannot be simulated in two ways at once"
@@ -127,31 +133,33 @@ def _stages(
     return stages
 
 
-async def _models(request: web.Request) -> web.Response:
+async def _handle_models(request: web.Request) -> web.Response:
     found = {model: stage.refused(request.headers.get("Authorization")) for model, stage in request.app[HOUSE].stages.items()}
     served = [model for model, refused in found.items() if refused is None or refused.status not in HIDING]
     closed = [refused for refused in found.values() if refused is not None and refused.status in (401, 403)]
     if closed and not served:
-        return refusal(closed[0])
+        return refusal_response(closed[0])
     return web.json_response({"object": "list", "data": [{"id": model, "object": "model", "owned_by": "cotforge"} for model in served]})
 
 
-async def _complete(request: web.Request) -> web.StreamResponse:
+async def _handle_completion(request: web.Request) -> web.StreamResponse:
     house = request.app[HOUSE]
     try:
-        asked = read(await request.read())
+        asked = read_request(await request.read())
         if asked.model not in house.stages:
-            raise Refused(404, f"the model {asked.model!r} does not exist; served here: {', '.join(house.stages)}", code="model_not_found")
-    except Refused as refused:
-        return refusal(refused)
+            raise HttpRefusal(
+                404, f"the model {asked.model!r} does not exist; served here: {', '.join(house.stages)}", code="model_not_found"
+            )
+    except HttpRefusal as refused:
+        return refusal_response(refused)
     return await house.stages[asked.model].play(request, asked, since=house.since())
 
 
-async def _ledger(request: web.Request) -> web.Response:
+async def _handle_ledger(request: web.Request) -> web.Response:
     return web.json_response({model: stage.ledger.shown() for model, stage in request.app[HOUSE].stages.items()})
 
 
-async def _metrics(request: web.Request) -> web.Response:
+async def _handle_metrics(request: web.Request) -> web.Response:
     queues = (stage for stage in request.app[HOUSE].stages.values() if stage.role.simulated.queue)
-    page = metrics((stage.role.model, stage.running, stage.in_flight - stage.running) for stage in queues)
+    page = metrics_page((stage.role.model, stage.running, stage.in_flight - stage.running) for stage in queues)
     return web.Response(body=page.encode(), headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"})

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
-from cotforge.images.look import look
+from cotforge.images.look import look_at
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.simulate.cells import STYLES, work_out
-from cotforge.simulate.eyes import Eye, best, eye
+from cotforge.simulate.eyes import Eye, best_label, make_eye
 from cotforge.simulate.sight import Floats, see_cells
-from cotforge.sources import samples
-from cotforge.teachers.simulated import Cells, Simulated
+from cotforge.sources import read_samples
+from cotforge.teachers.simulated import GridCells, Simulated
 
 TRIED = 200
 """Labelled samples of the source, from its beginning, that a teacher is tried on at most (chosen by us: within 7 % of the truth)."""
@@ -25,14 +25,14 @@ LOOKED_AT = 2_000
 """Samples of the source that are looked at for them."""
 
 
-class Trial:
+class SkillTrial:
     """The labelled samples of a source, read once for all teachers; none where there is no source to be read."""
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._task = loaded.pipeline.task
         self._options = self._task.options()
-        self._samples: dict[Cells | None, list[tuple[str, str, Floats]]] = {}
+        self._samples: dict[GridCells | None, list[tuple[str, str, Floats]]] = {}
 
     def words(self, simulated: Simulated) -> str:
         """What there is to say of a teacher's skill, on labels as the source has them. Raises PipelineError where it cannot be trained."""
@@ -41,26 +41,26 @@ class Trial:
             return ""
         if simulated.learn is None:
             return "no skill (it has nothing to learn from)"
-        learned = _learned(self._loaded.root / simulated.learn)
-        fresh = [(label, inks) for digest, label, inks in self._read(grid) if digest not in learned][:TRIED]
+        learned = _learned_digests(self._loaded.root / simulated.learn)
+        fresh = [(label, inks) for digest, label, inks in self._read_samples(grid) if digest not in learned][:TRIED]
         if not fresh:
             return "skill unknown (the source has no labelled sample that it has not learned)"
-        judge = eye(simulated, () if grid else self._options, root=self._loaded.root)
-        right = sum(self._answer(judge, inks, grid) == label for label, inks in fresh)
+        judge = make_eye(simulated, () if grid else self._options, root=self._loaded.root)
+        right = sum(self._judge_answer(judge, inks, grid) == label for label, inks in fresh)
         return f"right about {right / len(fresh):.0%} of {len(fresh):,} samples that it has not learned (by their labels)"
 
-    def _answer(self, judge: Eye, inks: Floats, grid: Cells | None) -> str | None:
-        read = [best(scores) for scores in judge.scores_each(inks)]
+    def _judge_answer(self, judge: Eye, inks: Floats, grid: GridCells | None) -> str | None:
+        read = [best_label(scores) for scores in judge.scores_each(inks)]
         return read[0] if grid is None else self._task.comparable(work_out(grid, read, style=STYLES[0])[1])
 
-    def _read(self, grid: Cells | None) -> Sequence[tuple[str, str, Floats]]:
+    def _read_samples(self, grid: GridCells | None) -> Sequence[tuple[str, str, Floats]]:
         """(digest, label, ink) of each sample with one picture and a label; the ink is that of the picture, or of each of its cells."""
         if grid not in self._samples:
             self._samples[grid] = found = []
             pipeline = self._loaded.pipeline
             with tempfile.TemporaryDirectory(prefix="cotforge-simulate-") as folder, closing(PictureStore(Path(folder), Images())) as store:
                 try:
-                    for item in islice(samples(pipeline.source, pipeline.task, store, root=self._loaded.root), LOOKED_AT):
+                    for item in islice(read_samples(pipeline.source, pipeline.task, store, root=self._loaded.root), LOOKED_AT):
                         if isinstance(item, Sample) and item.label and (grid or item.label in self._options) and len(item.pictures) == 1:
                             data = item.pictures[0].load()
                             inks, _ = see_cells(data, rows=grid.rows if grid else 1, columns=grid.columns if grid else 1)
@@ -70,13 +70,13 @@ class Trial:
         return self._samples[grid]
 
 
-def _learned(path: Path) -> frozenset[str]:
+def _learned_digests(path: Path) -> frozenset[str]:
     """Digests of the pictures that a CSV teaches, as a source's samples have them; what cannot be read is told where it is learned."""
     found = set()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
-                found.add(sha256(look((path.parent / (row.get("image") or "")).read_bytes(), Images()).data).hexdigest())
+                found.add(sha256(look_at((path.parent / (row.get("image") or "")).read_bytes(), Images()).data).hexdigest())
     except (OSError, ValueError, Fault):
         pass
     return frozenset(found)

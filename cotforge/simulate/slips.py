@@ -17,21 +17,21 @@ INJECTIONS = (
 """What a picture, or a model that was trained on chats, may bring into a text."""
 
 
-def malformed(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
+def malformed_text(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
     """A text without an answer that could be read."""
     return rng.choice((thought, f"<think>{thought}", f"<think>{thought}</think>\n{EVASION}"))
 
 
-def unclosed(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
+def unclosed_thought(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
     """An answer inside a reasoning that never ends."""
     return f"<think>{thought}\n<answer>{answer}</answer>"
 
 
-def inject(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
+def injected_text(thought: str, answer: str, others: Sequence[str], rng: Random) -> str:
     """A sound form whose reasoning holds instructions, markup and the tags of another answer."""
     strange = rng.choice(INJECTIONS).format(other=rng.choice(others) if others else f"not {answer}")
     return f"<think>{thought} {strange}</think>\n<answer>{answer}</answer>"
 
 
-SLIPS: tuple[Callable[[str, str, Sequence[str], Random], str], ...] = (malformed, unclosed, inject)
+SLIPS: tuple[Callable[[str, str, Sequence[str], Random], str], ...] = (malformed_text, unclosed_thought, injected_text)
 """Named as the keys of `simulate` that switch them on; of several that strike the first is taken."""

@@ -8,12 +8,12 @@ from cotforge.sources.emoset import EmoSet
 from cotforge.sources.hf import HuggingFace
 from cotforge.sources.imagefolder import ImageFolder
 from cotforge.sources.index import Index
-from cotforge.sources.rows import Columns, Row
-from cotforge.sources.stream import Counts, not_only_faults, samples
-from cotforge.sources.table import Table
-from cotforge.sources.webdataset import WebDataset
+from cotforge.sources.raw_rows import Columns, RawRow
+from cotforge.sources.sample_stream import Counts, not_only_faults, read_samples
+from cotforge.sources.table import TableSource
+from cotforge.sources.webdataset import WebDatasetSource
 
-Source = Annotated[Table | ImageFolder | HuggingFace | EmoSet | WebDataset, Field(discriminator="kind")]
+Source = Annotated[TableSource | ImageFolder | HuggingFace | EmoSet | WebDatasetSource, Field(discriminator="kind")]
 """The `source:` section, by its `kind`."""
 
 __all__ = [
@@ -23,10 +23,10 @@ __all__ = [
     "HuggingFace",
     "ImageFolder",
     "Index",
-    "Row",
+    "RawRow",
     "Source",
-    "Table",
-    "WebDataset",
+    "TableSource",
+    "WebDatasetSource",
     "not_only_faults",
-    "samples",
+    "read_samples",
 ]

@@ -59,13 +59,13 @@ class ChunkedPool(Generic[T, R]):
     def flush(self) -> None:
         """Hand over what is waiting."""
         chunk, self._chunk = self._chunk, _Chunk()
-        chunk.results = self._pool.submit(self._all, chunk.items)
+        chunk.results = self._pool.submit(self._work_on_chunk, chunk.items)
 
     def close(self) -> None:
         """Waits for the work that has begun, and drops the rest."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _all(self, items: list[T]) -> list[R | Exception]:
+    def _work_on_chunk(self, items: list[T]) -> list[R | Exception]:
         results: list[R | Exception] = []
         for item in items:
             try:

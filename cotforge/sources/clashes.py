@@ -44,7 +44,7 @@ class Clashes:
             self._db.execute("BEGIN")  # never committed: nobody else reads it
         shown = "\0".join((*(picture.digest for picture in sample.pictures), sample.question, *sample.options))
         photo = blake2b(shown.encode(errors="surrogatepass"), digest_size=16).digest()
-        row = (photo, _text(sample.label), _text(sample.where))
+        row = (photo, _value_text(sample.label), _value_text(sample.where))
         if self._db.execute("INSERT OR IGNORE INTO photos VALUES (?, ?, ?)", row).rowcount:
             return None
         label, place = self._db.execute("SELECT label, place FROM photos WHERE photo = ?", (photo,)).fetchone()
@@ -72,5 +72,5 @@ class Clashes:
             self._db = None
 
 
-def _text(value: str) -> str:
+def _value_text(value: str) -> str:
     return value.encode(errors="replace").decode()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cotforge.records import Fault
-from cotforge.sources.lines import LONGEST_LINE, Record, lines
+from cotforge.sources.lines import LONGEST_LINE, Record, numbered_lines
 
 LONGEST_QUOTED = 131_072
 """Characters of a record after its first line: where more follow, a quote is not closed, and the rest of the file would be one cell."""
@@ -24,7 +24,7 @@ class _Feed:
     """Sound lines for the CSV reader; broken ones are set aside."""
 
     def __init__(self, path: Path) -> None:
-        self._lines = lines(path)
+        self._lines = numbered_lines(path)
         self._again: list[str] = []
         self._taken: int | None = None
         self.at = 0
@@ -36,7 +36,7 @@ class _Feed:
 
     def __next__(self) -> str:
         """Raises csv.Error where a record has become too long."""
-        line = self._again.pop() if self._again else self._sound()
+        line = self._again.pop() if self._again else self._sound_line()
         if self._taken is not None:
             self._taken += len(line)
             if self._taken > LONGEST_QUOTED:
@@ -44,7 +44,7 @@ class _Feed:
         self._taken = self._taken or 0
         return line
 
-    def _sound(self) -> str:
+    def _sound_line(self) -> str:
         for number, line in self._lines:
             self.at = number
             if isinstance(line, str):
@@ -82,8 +82,8 @@ def csv_records(path: Path, usual: str) -> Iterator[tuple[int, Record | Fault]]:
         yield feed.at, Fault("line_broken", "lines end in CR alone; save the file with LF or CRLF")
         return
     feed.give_back(line)
-    reader = csv.reader(feed, delimiter=told[1] if told else _delimiter(line, usual), strict=True)
-    header = _header(reader)
+    reader = csv.reader(feed, delimiter=told[1] if told else _find_delimiter(line, usual), strict=True)
+    header = _read_header(reader)
     if isinstance(header, Fault):
         yield feed.at, header
         return
@@ -101,16 +101,16 @@ def csv_records(path: Path, usual: str) -> Iterator[tuple[int, Record | Fault]]:
         if aside and feed.at - before - len(aside) > 1:
             cells = Fault("line_broken", "a quoted text runs over a line that cannot be read")
         if cells:
-            yield feed.at, _record(header, cells)
+            yield feed.at, _read_record(header, cells)
 
 
-def _delimiter(header: str, usual: str) -> str:
+def _find_delimiter(header: str, usual: str) -> str:
     """The usual one, unless the header lacks it and has another."""
     bare = _QUOTED.sub("", header)
     return usual if usual in bare else max((usual, ",", ";", "\t", "|"), key=bare.count)
 
 
-def _header(reader: "Iterator[list[str]]") -> list[str] | Fault:
+def _read_header(reader: "Iterator[list[str]]") -> list[str] | Fault:
     try:
         names = [name.strip() for name in next(reader, [])]
     except csv.Error as err:
@@ -120,7 +120,7 @@ def _header(reader: "Iterator[list[str]]") -> list[str] | Fault:
     return names
 
 
-def _record(header: list[str], cells: list[str] | Fault) -> Record | Fault:
+def _read_record(header: list[str], cells: list[str] | Fault) -> Record | Fault:
     if isinstance(cells, Fault):
         return cells
     if len(cells) != len(header):

@@ -11,32 +11,32 @@ from cotforge.errors import SourceError
 _ALIKE = ({"train", "training"}, {"validation", "valid", "val", "dev"}, {"test", "testing"})
 
 
-def whole(root: Path, path: str) -> Path:
+def absolute_path(root: Path, path: str) -> Path:
     """The path of the pipeline file as an absolute one, not resolved."""
     return Path(os.path.abspath(root / Path(path).expanduser()))
 
 
-def shown(path: Path, root: Path) -> str:
+def shown_path(path: Path, root: Path) -> str:
     """As the user would write it: relative to the pipeline file where it lies beside or below it."""
     return os.path.relpath(path, root) if path.is_relative_to(os.path.abspath(root)) else str(path)
 
 
-def existing(root: Path, path: str) -> Path:
+def existing_path(root: Path, path: str) -> Path:
     """The folder or file there. Raises SourceError naming what is there instead."""
-    place = whole(root, path)
+    place = absolute_path(root, path)
     try:
         if place.exists():
             return place
         above = next(parent for parent in place.parents if parent.is_dir())
         there = ", ".join(sorted(entry.name for entry in above.iterdir())[:10]) or "nothing"
     except OSError as err:
-        raise SourceError(f"source.path: {shown(place, root)!r}: {err.strerror}; it has to be readable") from err
-    raise SourceError(f"source.path: {shown(place, root)!r} is not there; in {str(above)!r} there is: {there}")
+        raise SourceError(f"source.path: {shown_path(place, root)!r}: {err.strerror}; it has to be readable") from err
+    raise SourceError(f"source.path: {shown_path(place, root)!r} is not there; in {str(above)!r} there is: {there}")
 
 
 def top_of(root: Path, path: str) -> Path:
     """The folder that the data must stay in: the one that is named, else that of the file, or of all files of the glob."""
-    place = whole(root, path)
+    place = absolute_path(root, path)
     if glob.has_magic(path) and not place.exists():
         parts = place.parts
         return Path(*parts[: next(number for number, part in enumerate(parts) if glob.has_magic(part))])
@@ -48,10 +48,10 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
 
     A pipe or a link may be among them: `Folder.demand_file` judges each before it is opened.
     """
-    place = whole(root, path)
+    place = absolute_path(root, path)
     if glob.has_magic(path) and not place.exists():
         found: Iterable[Path] = map(Path, glob.iglob(str(place), recursive=True))
-    elif existing(root, path).is_dir():
+    elif existing_path(root, path).is_dir():
         found, endings = place.rglob("[!.]*"), within
     else:
         found = [place]
@@ -59,13 +59,13 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
     above = {parent for file in named for parent in file.parents}
     files = sorted(file for file in named if file not in above)  # Spark writes folders of such names
     if not files:
-        raise SourceError(f"source.path: {shown(place, root)!r} holds no {' or '.join(endings)} file")
+        raise SourceError(f"source.path: {shown_path(place, root)!r} holds no {' or '.join(endings)} file")
     return files
 
 
 def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
     """Files of a folder (and below) or glob whose names end so, sorted: those that a source of other endings does not read."""
-    place = whole(root, path)
+    place = absolute_path(root, path)
     found: Iterable[Path] = [place]
     if place.is_dir():
         found = place.rglob("[!.]*")
@@ -79,7 +79,7 @@ def no_files(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
 
     Without what is named as data by its ending, which `listed_files` gives.
     """
-    found = whole(root, path).rglob("[!.]*") if whole(root, path).is_dir() else ()
+    found = absolute_path(root, path).rglob("[!.]*") if absolute_path(root, path).is_dir() else ()
     return sorted(
         file for file in found if not file.name.lower().endswith(endings) and (file.is_symlink() if file.is_dir() else not file.is_file())
     )
@@ -96,7 +96,7 @@ class Splits:
     def named(self, text: object) -> str | None:
         """The wanted split that this text means, if any."""
         name = str(text).strip()
-        found = name if name in self.wanted else next((split for split in self.wanted if _same(split, name)), None)
+        found = name if name in self.wanted else next((split for split in self.wanted if _is_same_split(split, name)), None)
         self._met = self._met or found is not None
         if found is None and len(self._others) < 10:
             self._others.setdefault(name)
@@ -105,7 +105,7 @@ class Splits:
     def undivided(self, where: str) -> str:
         """The split of data that is not divided. Raises SourceError unless `train` is wanted."""
         for split in self.wanted:
-            if _same(split, "train"):
+            if _is_same_split(split, "train"):
                 return split
         raise SourceError(f"{where}: no split {self.wanted[0]!r}: nothing tells splits apart; columns.split names a column that does")
 
@@ -115,7 +115,7 @@ class Splits:
             raise SourceError(f"{where}: no split {' or '.join(map(repr, self.wanted))}; there: {', '.join(map(repr, self._others))}")
 
 
-def _same(one: str, other: str) -> bool:
+def _is_same_split(one: str, other: str) -> bool:
     one, other = one.lower(), other.lower()
     return one == other or any(one in names and other in names for names in _ALIKE)
 
@@ -131,7 +131,7 @@ def of_splits(files: Sequence[Path], above: Path, splits: Splits) -> Iterator[tu
     A split is told by the folder (`test/0.tar`) or by the first word of the name (`test-00000-of-00002.parquet`). Where any
     file tells, those that don't are left out.
     """
-    told = {file: _told(file, above, splits) for file in files}
+    told = {file: _split_told(file, above, splits) for file in files}
     if len(files) == 1 or not any(told.values()):
         yield from ((file, None) for file in files)
         return
@@ -141,7 +141,7 @@ def of_splits(files: Sequence[Path], above: Path, splits: Splits) -> Iterator[tu
     splits.demand(above.name)
 
 
-def _told(file: Path, above: Path, splits: Splits) -> str | None:
+def _split_told(file: Path, above: Path, splits: Splits) -> str | None:
     folders = file.relative_to(above).parts[:-1] if file.is_relative_to(above) else ()
     for name in (re.split(r"[-_.]", file.name)[0], *reversed(folders)):
         if is_split_name(name) or name in splits.wanted:

@@ -8,33 +8,36 @@ from typing import TYPE_CHECKING, Any, Literal
 from cotforge.errors import SourceError, in_words
 from cotforge.images import Ref
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, whole
+from cotforge.sources.files import Splits, absolute_path
 from cotforge.sources.hf_within import demand_local, demand_resolved
 from cotforge.sources.inline import image_in
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Layout, RawData, Row, Spool
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool
 
 if TYPE_CHECKING:
     from datasets import Features, IterableDataset
 
 
 class HuggingFace(RawData):
-    """What `load_dataset(path)` would read. Images that come as bytes are kept once per content in the run folder's cache."""
+    """A dataset that `load_dataset(path)` reads. Images that come as bytes are stored once in the
+    run folder's cache."""
 
     kind: Literal["hf"] = "hf"
+    """`hf`: what `datasets.load_dataset` streams, from the Hub or from a folder."""
     config: str | None = None
-    """Name of the configuration, where the dataset has several."""
+    """Configuration of the dataset, if it has several. Null: its default."""
     revision: str | None = None
-    """Commit, tag or branch on the Hub; a commit makes a rebuild read the same rows."""
+    """Commit, tag or branch on the Hub. With a commit a rebuild reads the same rows. Null: the
+    newest."""
 
     @property
     def at_hand(self) -> bool:
         """It may have to be downloaded, with all its pictures."""
         return False
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault]:
         """Every row of the wanted splits, in their order. Raises SourceError where it cannot be loaded or has no image column."""
-        local = whole(root, self.path)
+        local = absolute_path(root, self.path)
         place = str(local) if local.exists() else self.path
         folder = Folder(local) if local.is_dir() else None
         if folder is not None:
@@ -43,21 +46,21 @@ class HuggingFace(RawData):
                 raise SourceError(f"{self.path}: was written by `save_to_disk`, which is not read; write it by `to_parquet`")
         elif local.exists():
             raise SourceError(f"source.path: {self.path!r} is not a folder; kind table reads single files")
-        for split, data in self._splits(place, local if folder is not None else None):
+        for split, data in self._wanted_splits(place, local if folder is not None else None):
             features = data.features
             if features is None:
                 raise SourceError(f"{self.path}: the dataset does not tell its columns; a table source reads its files directly")
             columns = self.columns.among(list(features), self.path, images=("image", "images", *_image_columns(features)))
             layout = Layout(columns, self.label_names or _label_names(features, columns.label or ""))
-            for number, record in enumerate(_read(data, [*columns.used(), *columns.image_columns], self.path), start=1):
+            for number, record in enumerate(_read_rows(data, [*columns.used(), *columns.image_columns], self.path), start=1):
                 where = f"{self.path}[{split}]:{number}"
                 if isinstance(record, Fault):
                     yield Fault(record.reason, record.detail, where=where)
                 else:
-                    images = _refs(layout.images(record), folder, spool, f"row {number}")
+                    images = _cell_refs(layout.images(record), folder, spool, f"row {number}")
                     yield layout.tried(record, images, where, split)
 
-    def _splits(self, place: str, top: Path | None) -> "Iterator[tuple[str, IterableDataset]]":
+    def _wanted_splits(self, place: str, top: Path | None) -> "Iterator[tuple[str, IterableDataset]]":
         import datasets
 
         datasets.disable_progress_bars()  # the display of a run is ours
@@ -76,7 +79,7 @@ class HuggingFace(RawData):
         splits.demand(self.path)
 
 
-def _read(data: "IterableDataset", columns: list[str], where: str) -> Iterator[dict[str, Any] | Fault]:
+def _read_rows(data: "IterableDataset", columns: list[str], where: str) -> Iterator[dict[str, Any] | Fault]:
     rows = iter(data.select_columns(columns))
     while True:
         try:
@@ -103,17 +106,17 @@ def _label_names(features: "Features", column: str) -> tuple[str, ...] | None:
     return tuple(names) if names else None
 
 
-def _refs(value: object, folder: Folder | None, spool: Spool, name: str) -> Iterator[Ref]:
+def _cell_refs(value: object, folder: Folder | None, spool: Spool, name: str) -> Iterator[Ref]:
     """The images of a cell. Raises Fault."""
     if isinstance(value, list):
         for item in value:
-            yield from _refs(item, folder, spool, name)
+            yield from _cell_refs(item, folder, spool, name)
     elif isinstance(value, Mapping):
         path, data = value.get("path"), value.get("bytes")
         if isinstance(data, bytes):
             yield spool(data, os.path.basename(path) if path else name)
         elif path:
-            yield from _refs(path, folder, spool, name)
+            yield from _cell_refs(path, folder, spool, name)
     elif isinstance(value, bytes):
         yield spool(value, name)
     elif isinstance(value, str) and (coded := image_in(value)) is not None:

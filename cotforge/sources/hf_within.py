@@ -32,13 +32,13 @@ def demand_local(top: Path, path: str) -> None:
     Hidden files and folders, which `datasets` passes over, may be anything; `path` is what the pipeline file calls the folder.
     """
     folder = Folder(top)
-    for found in _entries(str(top)):
+    for found in _folder_entries(str(top)):
         try:
             (folder.demand_folder if os.path.islink(found) and os.path.isdir(found) else folder.demand_file)(found)
         except Fault as fault:
             raise SourceError(f"source.path: {os.path.join(path, os.path.relpath(found, top))!r}: {fault.detail}") from fault
     for name in CARDS:
-        for pattern in _named(top / name, os.path.join(path, name)):
+        for pattern in _card_texts(top / name, os.path.join(path, name)):
             if leads_out(pattern):
                 raise SourceError(
                     f"{os.path.join(path, name)}: data_files: {pattern[:200]!r} leads out of the folder of the data; "
@@ -55,7 +55,7 @@ def demand_resolved(files: Any, top: Path | None, path: str, base: str) -> None:
     for file in (str(file) for listed in (files or {}).values() for file in listed):
         place = file.rpartition("::")[2]
         if folder is None:
-            repository = _repository(place)
+            repository = _repository_id(place)
             owned = (base != "" and place.startswith(base.rstrip("/") + "/")) or path.lower() in (repository, repository.rpartition("/")[2])
         else:
             owned = "://" not in place and folder.has_file(place)
@@ -76,25 +76,25 @@ def leads_out(pattern: str) -> bool:
     )
 
 
-def _repository(place: str) -> str:
+def _repository_id(place: str) -> str:
     """`owner/name` of a URL of the Hub's datasets, in lower case; some old ones have no owner."""
     found = re.match(r"hf://datasets/([^@]+?)@", place)
     return found[1].lower() if found else ""
 
 
-def _entries(top: str) -> Iterator[str]:
+def _folder_entries(top: str) -> Iterator[str]:
     """Files below, links to folders, and empty folders that are named as files; nothing that is hidden but the cards."""
     with os.scandir(top) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith(".") and entry.name not in CARDS:
                 continue
             if entry.is_dir(follow_symlinks=False) and not (_DATA.search(entry.name) and not os.listdir(entry)):
-                yield from _entries(entry.path)
+                yield from _folder_entries(entry.path)
             else:
                 yield entry.path
 
 
-def _named(card: Path, shown: str) -> Iterator[str]:
+def _card_texts(card: Path, shown: str) -> Iterator[str]:
     """Every text below `data_files` and `data_dir` of a card. Raises SourceError where it cannot be read."""
     try:
         text = read_regular(os.path.realpath(card), most=_LARGEST).decode("utf-8")
@@ -103,7 +103,7 @@ def _named(card: Path, shown: str) -> Iterator[str]:
             text = found[1] if found else ""
         if _MERGE.search(text):
             raise SourceError(f"{shown}: merges mappings ('<<:'), which is not read; write them out")
-        yield from _texts(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())
+        yield from _data_texts(yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())
     except FileNotFoundError:
         return
     except OSError as fault:
@@ -112,7 +112,7 @@ def _named(card: Path, shown: str) -> Iterator[str]:
         raise SourceError(f"{shown}: cannot be read: {in_words(fault)}") from fault
 
 
-def _texts(value: object, met: set[tuple[int, bool]], *, wanted: bool = False) -> Iterator[str]:
+def _data_texts(value: object, met: set[tuple[int, bool]], *, wanted: bool = False) -> Iterator[str]:
     """The texts of a tree that stand below `data_files` or `data_dir`; what aliases share is looked at once."""
     if isinstance(value, str):
         if wanted:
@@ -120,4 +120,4 @@ def _texts(value: object, met: set[tuple[int, bool]], *, wanted: bool = False) -
     elif isinstance(value, dict | list) and (id(value), wanted) not in met:
         met.add((id(value), wanted))
         for key, below in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(below, met, wanted=wanted or key in _FILES)
+            yield from _data_texts(below, met, wanted=wanted or key in _FILES)

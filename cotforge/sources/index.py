@@ -10,10 +10,10 @@ from pathlib import Path
 from cotforge.images import PictureStore
 from cotforge.records import Fault, Sample
 from cotforge.sources.chunked import ChunkedPool, Pending
-from cotforge.sources.labels import Asked
+from cotforge.sources.labels import TaskRules
 from cotforge.sources.parked import Parked
-from cotforge.sources.rows import Row
-from cotforge.sources.stream import THREADS, Counts, Data, Soundness, ahead, id_from, made, wanted
+from cotforge.sources.raw_rows import RawRow
+from cotforge.sources.sample_stream import THREADS, Counts, RowSource, Soundness, id_from, make_samples, wanted_rows, work_ahead
 
 Stopped = Callable[[], object]
 
@@ -28,8 +28,8 @@ class Index:
 
     def __init__(
         self,
-        source: Data,
-        task: Asked,
+        source: RowSource,
+        task: TaskRules,
         store: PictureStore,
         *,
         root: Path,
@@ -45,9 +45,9 @@ class Index:
         """Of the first reading of each wave."""
         self._whole = False
         """Whether the source has been read to its end."""
-        self._begin()
+        self._begin_reading()
 
-    def _begin(self) -> None:
+    def _begin_reading(self) -> None:
         self.counts.clashes.close()
         self.counts = Counts()
         self._soundness = Soundness(self._source.path, self.counts)
@@ -67,55 +67,57 @@ class Index:
         Raises SourceError as `samples` does, where no row is sound in the last of the waves.
         """
         if not self._whole and wave:
-            for _ in self._first(bool):
+            for _ in self._first_wave(bool):
                 pass
-        read = self._again(wave) if self._whole else self._first(stopped)
+        read = self._later_wave(wave) if self._whole else self._first_wave(stopped)
         with closing(read):
             for item in read:
                 if stopped():
                     return
                 yield item
 
-    def _first(self, stopped: Stopped) -> Generator[Sample | Fault]:
+    def _first_wave(self, stopped: Stopped) -> Generator[Sample | Fault]:
         """The source from its beginning: what is of wave 0 comes, all is kept."""
         self._parked.close()
-        self._begin()
-        rows = wanted(self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads)
-        with closing(made(self._sifted(rows, stopped), self._task, self._store, self.counts)) as read:
+        self._begin_reading()
+        rows = wanted_rows(
+            self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads
+        )
+        with closing(make_samples(self._sift_rows(rows, stopped), self._task, self._store, self.counts)) as read:
             while self._soundness.sound != self._left and (pair := next(read, None)) is not None:
                 row, item = pair
                 self._soundness.saw(item)
                 wave = 0 if isinstance(item, Fault) else self._wave(item.id)
-                self._keep(_known(row, item), wave)
+                self._keep_row(_recall_row(row, item), wave)
                 if wave == 0:
                     yield item
         if not stopped():
             self._whole = True
             self._unread.discard(0)
-            self._demand()
+            self._demand_sound()
 
-    def _sifted(self, rows: Iterator[Row | Fault], stopped: Stopped) -> Iterator[Row | Fault]:
+    def _sift_rows(self, rows: Iterator[RawRow | Fault], stopped: Stopped) -> Iterator[RawRow | Fault]:
         """The rows whose pictures are looked at now; the others are kept for their waves."""
-        for row in rows if self._left is not None else self._named(rows):
+        for row in rows if self._left is not None else self._name_rows(rows):
             if stopped():
                 return
-            if self._left is None and isinstance(row, Row) and row.id is not None and (wave := self._wave(row.id)):
-                self._keep(row, wave)
+            if self._left is None and isinstance(row, RawRow) and row.id is not None and (wave := self._wave(row.id)):
+                self._keep_row(row, wave)
                 self._unread.add(wave)
             else:
                 yield row
 
-    def _named(self, rows: Iterator[Row | Fault]) -> Iterator[Row | Fault]:
+    def _name_rows(self, rows: Iterator[RawRow | Fault]) -> Iterator[RawRow | Fault]:
         """The rows with their ids: their pictures are read for that where it has to be, and decoded where reading does not tell."""
-        pool = ChunkedPool(self._id, THREADS, name="naming")
+        pool = ChunkedPool(self._row_id, THREADS, name="naming")
         try:
-            for row, id in ahead(rows, lambda row: row.id or pool.submit(row)):
+            for row, id in work_ahead(rows, lambda row: row.id or pool.submit(row)):
                 found = id.result() if isinstance(id, Pending) else None
                 yield row if found is None or isinstance(row, Fault) else replace(row, id=found)
         finally:
             pool.close()
 
-    def _id(self, row: Row) -> str | None:
+    def _row_id(self, row: RawRow) -> str | None:
         """That of a row without one; None where it is no Sample, which is told where that would be made."""
         question = row.question or self._task.question
         try:
@@ -123,33 +125,33 @@ class Index:
         except Fault:
             return None
 
-    def _again(self, wave: int) -> Generator[Sample | Fault]:
+    def _later_wave(self, wave: int) -> Generator[Sample | Fault]:
         """What was kept for a wave."""
         first = wave in self._unread
         counts = self.counts if first else Counts()
-        with closing(made(self._kept(wave), self._task, self._store, counts)) as read:
+        with closing(make_samples(self._kept_rows(wave), self._task, self._store, counts)) as read:
             for _, item in read:
                 if first:
                     self._soundness.saw(item)
                 yield item
         if first:
             self._unread.discard(wave)
-            self._demand()
+            self._demand_sound()
         else:
             counts.clashes.close()
 
-    def _demand(self) -> None:
+    def _demand_sound(self) -> None:
         if not self._unread and self._left != 0:
             self._soundness.demand()
 
-    def _keep(self, row: Row | Fault, wave: int) -> None:
+    def _keep_row(self, row: RawRow | Fault, wave: int) -> None:
         self._places[wave].append(self._parked.keep(row))
 
-    def _kept(self, wave: int) -> Iterator[Row | Fault]:
+    def _kept_rows(self, wave: int) -> Iterator[RawRow | Fault]:
         return map(self._parked.at, self._places.get(wave, ()))
 
 
-def _known(row: Row | Fault, item: Sample | Fault) -> Row | Fault:
+def _recall_row(row: RawRow | Fault, item: Sample | Fault) -> RawRow | Fault:
     """What is kept of a row that was looked at: where it is sound, the row with its id."""
     if isinstance(item, Fault) or isinstance(row, Fault):
         return item if isinstance(item, Fault) else row

@@ -32,7 +32,7 @@ def listed_records(path: Path) -> Iterator[tuple[int, Record | Fault]]:
     with open(path, encoding="utf-16" if utf16 else "utf-8-sig", newline="\n") as text:
         window = _Window(text)
         try:
-            yield from _items(window)
+            yield from _list_items(window)
         except UnicodeError as err:
             yield window.line, Fault("line_not_utf8", f"{err}; the rest is not read; save the file as UTF-8")
 
@@ -69,12 +69,12 @@ class _Window:
                 return self.held[self.at : self.at + 1]
 
 
-def _items(window: _Window) -> Iterator[tuple[int, Record | Fault]]:
+def _list_items(window: _Window) -> Iterator[tuple[int, Record | Fault]]:
     window.ahead()
     window.passed(window.at + 1)  # the bracket
     while (ahead := window.ahead()) not in ("]", ""):
         line = window.line
-        item = _item(window)
+        item = _next_item(window)
         yield line, item if isinstance(item, Fault) else as_record(item[0])
         if isinstance(item, Fault):
             return
@@ -86,7 +86,7 @@ def _items(window: _Window) -> Iterator[tuple[int, Record | Fault]]:
         yield window.line, Fault("line_not_json", "more follows after the end of the list; it is not read")
 
 
-def _item(window: _Window) -> tuple[object] | Fault:
+def _next_item(window: _Window) -> tuple[object] | Fault:
     """The item that begins here, in a tuple; a Fault where it is broken, which hides where the next one begins."""
     decoder, whole = json.JSONDecoder(), False
     while True:
@@ -97,15 +97,15 @@ def _item(window: _Window) -> tuple[object] | Fault:
                 return (item,)
             why = ""
         except RecursionError as err:
-            return _broken(str(err))
+            return _broken_item(str(err))
         except ValueError as err:
             why = err.msg if isinstance(err, json.JSONDecodeError) else str(err)
         if whole or len(window.held) - window.at > LONGEST_LINE:
-            return _broken(why)
+            return _broken_item(why)
         whole = not window.more()
 
 
-def _broken(why: str) -> Fault:
+def _broken_item(why: str) -> Fault:
     return Fault(
         "line_not_json", f"an item of the list is not JSON, or longer than {LONGEST_LINE:,} characters: {why}; the rest is not read"
     )

@@ -5,13 +5,13 @@ from typing import Protocol
 
 from cotforge.errors import SourceError
 from cotforge.records import Fault
-from cotforge.sources.rows import Row
+from cotforge.sources.raw_rows import RawRow
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""
 
 
-class Asked(Protocol):
+class TaskRules(Protocol):
     """What a task tells of a sample."""
 
     @property
@@ -25,27 +25,27 @@ class Asked(Protocol):
         """Canonical; None outside the set."""
 
 
-def label_of(row: Row, options: tuple[str, ...], task: Asked) -> str | None:
+def label_of(row: RawRow, options: tuple[str, ...], task: TaskRules) -> str | None:
     """The row's label, canonical; None where there is none, or none of the set."""
     if row.label_index is not None:
         return task.label(options[row.label_index], options) if 0 <= row.label_index < len(options) else None
     return None if row.label is None else task.label(row.label, options)
 
 
-def not_astray(rows: Iterator[Row | Fault], path: str, task: Asked) -> Iterator[Row | Fault]:
+def not_astray(rows: Iterator[RawRow | Fault], path: str, task: TaskRules) -> Iterator[RawRow | Fault]:
     """The same rows, held back (at most 1,000) as long as every label that was met is outside the set.
 
     Raises SourceError where all labels are, or the first 1,000.
     """
-    held: list[Row | Fault] = []
+    held: list[RawRow | Fault] = []
     strays: list[str] = []
     released = False
     for row in rows:
-        label, raw = _met(row, task)
+        label, raw = _met_label(row, task)
         if label is None and raw is not None:
             strays.append(raw)
             if len(strays) == LABELS_TRIED:
-                raise _astray(strays, path, task)
+                raise _astray_labels(strays, path, task)
         held.append(row)
         if label is not None or released or not strays:
             yield from held
@@ -55,11 +55,11 @@ def not_astray(rows: Iterator[Row | Fault], path: str, task: Asked) -> Iterator[
             yield from rows
             return
     if strays:
-        raise _astray(strays, path, task)
+        raise _astray_labels(strays, path, task)
     yield from held
 
 
-def _met(row: Row | Fault, task: Asked) -> tuple[str | None, str | None]:
+def _met_label(row: RawRow | Fault, task: TaskRules) -> tuple[str | None, str | None]:
     """(canonical label, raw label), each None where there is none."""
     if isinstance(row, Fault):
         return None, None
@@ -70,7 +70,7 @@ def _met(row: Row | Fault, task: Asked) -> tuple[str | None, str | None]:
         return None, None
 
 
-def _astray(strays: list[str], path: str, task: Asked) -> SourceError:
+def _astray_labels(strays: list[str], path: str, task: TaskRules) -> SourceError:
     seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
     labels = task.options(None)
     if not labels:

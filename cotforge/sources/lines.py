@@ -15,10 +15,10 @@ LONGEST_LINE = 16 << 20
 Record = dict[str, Any]
 
 
-def lines(path: Path) -> Iterator[tuple[int, str | Fault]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str | Fault]]:
     """(number from 1, line) with its end, of a file in UTF-8, or in UTF-16 with its byte order mark. Raises OSError."""
     with open(path, "rb") as file:
-        yield from _utf16(file) if is_utf16(file.peek(2)) else _utf8(file)
+        yield from _utf16_lines(file) if is_utf16(file.peek(2)) else _utf8_lines(file)
 
 
 def is_utf16(head: bytes) -> bool:
@@ -26,7 +26,7 @@ def is_utf16(head: bytes) -> bool:
     return head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
 
 
-def _utf8(file: BinaryIO) -> Iterator[tuple[int, str | Fault]]:
+def _utf8_lines(file: BinaryIO) -> Iterator[tuple[int, str | Fault]]:
     number = 0
     while raw := file.readline(LONGEST_LINE + 1):
         number += 1
@@ -42,7 +42,7 @@ def _utf8(file: BinaryIO) -> Iterator[tuple[int, str | Fault]]:
             yield number, Fault("line_not_utf8", said)
 
 
-def _utf16(file: BinaryIO) -> Iterator[tuple[int, str | Fault]]:
+def _utf16_lines(file: BinaryIO) -> Iterator[tuple[int, str | Fault]]:
     number = 0
     with io.TextIOWrapper(file, encoding="utf-16", newline="\n") as text:
         try:
@@ -63,14 +63,14 @@ def _too_long() -> Fault:
 
 def json_lines(path: Path) -> Iterator[tuple[int, Record | Fault]]:
     """(line, record) of JSON lines; a Fault where that line cannot be read. Raises OSError."""
-    for number, line in lines(path):
+    for number, line in numbered_lines(path):
         if isinstance(line, Fault):
             yield number, line
         elif line.strip():
-            yield number, _json(line)
+            yield number, _json_record(line)
 
 
-def _json(line: str) -> Record | Fault:
+def _json_record(line: str) -> Record | Fault:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as err:

@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from cotforge.records import Fault
-from cotforge.sources.text import words
+from cotforge.sources.values import value_text
 
 LONGEST = 1_000_000
 """Characters of a text that is read as a list; a longer one is a Fault."""
@@ -63,15 +63,15 @@ def read_options(value: object) -> list[str] | None:
     if value is None or (isinstance(value, float) and value != value):
         return None
     if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray):
-        raise _broken(value)
-    return _texts(value) or None
+        raise _broken_options(value)
+    return _option_texts(value) or None
 
 
-def _texts(items: Sequence[object]) -> list[str]:
+def _option_texts(items: Sequence[object]) -> list[str]:
     """Every option as a text. Raises Fault for one that is blank with another after it, or neither text nor number."""
     if strange := [item for item in items if item is not None and not isinstance(item, str | int | float)]:
-        raise _broken(strange[0])
-    texts = [words(item) for item in items]
+        raise _broken_options(strange[0])
+    texts = [value_text(item) for item in items]
     while texts and texts[-1] is None:
         texts.pop()
     if None in texts:
@@ -84,19 +84,19 @@ def _from_text(text: str) -> object:
         return None
     if len(text) > LONGEST:
         raise Fault("options_broken", f"options: a text of {len(text):,} characters; at most {LONGEST:,} are read")
-    if text[0] == '"' and isinstance(inner := _json(text), str) and inner[:1] in ("[", "{"):  # a list that was written as JSON twice
+    if text[0] == '"' and isinstance(inner := _parse_json(text), str) and inner[:1] in ("[", "{"):  # a list that was written as JSON twice
         text = inner.strip()
     array = _NUMPY.fullmatch(text)
     listed = array[1] if array else text
-    if _OTHER_LIST.match(listed) or (listed[0] == "{" and _json(listed) is not None):
-        raise _broken(text)
+    if _OTHER_LIST.match(listed) or (listed[0] == "{" and _parse_json(listed) is not None):
+        raise _broken_options(text)
     if listed[0] not in "[(":
         return _between_bars(text)
-    found = None if _LATEX_IN_JSON.search(listed) else _json(listed)
+    found = None if _LATEX_IN_JSON.search(listed) else _parse_json(listed)
     if found is None:
-        found = _python(listed)
+        found = _parse_python_list(listed)
     if found is None and listed[0] == "[":
-        raise _broken(text)
+        raise _broken_options(text)
     return _between_bars(text) if found is None else found
 
 
@@ -106,17 +106,17 @@ def _between_bars(text: str) -> list[str]:
     if len(names) == 1:
         names = text.split("|")
     elif any("|" in name for name in names):
-        raise _broken(text)
+        raise _broken_options(text)
     if len(names) > 1 and any(name.count(left) > name.count(right) for name in names for left, right in ("()", "[]", "{}")):
-        raise _broken(text)
+        raise _broken_options(text)
     return names
 
 
-def _broken(value: object) -> Fault:
+def _broken_options(value: object) -> Fault:
     return Fault("options_broken", f"options: {str(value)[:80]!r} cannot be read; {_WANTED}")
 
 
-def _json(text: str) -> object:
+def _parse_json(text: str) -> object:
     """The JSON value; None where it is none."""
     try:
         return json.loads(text)
@@ -124,7 +124,7 @@ def _json(text: str) -> object:
         return None
 
 
-def _python(text: str) -> list[str | None] | None:
+def _parse_python_list(text: str) -> list[str | None] | None:
     """The items of a list or tuple as Python and numpy print them; None where it is none.
 
     `ast.literal_eval` would join `['a' 'b']`, which is how numpy prints two texts, into one, warn of every `\\alpha`, and make a form feed
@@ -133,12 +133,12 @@ def _python(text: str) -> list[str | None] | None:
     """
     if {"[": "]", "(": ")"}[text[0]] != text[-1] or len(text) < 2:
         return None
-    decode = _unquoted if _LATEX.search(text) else _decoded
-    place, end, parted, items = 1 + _spaces(text, 1), len(text) - 1, set[bool](), list[str | None]()
+    decode = _strip_quotes if _LATEX.search(text) else _decode_escapes
+    place, end, parted, items = 1 + _skip_spaces(text, 1), len(text) - 1, set[bool](), list[str | None]()
     while place < end:
         if (item := _PYTHON_ITEM.match(text, place, end)) is None:
             return None
-        items.append(_item(item, decode))
+        items.append(_list_item(item, decode))
         between = _BETWEEN.match(text, item.end(), end)
         assert between is not None, "it matches nothing at all too"
         if between.end() < end:
@@ -149,17 +149,17 @@ def _python(text: str) -> list[str | None] | None:
     return items if len(parted) < 2 else None
 
 
-def _spaces(text: str, start: int) -> int:
+def _skip_spaces(text: str, start: int) -> int:
     return len(text) - start - len(text[start:].lstrip())
 
 
-def _item(found: re.Match[str], decode: Callable[[str], str]) -> str | None:
+def _list_item(found: re.Match[str], decode: Callable[[str], str]) -> str | None:
     if found["text"] is not None:
         return decode(found["text"][1:-1])
     return None if found["plain"] in ("None", "nan") else found["plain"]
 
 
-def _decoded(text: str) -> str:
+def _decode_escapes(text: str) -> str:
     def character(escape: re.Match[str]) -> str:
         code = escape[1] or escape[2] or escape[3]
         return chr(int(code, 16)) if code else _MEANT.get(escape[4], escape[4])
@@ -167,5 +167,5 @@ def _decoded(text: str) -> str:
     return _ESCAPE.sub(character, text) if "\\" in text else text
 
 
-def _unquoted(text: str) -> str:
+def _strip_quotes(text: str) -> str:
     return _QUOTE.sub(r"\1", text)

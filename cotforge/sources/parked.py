@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from cotforge.errors import JournalError
 from cotforge.records import Fault
-from cotforge.sources.rows import Row
+from cotforge.sources.raw_rows import RawRow
 
 
 class Parked:
@@ -14,7 +14,7 @@ class Parked:
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._end = file, 0
 
-    def keep(self, row: Row | Fault) -> int:
+    def keep(self, row: RawRow | Fault) -> int:
         """The row's place. Raises JournalError on a full disk."""
         data, place = pickle.dumps(row, pickle.HIGHEST_PROTOCOL), self._end
         try:
@@ -24,13 +24,13 @@ class Parked:
         self._end += len(data)
         return place
 
-    def at(self, place: int) -> Row | Fault:
+    def at(self, place: int) -> RawRow | Fault:
         """The row that was kept there. Raises JournalError on a full disk."""
         try:
             self._file.seek(place)
         except OSError as err:  # what was still to be written
             raise JournalError(f"the cache of the run folder: {err.strerror}; make room for the rows of the source") from err
-        row: Row | Fault = pickle.load(self._file)
+        row: RawRow | Fault = pickle.load(self._file)
         return row
 
     def close(self) -> None:

@@ -9,8 +9,8 @@ from cotforge.images import FileRef
 from cotforge.records import Fault
 from cotforge.regular_files import fault_of
 from cotforge.sources.inline import NAME, image_in, parts_of
-from cotforge.sources.rows import Spool
-from cotforge.sources.text import clean
+from cotforge.sources.raw_rows import Spool
+from cotforge.sources.values import clean_value
 
 _DIRS_KEPT = 1_024
 _NAMES_KEPT, _LONGEST_KEPT = 4_096, 4_096
@@ -40,14 +40,14 @@ class Folder:
         try:
             if b"\0" in os.fsencode(name):
                 raise ValueError("it holds a NUL")
-            path = self._resolved(name)
+            path = self._resolve_name(name)
             if ("\\" in name or not name.isascii()) and not os.path.lexists(path):
-                path = self._resolved(_as_on_disk(self._root, name))
+                path = self._resolve_name(_as_on_disk(self._root, name))
         except (ValueError, OSError) as err:  # half a character in the name too, or links in a circle
             raise Fault("image_missing", f"image: {name[:200]!r} cannot be a path; {err}") from err
-        if not self._holds(path):
+        if not self._holds_path(path):
             self._demand_blob(path, name)
-        found = FileRef(path, clean(name))
+        found = FileRef(path, clean_value(name))
         if len(name) <= _LONGEST_KEPT:
             if len(self._last) >= _NAMES_KEPT:
                 self._last.clear()
@@ -62,14 +62,14 @@ class Folder:
             fault = fault_of(os.stat(real))
         except OSError as err:  # links in a circle, or into nothing, too
             raise Fault("file_unreadable", (err.strerror or str(err)).lower()) from err
-        if not self._holds(real) and os.path.dirname(real) != self._blobs:
+        if not self._holds_path(real) and os.path.dirname(real) != self._blobs:
             raise Fault("path_outside", f"{name!r} {_LINK}, or name the file itself in source.path")
         if fault:
             raise Fault("file_unreadable", f"{name!r} {fault}")
 
     def demand_folder(self, path: str | os.PathLike[str]) -> None:
         """Raises Fault `path_outside` where a folder of the data is, or lies behind, a link that leads out of it."""
-        if not self._holds(os.path.realpath(path)):
+        if not self._holds_path(os.path.realpath(path)):
             raise Fault("path_outside", f"{os.path.basename(path)[:200]!r} {_LINK}, or name the folder itself in source.path")
 
     def has_file(self, path: str | os.PathLike[str]) -> bool:
@@ -80,7 +80,7 @@ class Folder:
             return False
         return True
 
-    def _holds(self, real: str) -> bool:
+    def _holds_path(self, real: str) -> bool:
         return real == self._root or real.startswith(self._root.rstrip(os.sep) + os.sep)
 
     def refs(self, value: object) -> Iterator[FileRef]:
@@ -95,7 +95,7 @@ class Folder:
         elif value is not None and not isinstance(value, str):
             raise Fault("no_image", f"image: {str(value)[:80]!r} is not a path")
 
-    def _resolved(self, name: str) -> str:
+    def _resolve_name(self, name: str) -> str:
         """As `os.path.realpath`, but looking at each folder once: 5 us instead of 50."""
         above, last = os.path.split(os.path.join(self._root, name))
         if last in ("", ".", ".."):
@@ -111,7 +111,7 @@ class Folder:
     def _demand_blob(self, path: str, name: str) -> None:
         """Lets a path outside the folder pass only where a link of the Hub's cache led there. Raises Fault `path_outside`."""
         written = os.path.normpath(os.path.join(self._root, name))
-        if not self._holds(written):
+        if not self._holds_path(written):
             raise Fault("path_outside", f"image: {name[:200]!r} leads out of the folder of the data; only images in it are read")
         if os.path.dirname(path) != self._blobs:
             raise Fault("path_outside", f"image: {name[:200]!r} {_LINK}")

@@ -17,7 +17,7 @@ class Seen:
 
     def before(self, id: str, content: str) -> str | None:
         """None for a new id (it is kept); `same` or `other` for one seen with the same or other content."""
-        key, value = _hash(id), _hash(content)
+        key, value = _text_hash(id), _text_hash(content)
         if self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, value)).rowcount:
             return None
         (kept,) = self._db.execute("SELECT content FROM seen WHERE id = ?", (key,)).fetchone()
@@ -28,5 +28,5 @@ class Seen:
         self._db.close()
 
 
-def _hash(text: str) -> bytes:
+def _text_hash(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=_SIZE).digest()

@@ -7,18 +7,18 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 
 from cotforge.images import CellRef, FileRef, MemberRef, PictureStore, Ref
-from cotforge.order import rank
+from cotforge.order import sample_rank
 from cotforge.records import Fault
-from cotforge.sources.labels import Asked, label_of
+from cotforge.sources.labels import TaskRules, label_of
 from cotforge.sources.parked import Parked
-from cotforge.sources.rows import Row
+from cotforge.sources.raw_rows import RawRow
 
 _NO_CLASS = -1
 _BITS = 32
 _NUMBER = (1 << _BITS) - 1
 
 
-def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Generator[Row | Fault]:
+def spread_classes(rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore) -> Generator[RawRow | Fault]:
     """All rows, one of each class in turn, each class in the order of `rank`; then the Faults.
 
     The order follows from ids and labels alone, whatever the order of the source. Rows without a label, or with one that is not in
@@ -34,8 +34,8 @@ def spread(rows: Iterator[Row | Fault], task: Asked, store: PictureStore) -> Gen
                 faults.append(parked.keep(row))
                 continue
             places.append(parked.keep(row))
-            ranks.append(rank(_name(row)))
-            labels.append(_class(row, task, classes) if classes else _NO_CLASS)
+            ranks.append(sample_rank(_row_name(row)))
+            labels.append(_row_class(row, task, classes) if classes else _NO_CLASS)
         yield from map(parked.at, (places[number] for number in _in_turn(ranks, labels)))
         yield from map(parked.at, faults)
 
@@ -58,7 +58,7 @@ def _in_turn(ranks: "array[int]", labels: "array[int]") -> Iterator[int]:
     return (by_rank[entry & _NUMBER] for entry in packed)
 
 
-def _class(row: Row, task: Asked, classes: dict[str, int]) -> int:
+def _row_class(row: RawRow, task: TaskRules, classes: dict[str, int]) -> int:
     try:
         label = label_of(row, task.options(row.options), task)
     except Fault:  # of its options: told where the row becomes a Sample
@@ -66,12 +66,12 @@ def _class(row: Row, task: Asked, classes: dict[str, int]) -> int:
     return classes.get(label, _NO_CLASS) if label is not None else _NO_CLASS
 
 
-def _name(row: Row) -> str:
+def _row_name(row: RawRow) -> str:
     """The id, or what stands for it as long as nothing is known of the pictures: their names in the data, and the question."""
-    return row.id if row.id is not None else "\n".join((*map(_place, row.images), row.question or ""))
+    return row.id if row.id is not None else "\n".join((*map(_ref_place, row.images), row.question or ""))
 
 
-def _place(ref: Ref) -> str:
+def _ref_place(ref: Ref) -> str:
     """The same on every machine. Bytes that were kept have the name of their content."""
     file = os.path.basename(ref.path) if isinstance(ref, FileRef | MemberRef | CellRef) else ""
     return f"{file}\0{ref.name}"

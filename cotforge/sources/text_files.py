@@ -9,7 +9,7 @@ from cotforge.records import Fault
 from cotforge.sources.csv_files import csv_records
 from cotforge.sources.json_lists import is_list, listed_records
 from cotforge.sources.lines import Record, json_lines
-from cotforge.sources.rows import Layout, RawData
+from cotforge.sources.raw_rows import Layout, RawData
 
 LINE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
 
@@ -22,7 +22,7 @@ _CHARACTERS_PEEKED = 4 << 20
 """Of the texts of these records: images in base64 would fill the memory."""
 
 
-def records(path: Path) -> Iterator[tuple[int, Record | Fault]]:
+def text_records(path: Path) -> Iterator[tuple[int, Record | Fault]]:
     """(line, record) of a file with one of the `ENDINGS`; a Fault where that line cannot be read. Raises OSError."""
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
@@ -34,8 +34,8 @@ def laid_out(
     table: RawData, path: Path, where: str, images: tuple[str, ...] = ("image", "images")
 ) -> Iterator[tuple[int, Record | Fault, Layout]]:
     """(line, record, layout) of a text file; `images`: usual names of an image column. Raises OSError, or SourceError for its columns."""
-    numbered = records(path)
-    first = _peeked(numbered)
+    numbered = text_records(path)
+    first = _peek_records(numbered)
     found = [record for _, record in first if isinstance(record, dict)]
     if path.suffix.lower() == ".json" and len(first) == len(found) == 1:
         _demand_row(found[0], ("image", *table.columns.image_columns), where)
@@ -44,7 +44,7 @@ def laid_out(
     yield from ((number, record, layout) for number, record in chain(first, numbered))
 
 
-def _peeked(numbered: Iterator[tuple[int, Record | Fault]]) -> list[tuple[int, Record | Fault]]:
+def _peek_records(numbered: Iterator[tuple[int, Record | Fault]]) -> list[tuple[int, Record | Fault]]:
     """The first records, at least one that is sound."""
     first: list[tuple[int, Record | Fault]] = []
     characters, sound = 0, False

@@ -12,11 +12,11 @@ from cotforge.errors import SourceError
 from cotforge.images import MemberRef, Ref
 from cotforge.images.refs import slice_of
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, left_out, listed_files, no_files, of_splits, shown, top_of, whole
+from cotforge.sources.files import Splits, absolute_path, left_out, listed_files, no_files, of_splits, shown_path, top_of
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
 from cotforge.sources.paths import Folder
-from cotforge.sources.rows import Layout, RawData, Row, Spool, Unused, placed
-from cotforge.sources.text import clean
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool, Unused, place_fault
+from cotforge.sources.values import clean_value
 
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
 _LONGEST_TEXT = 1 << 20
@@ -26,7 +26,7 @@ _IMG2DATASET = {"key", "status", "error_message", _CAPTION}
 """Keys of the `.json` that img2dataset writes. Source: `img2dataset/downloader.py` of rom1504/img2dataset."""
 
 
-class WebDataset(RawData):
+class WebDatasetSource(RawData):
     """One uncompressed tar, a folder of them, or a glob.
 
     Images are what `imagefolder` takes for images by their endings, several per key in their order; `.cls` is the label, `.txt` the
@@ -37,8 +37,9 @@ class WebDataset(RawData):
     """
 
     kind: Literal["webdataset"] = "webdataset"
+    """`webdataset`: uncompressed tar shards; one file, a folder or a glob."""
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[Row | Fault | Unused]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
         """Every sample of the wanted splits; a Fault for one with a link, a device or a path that leads outside. Raises SourceError."""
         splits = Splits(self.split)
         compressed = left_out(root, self.path, _COMPRESSED)
@@ -48,29 +49,29 @@ class WebDataset(RawData):
             if not compressed:
                 raise
             raise SourceError(
-                f"{shown(compressed[0], root)}: a compressed tar; shards are read as plain .tar: decompress it first"
+                f"{shown_path(compressed[0], root)}: a compressed tar; shards are read as plain .tar: decompress it first"
             ) from err
         yield from (
-            Unused(os.path.relpath(file, whole(root, self.path)))
+            Unused(os.path.relpath(file, absolute_path(root, self.path)))
             for file in [*compressed, *no_files(root, self.path, (".tar", *_COMPRESSED))]
         )
         layout, held = None, Folder(top_of(root, self.path))
-        for path, told in of_splits(files, whole(root, self.path), splits):
-            where = shown(path, root)
+        for path, told in of_splits(files, absolute_path(root, self.path), splits):
+            where = shown_path(path, root)
             split = told or splits.undivided(where)
             try:
                 held.demand_file(path)
             except Fault as fault:
-                yield placed(fault, where)
+                yield place_fault(fault, where)
                 continue
-            for sample in _samples(path):
+            for sample in _tar_samples(path):
                 if isinstance(sample, Fault):
-                    yield placed(sample, where, sample.id)
+                    yield place_fault(sample, where, sample.id)
                     continue
-                layout = layout or self._layout(sample, where)
+                layout = layout or self._find_layout(sample, where)
                 yield layout.tried(sample.record, sample.images, f"{where}:{sample.key}", split)
 
-    def _layout(self, first: "_Parts", where: str) -> Layout:
+    def _find_layout(self, first: "_TarSample", where: str) -> Layout:
         names = dict.fromkeys(["image", "label", "question", *first.record])
         columns = self.columns.among(names, where)
         if first.told.keys() >= _IMG2DATASET and _CAPTION not in columns.used():
@@ -79,7 +80,7 @@ class WebDataset(RawData):
 
 
 @dataclass(slots=True)
-class _Parts:
+class _TarSample:
     """The members of one key."""
 
     key: str
@@ -90,26 +91,26 @@ class _Parts:
     """What the `.json` says."""
     fault: Fault | None = None
 
-    def whole(self) -> "_Parts | Fault":
+    def whole(self) -> "_TarSample | Fault":
         """The sample, or the first fault of its members."""
         if self.told.keys() >= _IMG2DATASET:
             self.record[_CAPTION] = self.record.pop("question", None)
         self.record |= self.told
-        return self if self.fault is None else placed(self.fault, "", self.key)
+        return self if self.fault is None else place_fault(self.fault, "", self.key)
 
 
-def _samples(path: Path) -> Iterator[_Parts | Fault]:
+def _tar_samples(path: Path) -> Iterator[_TarSample | Fault]:
     """In the order of the tar. Where it is cut short, a Fault stands for the rest, and for a sample that was being read."""
-    parts: _Parts | None = None
+    parts: _TarSample | None = None
     usual: set[str] = set()
-    for member in _members(path):
+    for member in _tar_members(path):
         key, ending = _key_and_ending(member.id or "" if isinstance(member, Fault) else member.name)
         if isinstance(member, Fault):
             # Which sample the cut hit is known from the member's name, or guessed from what the sample before had.
             if parts is not None and (key != parts.key if key else parts.endings >= usual > set()):
                 yield parts.whole()
                 parts = None
-            yield placed(member, "", key or (parts.key if parts else None))
+            yield place_fault(member, "", key or (parts.key if parts else None))
             return
         if member.isdir() or not key:
             continue
@@ -117,10 +118,10 @@ def _samples(path: Path) -> Iterator[_Parts | Fault]:
             if parts is not None:
                 yield parts.whole()
                 usual = parts.endings
-            parts = _Parts(key, {_KEY: key})
+            parts = _TarSample(key, {_KEY: key})
         parts.endings.add(ending)
         try:
-            _add(parts, path, member, ending)
+            _add_member(parts, path, member, ending)
         except Fault as fault:
             parts.fault = parts.fault or fault
     if parts is not None:
@@ -131,11 +132,11 @@ def _key_and_ending(name: str) -> tuple[str, str]:
     """`a/b.0.jpg` is (`a/b`, `.0.jpg`). Hidden files, like the `._b.jpg` that macOS adds, have no key."""
     folder, last = os.path.split(name)
     stem, _, ending = last.partition(".")
-    return clean(f"{folder}/{stem}" if folder and stem else stem), f".{ending}".lower()
+    return clean_value(f"{folder}/{stem}" if folder and stem else stem), f".{ending}".lower()
 
 
-def _add(parts: _Parts, path: Path, member: tarfile.TarInfo, ending: str) -> None:
-    name = clean(member.name)
+def _add_member(parts: _TarSample, path: Path, member: tarfile.TarInfo, ending: str) -> None:
+    name = clean_value(member.name)
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
         raise Fault("tar_member", f"{name!r} is a link, a device or a sparse file; only plain files are read")
     if member.name.startswith("/") or ".." in member.name.split("/"):
@@ -143,14 +144,14 @@ def _add(parts: _Parts, path: Path, member: tarfile.TarInfo, ending: str) -> Non
     if ending.endswith(IMAGE_ENDINGS):
         parts.images.append(MemberRef(str(path), name, member.offset_data, member.size))
     elif ending == ".cls":
-        parts.record["label"] = _text(path, member, name)
+        parts.record["label"] = _member_text(path, member, name)
     elif ending == ".txt":
-        parts.record["question"] = _text(path, member, name)
+        parts.record["question"] = _member_text(path, member, name)
     elif ending == ".json":
-        parts.told = _object(_text(path, member, name), name)
+        parts.told = _member_object(_member_text(path, member, name), name)
 
 
-def _text(path: Path, member: tarfile.TarInfo, name: str) -> str:
+def _member_text(path: Path, member: tarfile.TarInfo, name: str) -> str:
     if member.size > _LONGEST_TEXT:
         raise Fault("line_too_long", f"{name!r} has {member.size:,} bytes; at most {_LONGEST_TEXT:,} of text are read")
     try:
@@ -159,7 +160,7 @@ def _text(path: Path, member: tarfile.TarInfo, name: str) -> str:
         raise Fault("line_not_utf8", f"{name!r} is not UTF-8 from byte {err.start}") from err
 
 
-def _object(text: str, name: str) -> dict[str, Any]:
+def _member_object(text: str, name: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as err:
@@ -169,7 +170,7 @@ def _object(text: str, name: str) -> dict[str, Any]:
     return found
 
 
-def _members(path: Path) -> Iterator[tarfile.TarInfo | Fault]:
+def _tar_members(path: Path) -> Iterator[tarfile.TarInfo | Fault]:
     """Headers one by one; last a Fault where the archive does not end as it should (tarfile itself is silent about most of that)."""
     name: str | None = None
     try:

@@ -10,11 +10,11 @@ from typing import Any
 from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
-from cotforge.consensus.simpler import Figures, Simpler
+from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
-from cotforge.tally.counts import ClassTally, TeacherTally, share
-from cotforge.tally.spread import Spread
+from cotforge.tally.counts import ClassTally, TeacherTally, share_of
+from cotforge.tally.quantiles import Spread
 
 DISTINCT = 1_000
 """Most classes, corrections and finish reasons that are told apart: rows may bring options of their own, without end."""
@@ -93,15 +93,15 @@ class Tally:
         self.agreed += outcome.verdict.accepted
         self.lessons += len(outcome.lessons)
         self.preference += outcome.pair is not None
-        self._asked(outcome)
-        self._voted(outcome)
+        self._count_asked(outcome)
+        self._count_votes(outcome)
         if outcome.sample.options and outcome.sample.label is not None:
-            self._class(outcome.sample.label).labels += 1
+            self._class_tally(outcome.sample.label).labels += 1
         for lesson in outcome.lessons:
-            self._teacher(lesson.judged.trace.teacher).lessons += 1
+            self._teacher_tally(lesson.judged.trace.teacher).lessons += 1
             self.mended.update(lesson.mended.split("+") if lesson.mended else ())
         if outcome.lessons:
-            self._taught(outcome.sample, outcome.verdict, 1)
+            self._count_lessons(outcome.sample, outcome.verdict, 1)
         else:
             self.rejected[outcome.rejected] += 1
 
@@ -109,20 +109,20 @@ class Tally:
         """Take back the Lessons, one by each of `teachers`, of a Sample that was added, and reject it for `reason`."""
         self.lessons -= len(teachers)
         self.rejected[reason] += 1
-        self._taught(sample, verdict, -1)
+        self._count_lessons(sample, verdict, -1)
         for teacher in teachers:
-            self._teacher(teacher).lessons -= 1
+            self._teacher_tally(teacher).lessons -= 1
 
     def rows(self) -> int:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
         return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
 
-    def figures(self) -> Figures:
+    def figures(self) -> RuleFigures:
         """What the rule in force did, for comparison with others."""
         teachers = self.teachers.values()
         calls, cost = sum(one.calls for one in teachers), sum(one.cost_usd for one in teachers)
         each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
-        return Figures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
+        return RuleFigures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
 
     def funnel(self) -> tuple[tuple[str, int], ...]:
         """The steps from raw rows to Lessons with how many were left at each."""
@@ -137,7 +137,7 @@ class Tally:
 
     def agreement(self, one: str, other: str) -> float | None:
         """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
-        return share(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
+        return share_of(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
 
     def answers(self) -> dict[str, int]:
         """Samples with a Lesson by their agreed answer, of closed sets."""
@@ -170,14 +170,14 @@ class Tally:
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),
             "mended": dict(sorted(self.mended.items())),
-            "teachers": {name: self._about(name) for name in self.teachers},
+            "teachers": {name: self._teacher_summary(name) for name in self.teachers},
             "unread": {name: dict(sorted(teacher.unread.items())) for name, teacher in self.teachers.items() if teacher.unread},
             "unread_fields": {
                 name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
             },
         }
 
-    def _about(self, name: str) -> dict[str, Any]:
+    def _teacher_summary(self, name: str) -> dict[str, Any]:
         teacher = self.teachers[name]
         return {
             "calls": teacher.calls,
@@ -190,13 +190,13 @@ class Tally:
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
 
-    def _teacher(self, name: str) -> TeacherTally:
+    def _teacher_tally(self, name: str) -> TeacherTally:
         return self.teachers.setdefault(name, TeacherTally())
 
-    def _asked(self, outcome: CuratedSample) -> None:
+    def _count_asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
-            self._replied(judged)
+            self._count_reply(judged)
             self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
@@ -207,14 +207,14 @@ class Tally:
             if reply.error == NOT_ASKED:
                 self.missing += 1
                 continue
-            teacher = self._teacher(name)
+            teacher = self._teacher_tally(name)
             teacher.calls += 1
             teacher.failed += 1
             teacher.cost_usd += reply.cost_usd
 
-    def _replied(self, judged: Judged) -> None:
+    def _count_reply(self, judged: Judged) -> None:
         trace = judged.trace
-        teacher = self._teacher(trace.teacher)
+        teacher = self._teacher_tally(trace.teacher)
         teacher.calls += 1
         teacher.cost_usd += trace.cost_usd
         reason = trace.finish_reason or UNSAID
@@ -228,10 +228,10 @@ class Tally:
             teacher.probable += trace.probability is not None
             self.read_as[trace.read_as] += 1
 
-    def _voted(self, outcome: CuratedSample) -> None:
+    def _count_votes(self, outcome: CuratedSample) -> None:
         verdict, label = outcome.verdict, outcome.sample.label
         for ballot in verdict.ballots:
-            teacher = self._teacher(ballot.teacher)
+            teacher = self._teacher_tally(ballot.teacher)
             if verdict.accepted:
                 teacher.ballots += 1
                 teacher.agreeing += ballot.answer == verdict.answer
@@ -243,21 +243,21 @@ class Tally:
             equal, met = self.pairs.get(pair, (0, 0))
             self.pairs[pair] = (equal + (one.answer == other.answer), met + 1)
 
-    def _taught(self, sample: Sample, verdict: Verdict, step: int) -> None:
+    def _count_lessons(self, sample: Sample, verdict: Verdict, step: int) -> None:
         """Count, by +1, or take back, by -1, that a Sample has Lessons."""
         self.accepted += step
         self.label_conflicts += step * verdict.label_conflict
         if sample.options:
-            self._class(str(verdict.answer)).answers += step
+            self._class_tally(str(verdict.answer)).answers += step
             if sample.label is not None:
-                self._class(sample.label).accepted += step
+                self._class_tally(sample.label).accepted += step
             if verdict.label_conflict:
-                self._corrected((str(sample.label), str(verdict.answer)), step)
+                self._count_correction((str(sample.label), str(verdict.answer)), step)
 
-    def _corrected(self, correction: tuple[str, str], step: int) -> None:
+    def _count_correction(self, correction: tuple[str, str], step: int) -> None:
         if correction in self.corrections or len(self.corrections) < DISTINCT:
             self.corrections[correction] += step
 
-    def _class(self, name: str) -> ClassTally:
+    def _class_tally(self, name: str) -> ClassTally:
         known = name in self.classes or len(self.classes) < DISTINCT
         return self.classes.setdefault(name if known else OTHER, ClassTally())

@@ -49,8 +49,8 @@ class Unseen:
 
     def line(self) -> str:
         """What a person should know, and can do about it."""
-        name, share = _short(self.name), f"{self.otherwise:,} of {self.of:,}"
-        told = f"called something else, mostly {_short(self.called)!r}"
+        name, share = _short_name(self.name), f"{self.otherwise:,} of {self.of:,}"
+        told = f"called something else, mostly {_short_name(self.called)!r}"
         if self.checked:
             return f"the teachers do not see {name!r}: {share} checked ones were {told}; ask other teachers, or take the class out"
         return (
@@ -108,10 +108,10 @@ class Blindness:
         labelled = [found for name in self._classes if name not in told and (found := self._by_labels(name))]
         if 2 * len(labelled) > len(self._classes):
             labelled = []
-        return [*sorted(checked, key=_largest), *sorted(labelled, key=_largest)]
+        return [*sorted(checked, key=_size_key), *sorted(labelled, key=_size_key)]
 
     def _add_checked(self, true: str, said: Counter[str]) -> None:
-        if not said or (one := self._class(true)) is None:
+        if not said or (one := self._class_counts(true)) is None:
             return
         one.checked += 1
         others = sorted(((count, answer) for answer, count in said.items() if answer != true), key=lambda other: (-other[0], other[1]))
@@ -119,7 +119,7 @@ class Blindness:
             one.checked_as[others[0][1]] += 1
 
     def _add_labelled(self, label: str, answer: str) -> None:
-        named, given = self._class(label), self._class(answer)
+        named, given = self._class_counts(label), self._class_counts(answer)
         if named is not None:
             named.labelled += 1
             if answer != label:
@@ -133,7 +133,7 @@ class Blindness:
         otherwise = one.checked_as.total()
         if 2 * otherwise < one.checked or lower_bound(otherwise, one.checked) < LEAST:
             return None
-        return Unseen(name, True, otherwise, one.checked, _commonest(one.checked_as))
+        return Unseen(name, True, otherwise, one.checked, _commonest_answer(one.checked_as))
 
     def _by_labels(self, name: str) -> Unseen | None:
         """What labels tell, unless people did: where a class was checked and found seen, the labels are what is wrong."""
@@ -141,15 +141,15 @@ class Blindness:
         otherwise = one.labelled_as.total()
         if one.checked >= FEWEST or one.labelled < FEWEST or 2 * otherwise < one.labelled:
             return None
-        noise = UNEVEN * self._noise(name) / one.labelled if one.agreed > SELDOM * one.labelled else 0.0
+        noise = UNEVEN * self._expected_noise(name) / one.labelled if one.agreed > SELDOM * one.labelled else 0.0
         if lower_bound(otherwise, one.labelled) < max(LEAST, noise):
             return None
-        return Unseen(name, False, otherwise, one.labelled, _commonest(one.labelled_as))
+        return Unseen(name, False, otherwise, one.labelled, _commonest_answer(one.labelled_as))
 
-    def _noise(self, name: str) -> float:
+    def _expected_noise(self, name: str) -> float:
         """About how many samples of other classes carry this label by mistake, if labels err as elsewhere and towards each class alike."""
         own, others = self._classes[name], len(self._classes) - 1
-        agreed, wrong = self._total(lambda one: one.agreed), self._total(lambda one: one.labelled_as.total())
+        agreed, wrong = self._total_samples(lambda one: one.agreed), self._total_samples(lambda one: one.labelled_as.total())
         if others > 1:  # of answers other than this class, how often the label is a third one
             rest = agreed - own.agreed - own.labelled_as.total()
             third = wrong - own.labelled_as.total() - (own.agreed - own.confirmed)
@@ -160,24 +160,24 @@ class Blindness:
             return inf
         return min(share, NOISE) / max(others, 1) * (agreed - own.agreed)
 
-    def _total(self, count: Callable[[_Class], int]) -> int:
+    def _total_samples(self, count: Callable[[_Class], int]) -> int:
         return sum(map(count, self._classes.values()))
 
-    def _class(self, name: str) -> _Class | None:
+    def _class_counts(self, name: str) -> _Class | None:
         if name not in self._classes and len(self._classes) >= MANY:
             return None
         return self._classes.setdefault(name, _Class())
 
 
-def _largest(one: Unseen) -> tuple[int, str]:
+def _size_key(one: Unseen) -> tuple[int, str]:
     return -one.otherwise, one.name
 
 
-def _commonest(called: Counter[str]) -> str:
+def _commonest_answer(called: Counter[str]) -> str:
     return min(called, key=lambda name: (-called[name], name))
 
 
-def _short(name: str) -> str:
+def _short_name(name: str) -> str:
     """One line of a class name, cut where it is long."""
     name = " ".join(name.split())
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."

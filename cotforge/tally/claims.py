@@ -6,10 +6,10 @@ from typing import NamedTuple
 import yaml
 
 from cotforge.consensus import Consensus
-from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable, fewest, upper_bound
+from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable_bound, fewest_checked, upper_bound
 from cotforge.consensus.drawn import even_part
-from cotforge.consensus.promise import needed
-from cotforge.consensus.simpler import Figures, Simpler, Trial
+from cotforge.consensus.promise import needed_checks
+from cotforge.consensus.simpler import RuleFigures, Simpler, SimplerTrial
 from cotforge.records import Gold
 from cotforge.tally import Tally
 
@@ -23,7 +23,7 @@ LONGEST = 30
 _SURE = f"with {100 * SURE:g} % confidence"
 
 
-class Row(NamedTuple):
+class ClaimRow(NamedTuple):
     """A line of the table of what is claimed."""
 
     name: str
@@ -31,17 +31,17 @@ class Row(NamedTuple):
     counted: Count
 
 
-def rows(claim: Claim) -> list[Row]:
+def claim_rows(claim: Claim) -> list[ClaimRow]:
     """All accepted answers, those that are the raw label, and those that are another one."""
     whole = None if claim.precision is None or claim.low is None else Stratum(claim.precision, claim.low, claim.checked)
     return [
-        Row("all", whole, Count(claim.checked, claim.right)),
-        Row("those that are the raw label", claim.with_label, claim.count_with),
-        Row("those that are another one than the label", claim.against_label, claim.count_against),
+        ClaimRow("all", whole, Count(claim.checked, claim.right)),
+        ClaimRow("those that are the raw label", claim.with_label, claim.count_with),
+        ClaimRow("those that are another one than the label", claim.against_label, claim.count_against),
     ]
 
 
-def headline(claim: Claim) -> str:
+def claim_headline(claim: Claim) -> str:
     """What is claimed of all accepted answers, in one sentence; the bound comes first."""
     if not claim.calibrated and 0 < claim.chosen == claim.gold:
         return f"precision: uncalibrated, none of the {claim.gold:,} checked samples was drawn by chance; cotforge gold draws some"
@@ -51,15 +51,15 @@ def headline(claim: Claim) -> str:
         return f"precision: no bound, for the rule accepts an answer to none of the {claim.gold:,} checked samples"
     about = "" if claim.precision is None else f", about {claim.precision:.3f}"
     nothing = "" if claim.precision is not None else "; no answer that nobody checked is accepted yet"
-    return f"precision: at least {claim.low:.3f} {_SURE}{about}: {_right(Count(claim.checked, claim.right))}{nothing}"
+    return f"precision: at least {claim.low:.3f} {_SURE}{about}: {_right_text(Count(claim.checked, claim.right))}{nothing}"
 
 
-def told(tally: Tally) -> list[str]:
+def claim_sentences(tally: Tally) -> list[str]:
     """The sentence about all of them, and what else must be known."""
-    return [headline(tally.claim), *notes(tally.claim, tally.answers())]
+    return [claim_headline(tally.claim), *claim_notes(tally.claim, tally.answers())]
 
 
-def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
+def claim_notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     """What else must be known of it, a sentence each; `accepted` counts the accepted answers of each class."""
     if claim.ambiguous:
         share = f" ({claim.ambiguous_share:.1%} of all samples, as estimated)" if claim.ambiguous_share is not None else ""
@@ -75,16 +75,16 @@ def notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
             "and counts and bounds are of those that are as if drawn by chance alone"
         )
     if claim.with_label is not None:
-        yield f"with their label: {_part(claim.with_label, claim.count_with)}"
+        yield f"with their label: {_part_text(claim.with_label, claim.count_with)}"
     if claim.against_label is not None:
-        yield f"against their label: {_part(claim.against_label, claim.count_against)}"
+        yield f"against their label: {_part_text(claim.against_label, claim.count_against)}"
     elif claim.count_with.checked or claim.count_against.checked:
-        yield f"against their label: {_right(claim.count_against)}; below {FEW} checked ones no precision is claimed"
-    yield from _worse(claim)
-    yield from _unvouched(claim, accepted)
+        yield f"against their label: {_right_text(claim.count_against)}; below {FEW} checked ones no precision is claimed"
+    yield from _worse_classes(claim)
+    yield from _unvouched_lines(claim, accepted)
 
 
-def simpler(tally: Tally, trial: Trial) -> Simpler | None:
+def find_simpler(tally: Tally, trial: SimplerTrial) -> Simpler | None:
     """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none."""
     return trial.best(tally.figures()) if tally.claim.calibrated else None
 
@@ -94,39 +94,40 @@ def does_better(tally: Tally, found: Simpler) -> str:
     line = yaml.safe_dump(
         {"rule": found.rule, "order": list(found.order)}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1_000_000
     ).strip()
-    return (
-        f"a simpler rule does better on the checked samples: {_figures(found.figures)}; here {_figures(tally.figures())}; consensus: {line}"
-    )
+    here = _figures_text(tally.figures())
+    return f"a simpler rule does better on the checked samples: {_figures_text(found.figures)}; here {here}; consensus: {line}"
 
 
-def _figures(found: Figures) -> str:
+def _figures_text(found: RuleFigures) -> str:
     calls = f"{found.calls:.2f} calls per accepted sample"
     return f"at least {found.low:.3f} ({found.right:,} of {found.checked:,} right), coverage {found.coverage:.1%}, {calls}"
 
 
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
-    target = consensus.target if consensus.by.targeted else None
+    target = consensus.target if consensus.make_rule.targeted else None
     if not checked and consensus.promise is not None:
-        return f"nobody has checked a sample; consensus.promise takes {needed(consensus.promise.wish):,}, and until then accepts nothing"
+        needed = needed_checks(consensus.promise.wish)
+        return f"nobody has checked a sample; consensus.promise takes {needed:,}, and until then accepts nothing"
     if not checked:
-        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {certifiable(100):.3f}"
-    told = f"{checked:,} checked without an error certify a precision of at least {certifiable(checked):.3f} {_SURE}"
-    if consensus.promise is not None and checked < (least := needed(consensus.promise.wish)):
+        bound = certifiable_bound(100)
+        return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {bound:.3f}"
+    told = f"{checked:,} checked without an error certify a precision of at least {certifiable_bound(checked):.3f} {_SURE}"
+    if consensus.promise is not None and checked < (least := needed_checks(consensus.promise.wish)):
         return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
-    if target is not None and certifiable(checked) < target:
-        return f"{told}; {target:g} takes {fewest(target):,}"
+    if target is not None and certifiable_bound(checked) < target:
+        return f"{told}; {target:g} takes {fewest_checked(target):,}"
     return told
 
 
 def before_paying(people: Gold, consensus: Consensus) -> list[str]:
     """What somebody should know before a build pays: keys without effect, and a promise that so few checked samples cannot keep."""
     checked = len(even_part(people.checked, people.drawn))
-    short = consensus.promise is not None and checked < needed(consensus.promise.wish)
-    return [*consensus.idle(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
+    short = consensus.promise is not None and checked < needed_checks(consensus.promise.wish)
+    return [*consensus.idle_keys(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
 
 
-def unvouched(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
+def unvouched_classes(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
     """Classes with accepted answers of which too few are checked to claim a precision, those with the fewest first."""
     return sorted(
         (name for name, count in accepted.items() if count and claim.per_class.get(name) is None),
@@ -134,32 +135,32 @@ def unvouched(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
     )
 
 
-def _part(part: Stratum, count: Count) -> str:
-    return f"at least {part.low:.3f}, about {part:.3f} ({_right(count)})"
+def _part_text(part: Stratum, count: Count) -> str:
+    return f"at least {part.low:.3f}, about {part:.3f} ({_right_text(count)})"
 
 
-def _right(count: Count) -> str:
+def _right_text(count: Count) -> str:
     return f"{count.right:,} of {count.checked:,} checked answers are right" if count.checked else "no checked answer"
 
 
-def _worse(claim: Claim) -> Iterator[str]:
+def _worse_classes(claim: Claim) -> Iterator[str]:
     """Classes whose checked answers are right less often than what is claimed of all."""
     for name, count in claim.counts.items():
         if claim.precision is not None and upper_bound(count.right, count.checked, sure=WORSE) < claim.precision:
-            yield f"class {_short(name)!r} is worse than that: {_right(count)}"
+            yield f"class {_short_text(name)!r} is worse than that: {_right_text(count)}"
 
 
-def _unvouched(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
-    names: Sequence[str] = unvouched(claim, accepted)
+def _unvouched_lines(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
+    names: Sequence[str] = unvouched_classes(claim, accepted)
     if not names:
         return
-    some = ", ".join(f"{_short(name)} ({claim.counts.get(name, Count()).checked:,})" for name in names[:NAMED])
+    some = ", ".join(f"{_short_text(name)} ({claim.counts.get(name, Count()).checked:,})" for name in names[:NAMED])
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     which = "any class" if len(names) == len([name for name, count in accepted.items() if count]) else f"{len(names):,} classes"
     yield f"nothing is claimed of {which if len(names) > 1 else 'one class'} alone, below {FEW} checked answers: {some}{more}"
 
 
-def _short(given: str) -> str:
+def _short_text(given: str) -> str:
     """One line, cut where it is long."""
     given = " ".join(given.split())
     return given if len(given) <= LONGEST else f"{given[: LONGEST - 3]}..."

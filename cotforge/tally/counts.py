@@ -32,7 +32,7 @@ class TeacherTally:
 
     def agreement(self) -> float | None:
         """Share of its ballots equal to the accepted answer; None without any."""
-        return share(self.agreeing, self.ballots)
+        return share_of(self.agreeing, self.ballots)
 
 
 @dataclass(slots=True)
@@ -47,6 +47,6 @@ class ClassTally:
     """Samples with a Lesson whose agreed answer it is."""
 
 
-def share(part: int, whole: int) -> float | None:
+def share_of(part: int, whole: int) -> float | None:
     """`part` of `whole`, in [0, 1]; None of nothing."""
     return part / whole if whole else None

@@ -23,13 +23,13 @@ def not_used(
     unread: Mapping[str, Mapping[str, int]], fields: Mapping[str, Mapping[str, int]], unanswered: Mapping[str, int]
 ) -> Iterator[str]:
     """A line per reason, the most frequent first. `unread` and `fields` are those of `summary.json`, by teacher; `unanswered` by error."""
-    for field, teachers in _turned(fields).items():
+    for field, teachers in _turn_counts(fields).items():
         hold = "holds its" if teachers.total() == 1 else "hold their"
-        where = f"in a field that was not read ({field!r}; {_named(teachers)})"
-        yield f"{_replies(teachers)} {hold} reasoning {where}; have the server send it as 'reasoning_content'"
-    for reason, teachers in _turned(unread).items():
+        where = f"in a field that was not read ({field!r}; {_named_teachers(teachers)})"
+        yield f"{_replies_text(teachers)} {hold} reasoning {where}; have the server send it as 'reasoning_content'"
+    for reason, teachers in _turn_counts(unread).items():
         wrong, remedy = REMEDIES.get(reason, ("came to nothing", f"--retry {reason} asks them again"))
-        yield f"{_replies(teachers)} {wrong} ({reason}; {_named(teachers)}); {remedy}"
+        yield f"{_replies_text(teachers)} {wrong} ({reason}; {_named_teachers(teachers)}); {remedy}"
     if count := sum(unanswered.values()):
         errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
         attempts = "1 attempt" if count == 1 else f"{count:,} attempts"
@@ -37,7 +37,7 @@ def not_used(
         yield f"{attempts} brought no reply and may have been charged ({errors}){remedy}"
 
 
-def _turned(found: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
+def _turn_counts(found: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
     """Counts by reason, then teacher, the most frequent reason first."""
     turned: dict[str, Counter[str]] = {}
     for teacher, counts in found.items():
@@ -46,9 +46,9 @@ def _turned(found: Mapping[str, Mapping[str, int]]) -> dict[str, Counter[str]]:
     return dict(sorted(turned.items(), key=lambda item: (-item[1].total(), item[0])))
 
 
-def _replies(teachers: Counter[str]) -> str:
+def _replies_text(teachers: Counter[str]) -> str:
     return "1 reply" if teachers.total() == 1 else f"{teachers.total():,} replies"
 
 
-def _named(teachers: Counter[str]) -> str:
+def _named_teachers(teachers: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in teachers.most_common())

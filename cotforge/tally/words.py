@@ -33,7 +33,7 @@ WORDS = {
 STAGES = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
 
 
-def vanished(loaded: Loaded, tally: Tally) -> Iterator[str]:
+def vanished_classes(loaded: Loaded, tally: Tally) -> Iterator[str]:
     """A line where whole classes of the closed set are not among what was accepted, though the data has them."""
     names = loaded.pipeline.task.closed
     counts = {name: tally.classes[name] for name in names if name in tally.classes}
@@ -41,7 +41,7 @@ def vanished(loaded: Loaded, tally: Tally) -> Iterator[str]:
     gone = [name for name in names if (counts[name].labels if name in counts else not labelled) and not tally.accepted_as(name)]
     if not tally.accepted or not counts or not gone:
         return
-    some = [f"{_short(name)!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
+    some = [f"{_short_line(name)!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
     more = f" and {len(gone) - CLASSES:,} more" if len(gone) > CLASSES else ""
     yield f"no sample was accepted as {', '.join(some)}{more}: the dataset has no lesson of {'them' if len(gone) > 1 else 'this class'}"
 
@@ -56,39 +56,39 @@ def per_class(loaded: Loaded, tally: Tally) -> Iterator[str]:
         shown = sorted(counts, key=lambda one: (one[1].answers / max(1, one[1].labels), one[0]))[:CLASSES]
     labelled = any(one.labels for _, one in counts)
     words = iter([f"{shown[0][1].labels:,} labelled so"])  # the others in the same place, without the words
-    parts = [f"{_short(name)} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
+    parts = [f"{_short_line(name)} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
     more = f", and {len(counts) - CLASSES:,} classes more: see report.html" if len(counts) > CLASSES else ""
     yield f"accepted per class: {', '.join(parts)}{more}"
 
 
-def lost(rejected: Mapping[str, int]) -> Iterator[str]:
+def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
     """A line with why rows and Samples gave no Lesson, the most frequent reasons first."""
     ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return
-    parts = [f"{count:,} {_reason(word)} ({word})" for word, count in ranked[:REASONS]]
+    parts = [f"{count:,} {_reason_text(word)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
     yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
 
 
-def _reason(word: str) -> str:
+def _reason_text(word: str) -> str:
     stage, _, rest = word.partition(":")
     return WORDS.get(word) or (f"{STAGES[stage]} {rest}" if stage in STAGES else word)
 
 
-def rule(loaded: Loaded) -> str:
+def rule_line(loaded: Loaded) -> str:
     """The line about the rule in force, and where each part of it comes from."""
     consensus = loaded.pipeline.consensus
-    keys = ["rule", *(["target"] if consensus.by.targeted else []), "label"]
+    keys = ["rule", *(["target"] if consensus.make_rule.targeted else []), "label"]
     values = {"rule": consensus.rule, "target": f"target {consensus.target:g}", "label": f"label {consensus.label}"}
     same = groupby(keys, key=lambda key: loaded.origin("consensus", key))
     told = ", ".join(f"{', '.join(values[key] for key in some)} ({origin})" for origin, some in same)
     others = [given for given in loaded.earlier if not given.startswith("consensus.")]
-    kept = f"; also from the --set of an earlier build: {', '.join(map(_short, others))}" if others else ""
+    kept = f"; also from the --set of an earlier build: {', '.join(map(_short_line, others))}" if others else ""
     return f"rule in force: {told}{kept}"
 
 
-def _short(given: str) -> str:
+def _short_line(given: str) -> str:
     """One line of what a person wrote, cut where it is long."""
     given = " ".join(given.split())
     return given if len(given) <= LONGEST else f"{given[: LONGEST - 3]}..."

@@ -16,15 +16,15 @@ from cotforge.answers import answer_span
 from cotforge.records import Outcome, OutcomeKind
 from cotforge.redaction import holds_credential
 from cotforge.regular_files import open_regular
-from cotforge.replies.attempt import Attempt, answered, failed
-from cotforge.replies.refusals import refusal
+from cotforge.replies.attempt import Attempt, answered_attempt, failed_attempt
+from cotforge.replies.refusals import read_refusal
 from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import LOOKED_AT, is_dense, one_line
 from cotforge.replies.usage import Most
-from cotforge.teachers.bodies import MOST_BYTES, Room, receive
+from cotforge.teachers.bodies import MOST_BYTES, Room, receive_body
 from cotforge.teachers.connections import http_client
 from cotforge.teachers.kind import TeacherKind
-from cotforge.teachers.openai import CONNECT_S, authorization, proxy
+from cotforge.teachers.openai import CONNECT_S, auth_header, find_proxy
 from cotforge.teachers.teacher import Batched, Teacher
 from cotforge.teachers.wire import LOGPROBS, believable_input, longest_output, refuses_logprobs
 from cotforge.teachers.within import Within
@@ -51,7 +51,7 @@ _MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError,
 """What reading a stranger's JSON can raise."""
 
 
-class Refused(Exception):
+class ApiRefused(Exception):
     """The provider answered with another status than 200."""
 
     def __init__(self, status: int, outcome: Outcome) -> None:
@@ -84,7 +84,7 @@ class Batch:
         counts = said.get("request_counts") or {}
         first = ((said.get("errors") or {}).get("data") or [{}])[0]
         return cls(
-            _noted(said["id"]),
+            _checked_id(said["id"]),
             one_line(str(said["status"])),
             str(said.get("input_file_id") or ""),
             str(said.get("output_file_id") or ""),
@@ -97,7 +97,7 @@ class Batch:
         )
 
 
-def _noted(said: Any) -> str:
+def _checked_id(said: Any) -> str:
     """An id, which the journal keeps and the provider is asked for. Raises ValueError where it holds a credential."""
     if holds_credential(name := str(said)):
         raise ValueError("an id that holds a credential")
@@ -129,28 +129,28 @@ class Api:
             form.add_field("purpose", "batch")
             form.add_field("file", file, filename=path.name, content_type="application/jsonl")
             seconds = self.teacher.timeout + path.stat().st_size / BYTES_A_SECOND
-            return self._named(await self._ask("POST", "/files", data=form, seconds=seconds))
+            return self._file_id(await self._ask_json("POST", "/files", data=form, seconds=seconds))
 
     async def create(self, input_file: str, metadata: Mapping[str, str]) -> Batch:
         """A batch of an uploaded file. Where no answer comes it may have been made none the less."""
         fields = {"input_file_id": input_file, "endpoint": ENDPOINT, "completion_window": self.how.window, "metadata": metadata}
-        return self._batch(await self._ask("POST", "/batches", json=fields))
+        return self._read_batch(await self._ask_json("POST", "/batches", json=fields))
 
     async def look(self, batch: str) -> Batch:
-        return self._batch(await self._ask("GET", f"/batches/{quote(batch, safe='')}"))
+        return self._read_batch(await self._ask_json("GET", f"/batches/{quote(batch, safe='')}"))
 
     async def listed(self) -> AsyncIterator[Batch]:
         """All batches of this key, page by page."""
         after = ""
         for _ in range(PAGES):
-            page = await self._ask("GET", "/batches", params={"limit": str(PAGE)} | ({"after": after} if after else {}))
-            found = [self._batch(said) for said in page.get("data") or []]
+            page = await self._ask_json("GET", "/batches", params={"limit": str(PAGE)} | ({"after": after} if after else {}))
+            found = [self._read_batch(said) for said in page.get("data") or []]
             for batch in found:
                 yield batch
             if not page.get("has_more") or not found or found[-1].id == after:
                 return
             after = found[-1].id
-        raise Refused(404, Outcome(OutcomeKind.PASSING, "endless_list", "the list of batches has no end"))
+        raise ApiRefused(404, Outcome(OutcomeKind.PASSING, "endless_list", "the list of batches has no end"))
 
     async def lines(self, file: str) -> AsyncGenerator[bytes, None]:
         """The lines of a file; of one longer than MOST_BYTES, the beginning; of a file longer than MOST_FILE_BYTES as well.
@@ -161,10 +161,10 @@ class Api:
         held, received = bytearray(), 0
         async with (
             Within(lambda: self.teacher.timeout + received / BYTES_A_SECOND),
-            self._request("GET", f"/files/{quote(file, safe='')}/content", timeout=timeout) as answer,
+            self._send_request("GET", f"/files/{quote(file, safe='')}/content", timeout=timeout) as answer,
         ):
             if answer.status != 200:
-                raise self._refused(answer, await self._body(answer))
+                raise self._read_refusal(answer, await self._read_body(answer))
             async for chunk in answer.content.iter_chunked(2**16):
                 received += len(chunk)
                 first, *others = chunk.split(b"\n")
@@ -178,47 +178,47 @@ class Api:
             if held:
                 yield bytes(held)
 
-    async def _ask(self, method: str, path: str, *, seconds: float | None = None, **sent: Any) -> dict[str, Any]:
+    async def _ask_json(self, method: str, path: str, *, seconds: float | None = None, **sent: Any) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=seconds or self.teacher.timeout, sock_connect=CONNECT_S)
         body: bytes | bytearray = b""
         try:
-            async with self._request(method, path, timeout=timeout, **sent) as answer:
-                body = await self._body(answer)
+            async with self._send_request(method, path, timeout=timeout, **sent) as answer:
+                body = await self._read_body(answer)
             if answer.status not in (200, 201):
-                raise self._refused(answer, body)
+                raise self._read_refusal(answer, body)
             return dict(json.loads(body))
         except (ValueError, TypeError, RecursionError):
-            raise self._unreadable(body) from None
+            raise self._unreadable_answer(body) from None
 
-    def _request(self, method: str, path: str, **sent: Any) -> Any:
+    def _send_request(self, method: str, path: str, **sent: Any) -> Any:
         return self._http.request(
-            method, f"{self.url}{path}", headers=authorization(self.teacher), allow_redirects=False, proxy=proxy(self.url), **sent
+            method, f"{self.url}{path}", headers=auth_header(self.teacher), allow_redirects=False, proxy=find_proxy(self.url), **sent
         )
 
-    async def _body(self, answer: aiohttp.ClientResponse) -> bytes | bytearray:
-        return await receive(answer, self._room.holding(), most=ANSWER_BYTES)
+    async def _read_body(self, answer: aiohttp.ClientResponse) -> bytes | bytearray:
+        return await receive_body(answer, self._room.holding(), most=ANSWER_BYTES)
 
-    def _refused(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> Refused:
+    def _read_refusal(self, answer: aiohttp.ClientResponse, body: bytes | bytearray) -> ApiRefused:
         after = asked_wait(answer.headers.items())
-        return Refused(answer.status, refusal(answer.status, body.decode("utf-8", "replace"), after=after))
+        return ApiRefused(answer.status, read_refusal(answer.status, body.decode("utf-8", "replace"), after=after))
 
-    def _unreadable(self, body: bytes | bytearray) -> Refused:
+    def _unreadable_answer(self, body: bytes | bytearray) -> ApiRefused:
         """Some gateway's page."""
-        return Refused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(body[:LOOKED_AT].decode("utf-8", "replace")), retry=True))
+        return ApiRefused(200, Outcome(OutcomeKind.PASSING, "bad_body", one_line(body[:LOOKED_AT].decode("utf-8", "replace")), retry=True))
 
-    def _named(self, said: Mapping[str, Any]) -> str:
+    def _file_id(self, said: Mapping[str, Any]) -> str:
         if not isinstance(name := said.get("id"), str) or holds_credential(name):
-            raise self._unreadable(json.dumps(said).encode())
+            raise self._unreadable_answer(json.dumps(said).encode())
         return name
 
-    def _batch(self, said: Any) -> Batch:
+    def _read_batch(self, said: Any) -> Batch:
         try:
             return Batch.of(said)
         except _MALFORMED:
-            raise self._unreadable(json.dumps(said).encode()) from None
+            raise self._unreadable_answer(json.dumps(said).encode()) from None
 
 
-class Member(Protocol):
+class BatchMember(Protocol):
     """One request of a batch, as it is remembered until its result comes."""
 
     @property
@@ -244,7 +244,7 @@ class Result:
     detail: str
 
 
-def result(line: bytes) -> Result | None:
+def read_result(line: bytes) -> Result | None:
     """A line read; None where it is no result."""
     try:
         if is_dense(line.decode("ascii", "replace")):
@@ -260,10 +260,10 @@ def result(line: bytes) -> Result | None:
         return None
 
 
-def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
+def result_attempt(found: Result, member: BatchMember, teacher: Teacher) -> Attempt:
     """How the attempt ended that the result belongs to. What was never made may be asked once more; a cancelled request is meant to be."""
     if found.status == 200:
-        return answered(
+        return answered_attempt(
             member.key, found.text, number=member.attempt, max_tokens=teacher.max_tokens, usd=teacher.price.usd,
             estimate=lambda: member.input_tokens,
             most=Most(lambda: believable_input(member.input_tokens, pictures=PICTURES), longest_output(teacher)),
@@ -273,8 +273,10 @@ def ended(found: Result, member: Member, teacher: Teacher) -> Attempt:
     if found.status is None:
         outcome = Outcome(OutcomeKind.PASSING, word, found.detail, retry=word != "cancelled")
     else:
-        outcome = refusal(found.status, found.text)
-    attempt = failed(member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text)
+        outcome = read_refusal(found.status, found.text)
+    attempt = failed_attempt(
+        member.key, outcome, number=member.attempt, max_tokens=teacher.max_tokens, status=found.status, body=found.text
+    )
     return refusing_logprobs(attempt, teacher)
 
 

@@ -77,7 +77,7 @@ class Holding:
         self._room.leave(self._number)
 
 
-async def receive(answer: aiohttp.ClientResponse, holding: Holding, *, most: int = MOST_BYTES) -> bytes | bytearray:
+async def receive_body(answer: aiohttp.ClientResponse, holding: Holding, *, most: int = MOST_BYTES) -> bytes | bytearray:
     """The whole body. Raises ValueError above `most` bytes, aiohttp.ClientError where it does not come to its end."""
     told = answer.content_length or 0
     if told <= SMALL:  # in one piece; the usual case

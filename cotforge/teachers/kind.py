@@ -1,6 +1,6 @@
 """What a kind of teacher is: keys of its own in the pipeline file, what it can do, and a place where it is asked.
 
-To add one: a file in `teachers/kinds/` with a `TeacherKind` and its `Place`, and an entry in `teachers.kinds.KINDS`.
+To add one: a file in `teachers/kinds/` with a `TeacherKind` and its `TeacherBackend`, and an entry in `teachers.kinds.KINDS`.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from cotforge.teachers.openai import Session
 from cotforge.teachers.teacher import Batched, Teacher
 
 
-class Place(ABC):
+class TeacherBackend(ABC):
     """One teacher, ready to be asked, at one address or at several with the same model."""
 
     addresses: Sequence[str]
@@ -103,6 +103,6 @@ class TeacherKind(Teacher):
         """(faults, warnings) of what it needs elsewhere, a line each, before anything is paid."""
         return [], []
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         """The place where it is asked Call by Call. Raises TeacherError where it cannot be."""
         raise TypeError(f"kind {self.kind!r} is not asked Call by Call")

@@ -19,18 +19,18 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
-from cotforge.redaction import redact, remember_userinfo
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.redaction import redact_text, remember_userinfo
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.replies.chat import refused_in
-from cotforge.replies.refusals import refusal
+from cotforge.replies.refusals import read_refusal
 from cotforge.replies.retry_after import asked_wait
 from cotforge.replies.text import is_dense, one_line
 from cotforge.teachers.bodies import MOST_BYTES as MOST_BYTES
-from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive
+from cotforge.teachers.bodies import MOST_BYTES_OF_AN_ERROR, SMALL, Holding, Room, receive_body
 from cotforge.teachers.connections import http_client
 from cotforge.teachers.metrics import queue_of
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import LOGPROBS, attempt_of, refuses_logprobs, request, without_logprobs
+from cotforge.teachers.wire import LOGPROBS, attempt_of, build_request, refuses_logprobs, without_logprobs
 from cotforge.teachers.within import Within
 
 CONNECT_S, CONNECT_SHARE = 30.0, 0.5
@@ -91,33 +91,33 @@ class Session:
         raises but on cancellation.
         """
         asks = self._logprobs and teacher.asks_logprobs and (url, teacher.model) not in self._without_logprobs
-        sent = b"".join(request(call, teacher, images, logprobs=asks))
+        sent = b"".join(build_request(call, teacher, images, logprobs=asks))
         trial, seconds = _Trial(call, teacher, number, time.monotonic()), timeout or (lambda: teacher.timeout)
-        ended = await self._sent(trial, url, sent, seconds)
+        ended = await self._read_response(trial, url, sent, seconds)
         if not asks or ended.outcome.has_text or not refuses_logprobs(f"{ended.detail} {ended.body}"):
             return ended
-        again = await self._sent(trial, url, without_logprobs(sent), seconds)
+        again = await self._read_response(trial, url, without_logprobs(sent), seconds)
         if not again.outcome.has_text:  # it may have been refused for something else
             return again
         self._without_logprobs.add((url, teacher.model))
         return replace(again, refused_field=LOGPROBS)
 
-    async def _sent(self, trial: "_Trial", url: str, sent: bytes, seconds: Callable[[], float]) -> Attempt:
+    async def _read_response(self, trial: "_Trial", url: str, sent: bytes, seconds: Callable[[], float]) -> Attempt:
         """How a request ends that is sent to one replica."""
         teacher = trial.teacher
         limits = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, CONNECT_SHARE * seconds()))
-        headers = {"Content-Type": "application/json", **authorization(teacher)}
+        headers = {"Content-Type": "application/json", **auth_header(teacher)}
         holding = self._room.holding()
         try:
             async with (
                 Within(seconds),
                 self._http.post(
-                    f"{url}/chat/completions", data=sent, headers=headers, timeout=limits, allow_redirects=False, proxy=proxy(url)
+                    f"{url}/chat/completions", data=sent, headers=headers, timeout=limits, allow_redirects=False, proxy=find_proxy(url)
                 ) as answer,
             ):
                 body, broken = await body_of(answer, holding)
             await holding.unfold()
-            text = decoded(body, answer.charset)
+            text = decode_body(body, answer.charset)
             if answer.status != 200:
                 return trial.refused(answer, text)
             ended = trial.answered(answer, text, broken)
@@ -135,13 +135,13 @@ class Session:
         """The models that are served. Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
         timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
         async with self._http.get(
-            f"{url}/models", headers=authorization(teacher), timeout=timeout, allow_redirects=False, proxy=proxy(url)
+            f"{url}/models", headers=auth_header(teacher), timeout=timeout, allow_redirects=False, proxy=find_proxy(url)
         ) as answer:
             body, _ = await body_of(answer, holding := self._room.holding())
         await holding.unfold()
-        text = decoded(body, answer.charset)
+        text = decode_body(body, answer.charset)
         if answer.status != 200:
-            return Listing(answer.status, [], refusal(answer.status, text))
+            return Listing(answer.status, [], read_refusal(answer.status, text))
         try:
             if is_dense(text):
                 return Listing(404, [])
@@ -151,7 +151,9 @@ class Session:
             return Listing(200, [str(model["id"]) for model in (said if isinstance(said, list) else said["data"])])
         except (ValueError, KeyError, TypeError, RecursionError):
             is_page = text.lstrip("\ufeff \t\r\n")[:20].casefold().startswith(("<!doctype html", "<html", "<head", "<body"))
-            return Listing(404, [], page=one_line(refusal(404, text).detail)[:PAGE_SHOWN] if is_page else None)  # else there is no list
+            return Listing(
+                404, [], page=one_line(read_refusal(404, text).detail)[:PAGE_SHOWN] if is_page else None
+            )  # else there is no list
 
     async def reached(self, teacher: Teacher, url: str) -> bool:
         """Whether anything answers there."""
@@ -169,15 +171,15 @@ class Session:
         timeout = aiohttp.ClientTimeout(total=10, sock_connect=5)
         place = url.removesuffix("/v1") + "/metrics"
         try:
-            async with self._http.get(place, timeout=timeout, allow_redirects=False, proxy=proxy(url)) as answer:
-                page = await receive(answer, self._room.holding(), most=METRICS_BYTES) if answer.status == 200 else b""
+            async with self._http.get(place, timeout=timeout, allow_redirects=False, proxy=find_proxy(url)) as answer:
+                page = await receive_body(answer, self._room.holding(), most=METRICS_BYTES) if answer.status == 200 else b""
             return queue_of(page.decode("utf-8", "replace"), model)
         except (aiohttp.ClientError, OSError, ValueError, OverflowError):
             return None
 
 
 @cache
-def proxy(url: str) -> str | None:
+def find_proxy(url: str) -> str | None:
     """The proxy that the environment names for a server. Found once: aiohttp's own `trust_env` looks anew at every request, in a thread."""
     parts = urlsplit(url)
     found = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
@@ -185,7 +187,7 @@ def proxy(url: str) -> str | None:
     return found
 
 
-def authorization(teacher: Teacher) -> dict[str, str]:
+def auth_header(teacher: Teacher) -> dict[str, str]:
     """The header that carries the key, for this teacher's own URLs alone."""
     key = teacher.key()
     return {"Authorization": f"Bearer {key}"} if key else {}
@@ -194,7 +196,7 @@ def authorization(teacher: Teacher) -> dict[str, str]:
 async def body_of(answer: aiohttp.ClientResponse, holding: Holding) -> tuple[bytes | bytearray, str]:
     """(the body, "") or (nothing, why it can never be read). Raises aiohttp.ClientError where it does not come to its end."""
     try:
-        return await receive(answer, holding, most=MOST_BYTES if answer.status == 200 else MOST_BYTES_OF_AN_ERROR), ""
+        return await receive_body(answer, holding, most=MOST_BYTES if answer.status == 200 else MOST_BYTES_OF_AN_ERROR), ""
     except ValueError as fault:
         return b"", str(fault)
     except aiohttp.ClientPayloadError as fault:
@@ -203,7 +205,7 @@ async def body_of(answer: aiohttp.ClientResponse, holding: Holding) -> tuple[byt
         return b"", f"it is not in its content-encoding, {one_line(answer.headers.get('Content-Encoding', ''))!r}"
 
 
-def decoded(body: bytes | bytearray, charset: str | None) -> str:
+def decode_body(body: bytes | bytearray, charset: str | None) -> str:
     """A body as text: in UTF-8 where it is that, else as its content type says. Never raises."""
     with suppress(ValueError):
         return body.decode("utf-8")
@@ -224,7 +226,7 @@ def said_by(fault: BaseException) -> str:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
     words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
-    return words or redact(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
+    return words or redact_text(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,17 +249,17 @@ class _Trial:
         return attempt.with_retry(attempt.outcome.retry or attempt.is_blank)
 
     def unreadable(self, why: str) -> Attempt:
-        return self._failed(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {why}", retry=True), status=200)
+        return self._failed_attempt(Outcome(OutcomeKind.PASSING, "bad_body", f"not a chat completion: {why}", retry=True), status=200)
 
     def refused(self, answer: aiohttp.ClientResponse, text: str) -> Attempt:
         after = asked_wait(answer.headers.items())
-        return self._failed(refusal(answer.status, text, after=after), status=answer.status, body=text)
+        return self._failed_attempt(read_refusal(answer.status, text, after=after), status=answer.status, body=text)
 
     def failed(self, error: str, detail: str, *, unreached: bool = False) -> Attempt:
-        return self._failed(Outcome(OutcomeKind.PASSING, error, detail, retry=True, unreached=unreached))
+        return self._failed_attempt(Outcome(OutcomeKind.PASSING, error, detail, retry=True, unreached=unreached))
 
-    def _failed(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
+    def _failed_attempt(self, outcome: Outcome, *, status: int | None = None, body: str = "") -> Attempt:
         seconds = time.monotonic() - self.begun
-        return failed(
+        return failed_attempt(
             self.call.key, outcome, number=self.number, max_tokens=self.teacher.max_tokens, seconds=seconds, status=status, body=body
         )

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from cotforge.errors import TeacherError, shown
+from cotforge.errors import TeacherError, show_value
 from cotforge.records import Closing, Outcome
-from cotforge.redaction import SHORTEST, is_weak, redact
+from cotforge.redaction import SHORTEST, is_weak, redact_text
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by
 from cotforge.teachers.teacher import Teacher
@@ -21,7 +21,7 @@ PATIENCE = 10.0
 """Seconds a server has to come up before it counts as dead."""
 
 
-async def preflight(teachers: Iterable[TeacherKind]) -> list[str]:
+async def check_teachers(teachers: Iterable[TeacherKind]) -> list[str]:
     """Look at what every teacher needs elsewhere. Returns warnings: a replica that is dead while another of its teacher lives.
 
     Raises TeacherError with a line per teacher that is dead, refuses the key, or does not serve the model.
@@ -37,10 +37,10 @@ async def preflight(teachers: Iterable[TeacherKind]) -> list[str]:
 async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tuple[list[str], list[str]]:
     """(faults, warnings) of servers that speak OpenAI's protocol; that some of them are dead is a warning."""
     try:
-        weak = _weak(teacher)
+        weak = _weak_key(teacher)
     except KeyError:
-        return [f"teacher {shown(teacher.name)}: key_env: the environment has no variable {shown(teacher.key_env)}"], []
-    looked = await asyncio.gather(*(_look(session, teacher, url) for url in urls))
+        return [f"teacher {show_value(teacher.name)}: key_env: the environment has no variable {show_value(teacher.key_env)}"], []
+    looked = await asyncio.gather(*(_look_at_server(session, teacher, url) for url in urls))
     dead = [fault for fault, alive in looked if fault and not alive]
     wrong = [fault for fault, alive in looked if fault and alive]
     if wrong or len(dead) == len(looked):
@@ -48,7 +48,7 @@ async def look_at(session: Session, teacher: Teacher, urls: Sequence[str]) -> tu
     return [], [*weak, *(f"{fault}; going on with the other replicas" for fault in dead)]
 
 
-def _weak(teacher: Teacher) -> list[str]:
+def _weak_key(teacher: Teacher) -> list[str]:
     """A line about a key that cannot be told from words. Raises KeyError where its variable is not set."""
     key = teacher.key()
     if not key or not is_weak(key):
@@ -57,21 +57,21 @@ def _weak(teacher: Teacher) -> list[str]:
     return [f"teacher {teacher.name!r}: {short}: it is cut out of replies only where it stands as a word of its own; take a longer one"]
 
 
-async def _look(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
+async def _look_at_server(session: Session, teacher: Teacher, url: str) -> tuple[str, bool]:
     """(what is wrong, whether the server lives); a server may take PATIENCE to come up, but no certificate becomes another one."""
     begun = time.monotonic()
-    where = f"teacher {shown(teacher.name)}: {url}"
+    where = f"teacher {show_value(teacher.name)}: {url}"
     while True:
         try:
-            return (await _listed(session, teacher, url, where)) if teacher.listed else (await _connects(url)), True
+            return (await _models_fault(session, teacher, url, where)) if teacher.listed else (await _connection_fault(url)), True
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError is an OSError
             seconds = time.monotonic() - begun
             if seconds > PATIENCE or isinstance(fault, ssl.SSLError | aiohttp.ClientSSLError):
-                return f"{where}: {_unreached(fault, seconds)}", False
+                return f"{where}: {_why_unreached(fault, seconds)}", False
         await asyncio.sleep(0.25)
 
 
-def _unreached(fault: Exception, seconds: float) -> str:
+def _why_unreached(fault: Exception, seconds: float) -> str:
     """Why a server was not reached for so long, and what to look at: each has its own words."""
     inner = getattr(fault, "os_error", None) or fault
     if isinstance(fault, ssl.SSLError | aiohttp.ClientSSLError):
@@ -90,7 +90,7 @@ def _unreached(fault: Exception, seconds: float) -> str:
     return f"no answer for {seconds:.0f} s: {said_by(fault).lower()}; is the server up?"
 
 
-async def _connects(url: str) -> str:
+async def _connection_fault(url: str) -> str:
     parts = urlsplit(url)
     _, writer = await asyncio.wait_for(
         asyncio.open_connection(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=PATIENCE
@@ -99,9 +99,9 @@ async def _connects(url: str) -> str:
     return ""
 
 
-async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> str:
+async def _models_fault(session: Session, teacher: Teacher, url: str, where: str) -> str:
     status, models, refused, page = await session.models(teacher, url)
-    if refused is not None and (why := _refused(teacher, status, refused)):
+    if refused is not None and (why := _refusal_fault(teacher, status, refused)):
         return f"{where} said {status}: {why}"
     if status in (404, 405) and not url.endswith("/v1") and (await session.models(teacher, f"{url}/v1")).status == 200:
         return f"{where} has no API; did you mean {url}/v1?"
@@ -110,12 +110,14 @@ async def _listed(session: Session, teacher: Teacher, url: str, where: str) -> s
         return f"{where} answered with a web page{words} instead of a list of models; is the URL right? if it is, set listed: false"
     if status != 200 or refused is not None or is_listed(teacher.model, models):
         return ""
-    served = ", ".join(repr(redact(model)) for model in models[:5]) or "nothing"
+    served = ", ".join(repr(redact_text(model)) for model in models[:5]) or "nothing"
     more = " and more" if len(models) > 5 else ""
-    return f"{where} does not serve {shown(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"
+    return (
+        f"{where} does not serve {show_value(teacher.model)}; served there: {served}{more}; if it is served all the same, set listed: false"
+    )
 
 
-def _refused(teacher: Teacher, status: int, refused: Outcome) -> str:
+def _refusal_fault(teacher: Teacher, status: int, refused: Outcome) -> str:
     """Why a build would come to nothing, as the list of models was refused; empty where that says nothing of the teacher.
 
     A gateway without a list says 404, 405, 501 or whatever it pleases; one in trouble, 429 or 5xx, may be well by the first Call.

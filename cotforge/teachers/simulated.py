@@ -10,58 +10,61 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bursts(Spec):
-    """Times at which the server says 429 to everybody. They begin with the first request."""
+    """Periods in which the server answers 429 to everyone, counted from the first request."""
 
     every: float = Field(gt=0)
     """Seconds from the end of one burst to the end of the next."""
     lasts: float = Field(gt=0)
-    """Seconds of that, at its end, in which the answer is 429."""
+    """Length of a burst in seconds."""
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_whole(self) -> Self:
         if self.lasts >= self.every:
             raise ValueError(f"lasts: {self.lasts:g} s leave no time between bursts; every must be more")
         return self
 
 
 class Down(Spec):
-    """A time in which nothing listens at the server's port, and what was in flight is cut off."""
+    """A period in which the port is closed. Requests in flight are cut off."""
 
     after: float = Field(ge=0)
-    """Seconds after the first request."""
+    """Seconds from the first request until the port closes."""
     lasts: float = Field(gt=0)
-    """Seconds until it listens again."""
+    """Seconds until the port opens again."""
 
 
-class Ends(Spec):
+class EndsAfter(Spec):
     """When and why the server stops answering for good."""
 
     after: int = Field(ge=0)
-    """Requests that are taken before."""
+    """Requests that are answered before."""
     by: Literal["quota", "payment", "key", "forbidden", "model"]
-    """429 `insufficient_quota`, 402, 401, 403, or 404."""
+    """The error from then on: `quota` (429 `insufficient_quota`), `payment` (402), `key` (401),
+    `forbidden` (403) or `model` (404)."""
 
 
 class Trickle(Spec):
-    """Replies whose body comes byte by byte."""
+    """Replies that arrive byte by byte."""
 
     pause: float = Field(gt=0)
     """Seconds before each byte."""
     share: Share = 1.0
-    """Of attempts."""
+    """Share of attempts that are slow like this."""
 
 
-class Cells(Spec):
-    """A picture that is a grid of smaller pictures of one size. Each is read by itself, and the answer is worked out from all of them."""
+class GridCells(Spec):
+    """Images that are grids of smaller images of equal size. Each cell is read alone, and the answer is computed from all of them."""
 
     rows: int = Field(ge=1, le=16)
+    """Rows of the grid."""
     columns: int = Field(ge=1, le=16)
+    """Columns of the grid."""
     answer: Literal["sum", "joined"] = "joined"
-    """What is made of the labels that were read, row by row: their sum, or one text."""
+    """How the cells' labels become the answer, row by row: their `sum`, or one text (`joined`)."""
 
 
 class Simulated(Spec):
-    """A local stand-in for a teacher: a small classifier that looks at the picture it is sent, and the faults of its server.
+    """A simulated teacher: a small classifier of images, and the faults of its server.
 
     Faults of a server (`hang`, `errors`, `reset`, `garbage`, `trickle`, `tail`) strike attempts at random, so a retry may pass; faults of
     a model (`broken` and those after it) follow from what is asked and from `seed`, so a retry meets them again. Where several strike at
@@ -69,82 +72,94 @@ class Simulated(Spec):
     """
 
     eye: Literal["nearest", "logistic", "bayes", "tree", "forest", "svm"] = "nearest"
-    """Kind of classifier."""
+    """Type of classifier: `nearest`, `logistic`, `bayes`, `tree`, `forest` or `svm`."""
     look: Literal["pixels", "blurred", "edges", "strokes", "ink"] = "pixels"
-    """What it sees of the picture's 8 x 8 grey thumbnail."""
+    """What it sees of the image's 8 x 8 grey thumbnail: `pixels`, `blurred`, `edges`, `strokes` or
+    `ink`."""
     learn: str | None = None
-    """CSV of image,label it is trained on, relative to the pipeline file (its images relative to the CSV).
-
-    Without one the teacher has no skill: its answer is a fixed random projection of the thumbnail."""
-    cells: Cells | None = None
-    """Where each picture is a grid of what the teacher has learned; the answer is then free, and its steps are said. Needs `learn`."""
+    """CSV file with the columns image and label that it is trained on, relative to the pipeline
+    file; image paths are relative to the CSV file. Null: no skill, its answer is a fixed random
+    projection of the thumbnail."""
+    cells: GridCells | None = None
+    """For images that are grids of learned images. The answer is then free, and the steps are
+    written out. Needs `learn`. Null: the image is one whole."""
     seed: int = 0
+    """Random seed of everything that is drawn."""
     stuck: str | None = None
-    """The label it gives to every picture."""
+    """A label it gives to every image. Null: it classifies."""
     drift: int | None = Field(default=None, ge=0)
-    """Requests that are taken before another model answers under the same name: the next seed, and no skill."""
+    """Requests until another model answers under the same name: the next seed, without skill. Null:
+    never."""
 
     latency: float = Field(default=0.0, ge=0)
-    """Seconds until an answer, on average."""
+    """Mean seconds until a reply."""
     jitter: Share = 0.0
-    """Latency is drawn evenly from `latency * (1 - jitter)` to `latency * (1 + jitter)`."""
+    """Relative variation of latency: drawn uniformly from `latency * (1 - jitter)` to `latency * (1
+    + jitter)`."""
     tail: Share = 0.0
     """Share of attempts that take 20 times as long."""
     knee: int | None = Field(default=None, ge=1)
-    """With n above that many worked on at once, a request takes (n / knee)^2 times as long."""
+    """Above this number of concurrent requests latency grows as (n / knee) squared. Null: it does
+    not grow."""
     queue: int | None = Field(default=None, ge=1)
-    """Above that many worked on at once, requests wait in silence, counted at `/metrics` as vLLM does."""
+    """Concurrent requests that are processed; the others wait without a sign and are counted at
+    `/metrics`, as in vLLM. Null: no queue."""
     limit: int | None = Field(default=None, ge=1)
-    """Above that many requests in flight the answer is 429."""
+    """Above this number of requests in flight the server answers 429. Null: no limit."""
     bursts: Bursts | None = None
+    """Periods in which the server answers 429 to everyone. Null: none."""
     retry_after: float | None = Field(default=None, ge=0)
-    """Seconds, sent with a 429, 503 or 529."""
+    """Seconds in the Retry-After header of 429, 503 and 529. Null: no header."""
     down: Down | None = None
-    """Strikes every teacher at the same port."""
-    ends: Ends | None = None
+    """A period in which nothing listens on the port, for all teachers on it. Null: none."""
+    ends: EndsAfter | None = None
+    """When and why the server stops answering for good. Null: never."""
 
     hang: Share = 0.0
     """Share of attempts that are never answered."""
     errors: Share = 0.0
-    """Share of attempts that end in `error_status`."""
+    """Share of attempts that end with `error_status`."""
     error_status: int = Field(default=500, ge=200, le=599)
-    """With 200, an error under a status that says otherwise."""
+    """HTTP status of these errors. 200 is an error whose status does not show it."""
     error_body: Literal["json", "html"] = "json"
-    """An error in OpenAI's form, or a web page."""
+    """Body of these errors: `json` in OpenAI's form, or a web page (`html`)."""
     reset: Share = 0.0
     """Share of attempts whose connection is reset in the middle of the body."""
     garbage: Share = 0.0
     """Share of attempts answered with half a JSON document."""
     trickle: Trickle | None = None
+    """Replies that arrive byte by byte. Null: none."""
     usage: Literal["counted", "missing", "absurd"] = "counted"
-    """What replies say of their tokens."""
+    """Token counts in replies: `counted`, `missing` or `absurd`."""
     logprobs: Literal["ignored", "given", "refused"] = "ignored"
-    """What becomes of a request for log probabilities: they are given, that of the answer by the classifier's own score, or it is a 400."""
+    """What happens to requests for log probabilities: `given` (from the classifier's score),
+    `ignored`, or `refused` with 400."""
 
     media: str | None = None
-    """The folder, relative to the pipeline file, below which images may be named as `file:` URLs: vLLM's `--allowed-local-media-path`."""
+    """Folder, relative to the pipeline file, whose images may be named as `file:` URLs, like vLLM's
+    `--allowed-local-media-path`. Null: none."""
     max_image_bytes: int | None = Field(default=None, ge=1)
-    """Above it, of any picture of a request, the answer is 400."""
+    """Largest image of a request in bytes; above it the answer is 400. Null: no limit."""
     context: int | None = Field(default=None, ge=1)
-    """Tokens; where prompt and `max_tokens` are more together, the answer is 400."""
+    """Most tokens of prompt and `max_tokens` together; above it the answer is 400. Null: no limit."""
     broken: Share = 0.0
-    """Share of Calls that end in 500 however often they are tried."""
+    """Share of calls that always end with 500."""
     blocked: Share = 0.0
-    """Share of Calls refused by a content filter, with 400."""
+    """Share of calls refused with 400 by a content filter."""
     filtered: Share = 0.0
-    """Share of Calls whose text a content filter took away, with `finish_reason: content_filter`."""
+    """Share of calls whose text a content filter removed, with `finish_reason: content_filter`."""
     declined: Share = 0.0
-    """Share of Calls with a `refusal` instead of a text."""
+    """Share of calls with a `refusal` instead of a text."""
     blank: Share = 0.0
-    """Share of Calls whose text is empty, or only white space."""
+    """Share of calls with an empty text, or only white space."""
     malformed: Share = 0.0
-    """Share of Calls whose text holds no answer that could be read."""
+    """Share of calls without a readable answer."""
     unclosed: Share = 0.0
-    """Share of Calls whose `<think>` never ends."""
+    """Share of calls whose `<think>` is never closed."""
     inject: Share = 0.0
-    """Share of Calls whose reasoning holds instructions, markup, and the tags of another answer."""
+    """Share of calls whose reasoning contains instructions, markup and tags of another answer."""
     truncate: Share = 0.0
-    """Share of Calls whose text is cut in the middle, with `finish_reason: length`."""
+    """Share of calls cut in the middle of the text, with `finish_reason: length`."""
 
     @model_validator(mode="after")
     def _has_learned_what_it_reads(self) -> Self:

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from cotforge.errors import shown
-from cotforge.redaction import remember
+from cotforge.errors import show_value
+from cotforge.redaction import remember_secrets
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.simulated import Simulated
 
@@ -16,10 +16,13 @@ RESERVED = ("messages", "model", "temperature", "top_p", "max_tokens", "n", "str
 
 
 class Price(Spec):
-    """Dollars per million tokens."""
+    """Price of a model, in US dollars per million tokens."""
 
     input: float = Field(default=0.0, ge=0)
+    """US dollars per million input tokens. For a batch API this is usually half of the normal
+    price."""
     output: float = Field(default=0.0, ge=0)
+    """US dollars per million output tokens."""
 
     @property
     def given(self) -> bool:
@@ -31,17 +34,17 @@ class Price(Spec):
 
 
 class Batched(Spec):
-    """How Calls go to a batch API."""
+    """Limits of a batch API."""
 
     window: str = Field(default="24h", min_length=1)
-    """The time a batch is given, as the provider writes it (the default is the only one that OpenAI knows)."""
+    """Completion window, as the provider writes it. OpenAI knows only the default."""
     most: int = Field(default=50_000, ge=1, le=100_000)
-    """Requests in one batch (the default is OpenAI's limit)."""
+    """Most requests per batch. Default: OpenAI's limit."""
     poll: float = Field(default=60.0, gt=0)
-    """Seconds between two looks at a batch, once it takes long (the default is ours)."""
+    """Seconds between two looks at a batch, once it takes long."""
 
 
-def _variable(name: str) -> str:
+def _variable_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise ValueError("this is not the name of an environment variable; write its name, like OPENAI_API_KEY, and never the key itself")
     return name
@@ -54,40 +57,53 @@ class Teacher(Spec):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Name of the teacher in votes, tables and messages. It may be changed at any time without
+    asking again."""
     model: PathText = Field(min_length=1)
+    """Name of the model as the server knows it. For `transformers` and `vllm`: a Hub id or a
+    folder."""
     kind: str
-    """Each kind narrows it to its own name."""
-    key_env: Annotated[str, AfterValidator(_variable)] | None = None
-    """The environment variable that holds the API key."""
+    """How the model is reached: `openai`, `batch`, `transformers`, `vllm` or `replay`."""
+    key_env: Annotated[str, AfterValidator(_variable_name)] | None = None
+    """Name of the environment variable that holds the API key. Null: no key is sent."""
     concurrency: int = Field(default=64, ge=1, le=4096)
-    """Most calls in flight per replica (the default is ours)."""
+    """Most calls in flight per replica. The actual pace is found below this limit. For
+    `transformers`: the largest batch."""
     samples: int = Field(default=1, ge=1, le=1000)
+    """Calls per sample; each reply is one vote. Rules that ask in turn make one call."""
     temperature: float | None = Field(default=0.7, ge=0, le=5)
-    """Null sends none (the default is ours)."""
+    """Sampling temperature. Null: not sent, so the server's default applies."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Share of the probability mass that tokens are drawn from. Null: not sent, so the server's
+    default applies."""
     max_tokens: int | None = Field(default=2048, ge=1)
-    """Null sends none (the default is ours)."""
+    """Most tokens per reply, reasoning included. Null: not sent, so the server's default applies."""
     body: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further fields of the request, as the server knows them."""
+    """Further fields of the request. `transformers` knows `top_k`, `min_p`, `typical_p`,
+    `repetition_penalty`, `no_repeat_ngram_size`, `stop`, `seed` and `chat_template_kwargs`."""
     timeout: float = Field(default=300.0, gt=0)
-    """Seconds for one attempt, from the first byte sent to the last received (the default is ours)."""
+    """Seconds for one attempt, from the first byte sent to the last received."""
     rpm: float | None = Field(default=None, gt=0)
-    """Requests per minute at most, over all replicas."""
+    """Most requests per minute, over all replicas. Null: no limit."""
     tpm: float | None = Field(default=None, gt=0)
-    """Tokens per minute at most, over all replicas: of the prompt, and of `max_tokens` until it is known how many there were."""
+    """Most tokens per minute, over all replicas. A call counts with `max_tokens` until its reply
+    arrives. Null: no limit."""
     price: Price = Price()
+    """Price of the model. Estimates, costs and `budget.usd` follow from it."""
     listed: bool = True
-    """Whether the server's list of models is asked before anything paid."""
+    """Ask the server for its list of models before anything is paid, and stop if this model is not
+    in it."""
     license: str | None = None
-    """What the model's makers allow to be done with its output; for the card."""
+    """Licence of the model's output, shown on the card. Null: not stated."""
     simulate: Simulated | None = None
-    """How `cotforge simulate` plays this teacher; never part of a Call."""
+    """How `cotforge simulate` plays this teacher. Never part of a call's key. Null: with the
+    defaults of this section."""
 
     @model_validator(mode="after")
     def _body_leaves_other_keys_alone(self) -> Self:
         if taken := [name for name in RESERVED if name in self.body]:
             raise ValueError(
-                f"body may not hold {shown(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
+                f"body may not hold {show_value(taken[0])}; set the teacher's own key" + (", or samples" if taken[0] == "n" else "")
             )
         return self
 
@@ -104,5 +120,5 @@ class Teacher(Spec):
         if not self.key_env:
             return None
         key = os.environ[self.key_env]
-        remember(key)
+        remember_secrets(key)
         return key

@@ -8,7 +8,7 @@ from typing import Any
 
 from cotforge.answers import answer_span
 from cotforge.records import Call
-from cotforge.replies.attempt import Attempt, answered
+from cotforge.replies.attempt import Attempt, answered_attempt
 from cotforge.replies.text import LOOKED_AT
 from cotforge.replies.usage import ANY_INPUT, CHARACTERS_PER_TOKEN, Most
 from cotforge.teachers.teacher import Teacher
@@ -31,13 +31,15 @@ _HERE = secrets.token_hex(16)
 """Stands where a picture goes while the request is JSON; not to be guessed by any text."""
 
 
-def request(call: Call, teacher: Teacher, images: Mapping[str, bytes], *, logprobs: bool = True) -> list[bytes]:
+def build_request(call: Call, teacher: Teacher, images: Mapping[str, bytes], *, logprobs: bool = True) -> list[bytes]:
     """The body of a chat completion request in pieces; `images` maps digests to URLs (`images.Sending`), which are not copied.
 
     Without `logprobs` none are asked for, though the teacher may ask for them.
     """
     digests: list[str] = []
-    messages = [{"role": message["role"], "content": [_part(part, digests) for part in message["content"]]} for message in call.messages]
+    messages = [
+        {"role": message["role"], "content": [_wire_part(part, digests) for part in message["content"]]} for message in call.messages
+    ]
     fields: dict[str, Any] = {LOGPROBS: True} if logprobs and teacher.asks_logprobs else {}
     fields |= {"model": teacher.model, "messages": messages, **teacher.body}
     for name in ("temperature", "top_p", "max_tokens"):
@@ -61,7 +63,7 @@ def refuses_logprobs(told: str) -> bool:
     return bool(_NAMES.search(told) or _NAMES_NONE.search(told))
 
 
-def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
+def _wire_part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
     if part["type"] != "image":
         return part
     digests.append(part["digest"])
@@ -70,7 +72,7 @@ def _part(part: Mapping[str, Any], digests: list[str]) -> Mapping[str, Any]:
 
 def attempt_of(body: str, *, number: int, call: Call, teacher: Teacher, seconds: float, content_type: str = "application/json") -> Attempt:
     """How a 200 is recorded: never raises, whatever the body is."""
-    return answered(
+    return answered_attempt(
         call.key, body, number=number, max_tokens=teacher.max_tokens, usd=teacher.price.usd, estimate=lambda: input_tokens(call),
         most=Most(lambda: most_input(call), longest_output(teacher)), seconds=seconds, content_type=content_type,
         span=answer_span, keeps_logprobs=not teacher.asks_logprobs,

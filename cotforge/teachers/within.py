@@ -31,7 +31,7 @@ class Within:
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
         self._begun = asyncio.get_running_loop().time()
-        self._wait(self._seconds())
+        self._wait_until(self._seconds())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
@@ -39,19 +39,19 @@ class Within:
             self._timer.cancel()
         await self._scope.__aexit__(kind, fault, trace)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait_until(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         seconds = min(seconds, LOOK_S)
-        self._timer = loop.call_later(seconds, self._look, loop.time() + seconds)
+        self._timer = loop.call_later(seconds, self._look_at_time, loop.time() + seconds)
 
-    def _look(self, due: float) -> None:
+    def _look_at_time(self, due: float) -> None:
         now = asyncio.get_running_loop().time()
         if now - due > LATE_S and self._grace > 0:
             grace = min(now - due, self._grace)
             self._grace -= now - due + grace  # what came late already is part of it
             self._begun += grace
-            self._wait(grace)
+            self._wait_until(grace)
         elif (left := self._begun + self._seconds() - now) > 0.001:
-            self._wait(left)
+            self._wait_until(left)
         else:
             self._scope.reschedule(now)

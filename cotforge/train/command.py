@@ -20,7 +20,7 @@ from cotforge.images import PictureStore
 from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sources import samples
+from cotforge.sources import read_samples
 from cotforge.train import processes, ranks, sharding, versions
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 NEEDED = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
-def missing() -> str | None:
+def missing_library() -> str | None:
     """The first library that training needs and that is not installed."""
     return next((name for name in NEEDED if find_spec(name) is None), None)
 
 
-def train(
+def run_training(
     pipeline: str,
     *,
     out: Path | None = None,
@@ -55,30 +55,30 @@ def train(
     plan = loaded.pipeline.train
     if plan is None:
         raise PipelineError(f"{loaded.path}: train: is missing; it says which student is trained, and in what stages")
-    if lacking := missing():
+    if lacking := missing_library():
         raise PipelineError(f"cotforge train needs {lacking}: pip install 'cotforge[train]'")
-    for line in versions.out_of_range(versions.wanted()) if ranks.first() else ():
+    for line in versions.out_of_range(versions.wanted_releases()) if ranks.is_first() else ():
         tell(line)
     run = out or Path("runs") / loaded.pipeline.name
-    with RunFolder(run, name=loaded.pipeline.name) if ranks.first() else nullcontext() as folder:
+    with RunFolder(run, name=loaded.pipeline.name) if ranks.is_first() else nullcontext() as folder:
         if folder is not None and not folder.pipeline.exists():
             folder.write(RunFolder.PIPELINE, loaded.text())
         for line in folder.notes() if folder is not None else ():
             tell(line)
         loaded = loaded.in_run(run)
-        for line in filter(None, (quiet(), _sharding(loaded))):
+        for line in filter(None, (quiet_libraries(), _choose_sharding(loaded))):
             tell(line)
-        ranks.join()
+        ranks.join_processes()
         from cotforge.train.report import page
         from cotforge.train.stages import Choice
 
-        shown = partial(page.write, folder, plan) if folder is not None and not smoke else bool
-        done = _run(loaded, run, Choice(stage, first, smoke), tell if ranks.first() else lambda line: None, shown)
-        ranks.leave()
+        shown = partial(page.write_page, folder, plan) if folder is not None and not smoke else bool
+        done = _run_stages(loaded, run, Choice(stage, first, smoke), tell if ranks.is_first() else lambda line: None, shown)
+        ranks.leave_processes()
         return done
 
 
-def _sharding(loaded: Loaded) -> str:
+def _choose_sharding(loaded: Loaded) -> str:
     """In a process of our own on a GPU, a line from the first: whether the student is split over processes, and why; it is then set up."""
     plan = loaded.pipeline.train
     assert plan is not None
@@ -88,35 +88,35 @@ def _sharding(loaded: Loaded) -> str:
 
     if not torch.cuda.is_available():
         return ""
-    from cotforge.train.students import student
+    from cotforge.train.students import loaded_student
 
     held = min(torch.cuda.get_device_properties(gpu).total_memory for gpu in range(torch.cuda.device_count()))
-    needed = sharding.memory(plan, student.place(plan.student.model, loaded.root))
+    needed = sharding.memory_needed(plan, loaded_student.model_folder(plan.student.model, loaded.root))
     best = loaded.pipeline.eval is not None and loaded.pipeline.eval.best is not None
-    line = sharding.choose(plan, needed, held, os.environ, best=best)
-    return line if ranks.first() else ""
+    line = sharding.choose_sharding(plan, needed, held, os.environ, best=best)
+    return line if ranks.is_first() else ""
 
 
-def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
-    from cotforge.plan import notes
+def _run_stages(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], object], shown: Callable[[], object]) -> str:
+    from cotforge.plan import plan_notes
     from cotforge.train import stages
     from cotforge.train.data import lessons
     from cotforge.train.evaluation import engines
-    from cotforge.train.evaluation.apart import demand_apart
-    from cotforge.train.evaluation.evaluate import longest
-    from cotforge.train.evaluation.held import Held
+    from cotforge.train.evaluation.evaluate import most_tokens
+    from cotforge.train.evaluation.held_out import HeldOutSamples
+    from cotforge.train.evaluation.split_overlap import demand_apart
     from cotforge.train.evaluation.trials import Trials
     from cotforge.train.report import card
-    from cotforge.train.students import rehearsal, student
-    from cotforge.train.students.folder import demand_student, passed_over
-    from cotforge.train.work import TrainingRun
+    from cotforge.train.stage_run import TrainingRun
+    from cotforge.train.students import loaded_student, rehearsal
+    from cotforge.train.students.student_folder import demand_student, passed_over
 
     gc.collect()
     gc.freeze()  # what is imported stays: to look through it takes 0.2 s, at each of several collections a stage
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
     place = run / "train"
-    ranks.shared(lambda: _made(place / "cache"))
+    ranks.from_first(lambda: _folder_made(place / "cache"))
     held_out = pipeline.eval
 
     @cache
@@ -125,19 +125,19 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         if plan.data is None and not folder.exists():
             raise PipelineError(f"{folder}: there are no lessons yet; `cotforge build` makes them, or train.data names others")
         named = plan.data if plan.data is not None and not folder.exists() else folder
-        return lessons.find(named, cache=place / "cache", without=held_out.split if held_out else None)
+        return lessons.find_lessons(named, cache=place / "cache", without=held_out.split if held_out else None)
 
     @cache
     def source() -> "Lessons":
-        ranks.shared(lambda: len(_source(loaded, run, place)))
+        ranks.from_first(lambda: len(_source_lessons(loaded, run, place)))
         return lessons.Lessons((place / "source.parquet",), place / "cache")
 
     used = {stage.learns_from for stage in plan.expanded()}
     if (family := plan.student.tiny) is not None:
         data = [find() for find, names in ((dataset, {"lessons", "pairs"}), (source, {"source"})) if used & names]
-        begin = ranks.shared(lambda: rehearsal.of_run(place, data, family=family))
+        begin = ranks.from_first(lambda: rehearsal.of_run(place, data, family=family))
     else:
-        begin = student.place(str(plan.student.model), loaded.root)
+        begin = loaded_student.model_folder(str(plan.student.model), loaded.root)
     demand_student(begin)
     if line := passed_over(begin):
         tell(line)
@@ -147,32 +147,34 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
         hub = plan.data if plan.data and not (loaded.root / plan.data).exists() else None
         data = [card.lessons_of(dataset(), hub, license=None if plan.data else license)] if used & {"lessons", "pairs"} else []
         if "source" in used:
-            data.append(card.Data("raw samples with their labels", len(source()), source().digest, license))
-        return card.card(loaded, run, data, begin=begin, smoke=choice.smoke)
+            data.append(card.TrainingData("raw samples with their labels", len(source()), source().digest, license))
+        return card.student_card(loaded, run, data, begin=begin, smoke=choice.smoke)
 
     @cache
-    def held() -> Held:
+    def held() -> HeldOutSamples:
         """Read by the first process, because a source that is read writes into the run folder."""
-        return replace(Held(pipeline.task, loaded.prompts.student, ()), **ranks.shared(lambda: Held.of(loaded, run).read()))
+        return replace(
+            HeldOutSamples(pipeline.task, loaded.prompts.student, ()), **ranks.from_first(lambda: HeldOutSamples.of(loaded, run).read())
+        )
 
     def apart(lessons: "Lessons") -> None:
         known = held()
-        ranks.shared(lambda: demand_apart(loaded, run, known, lessons))
+        ranks.from_first(lambda: demand_apart(loaded, run, known, lessons))
 
     if held_out is not None:
-        engines.check(held_out.engine)
+        engines.check_engine(held_out.engine)
     else:
         tell("no eval: in the pipeline file, so the student is tried on nothing")
-    for line in notes(plan):
+    for line in plan_notes(plan):
         tell(line)
-    trials = Trials(held_out, held, run, longest(plan), plan.student, smoke=choice.smoke) if held_out else None
+    trials = Trials(held_out, held, run, most_tokens(plan), plan.student, smoke=choice.smoke) if held_out else None
     training = TrainingRun(
         plan=plan, begin=begin, out=place, lessons=dataset, source=source, task=pipeline.task, prompts=loaded.prompts, held_out=held_out,
         cache=place / "cache", root=loaded.root, trials=trials, tell=tell, page=shown, apart=apart,
         pass_rates=cache(partial(pass_rates, run)), card=told,
     )  # fmt: skip
-    trained = stages.run(training, choice)
-    if not ranks.first():
+    trained = stages.run_plan(training, choice)
+    if not ranks.is_first():
         return ""
     return (
         f"the student: {trained}"
@@ -181,7 +183,7 @@ def _run(loaded: Loaded, run: Path, choice: "Choice", tell: Callable[[str], obje
     )
 
 
-def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
+def _source_lessons(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     """The raw source, written down once for the pipeline as it is."""
     from cotforge.train import precheck
     from cotforge.train.data.lessons import write_source
@@ -195,7 +197,7 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:
-        yield from samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
+        yield from read_samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
 
     try:
         return write_source(
@@ -206,14 +208,14 @@ def _source(loaded: Loaded, run: Path, place: Path) -> "Lessons":
         store.close()
 
 
-def _made(folder: Path) -> None:
+def _folder_made(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise JournalError(f"{folder}: {fault.strerror}; choose another folder with --out") from fault
 
 
-def quiet() -> str:
+def quiet_libraries() -> str:
     """Have the libraries neither call home nor fill the terminal; what matters is told by us: the line about one that is passed over."""
     passed = pass_over_torchvision()
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

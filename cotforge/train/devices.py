@@ -13,16 +13,16 @@ def is_launched(environment: Mapping[str, str]) -> bool:
     return "LOCAL_RANK" in environment
 
 
-def visible(environment: Mapping[str, str]) -> tuple[str, ...]:
+def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The GPUs that torch sees from here, as CUDA_VISIBLE_DEVICES names them; looked for only where a launcher has chosen none."""
     if is_launched(environment) or environment.get(VISIBLE, "0").strip() in ("", "-1"):
         return ()
     import torch
 
-    return names(torch.cuda.device_count(), environment)
+    return gpu_names(torch.cuda.device_count(), environment)
 
 
-def names(count: int, environment: Mapping[str, str]) -> tuple[str, ...]:
+def gpu_names(count: int, environment: Mapping[str, str]) -> tuple[str, ...]:
     """The first `count` GPUs as CUDA_VISIBLE_DEVICES names them."""
     given = environment.get(VISIBLE)
     if given is None:
@@ -30,7 +30,7 @@ def names(count: int, environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in given.split(","))[:count]
 
 
-def parse(asked: str | None) -> tuple[int, ...] | None:
+def parse_gpus(asked: str | None) -> tuple[int, ...] | None:
     """The numbers in `--gpus`; None is all. Raises PipelineError where it holds anything else, or a number twice."""
     if asked is None or asked.strip() == "all":
         return None
@@ -43,10 +43,10 @@ def parse(asked: str | None) -> tuple[int, ...] | None:
     return numbers
 
 
-def choose(visible: Sequence[str], asked: tuple[int, ...] | None, environment: Mapping[str, str]) -> tuple[str, ...] | None:
+def choose_gpus(visible: Sequence[str], asked: tuple[int, ...] | None, environment: Mapping[str, str]) -> tuple[str, ...] | None:
     """The GPUs that get a process of their own each, as CUDA_VISIBLE_DEVICES names them; None where this process trains by itself.
 
-    `asked` are numbers among `visible`, as `parse` gives them. Raises PipelineError where one of them is not there, or where a launcher
+    `asked` are numbers among `visible_gpus`, as `parse_gpus` gives them. Raises PipelineError where one is not there, or where a launcher
     has chosen the GPUs already.
     """
     if is_launched(environment):
@@ -55,12 +55,12 @@ def choose(visible: Sequence[str], asked: tuple[int, ...] | None, environment: M
         return None
     for number in asked or ():
         if number >= len(visible):
-            raise PipelineError(f"--gpus: there is no GPU {number}; {_told(visible, environment)}")
+            raise PipelineError(f"--gpus: there is no GPU {number}; {_gpus_line(visible, environment)}")
     chosen = tuple(visible) if asked is None else tuple(visible[number] for number in asked)
     return chosen if len(visible) > 1 else None
 
 
-def _told(visible: Sequence[str], environment: Mapping[str, str]) -> str:
+def _gpus_line(visible: Sequence[str], environment: Mapping[str, str]) -> str:
     where = f"{VISIBLE}={environment[VISIBLE]} leaves" if VISIBLE in environment else "torch sees"
     if not visible:
         return f"{where} none; leave --gpus out to train on the CPU"

@@ -15,7 +15,7 @@ COUNTED = "batch_num_images"
 """Pictures of each row, as LLaVA-OneVision's processor calls them and its model takes them."""
 
 
-def corrected(named: Mapping[str, Any], *, said: int, said_type: int) -> dict[str, Any]:
+def correct_inputs(named: Mapping[str, Any], *, said: int, said_type: int) -> dict[str, Any]:
     """Inputs by name, of rows whose last `said` tokens are of a completion, whose type is `said_type`; without what TRL does not take."""
     right = {name: value for name, value in named.items() if name != COUNTED}
     types = right.get("token_type_ids")

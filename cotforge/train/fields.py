@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-from cotforge.errors import CotforgeError, PipelineError
+from cotforge.errors import CotforgeError, PipelineError, in_words
 from cotforge.plan import Dpo, Rates, Stage, Student, TrlStage
-from cotforge.train.students.student import part
+from cotforge.train.students.loaded_student import part_of_name
 
 
-def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
+def make_config(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     """TRL's configuration of that kind. Raises PipelineError where it does not take what stands under `trl:`."""
     where = f"train.stages: {stage.name!r}: trl"
-    if lacking := lacks(stage.trl, gpu=torch.cuda.is_available()):
+    if lacking := lacking_parts(stage.trl, gpu=torch.cuda.is_available()):
         raise PipelineError(f"{where}.{lacking}")
     known = {field.name for field in dataclasses.fields(kind)}
     if strange := [name for name in stage.trl if name not in known]:
@@ -29,13 +29,13 @@ def configured(kind: Any, stage: TrlStage, fields: dict[str, Any]) -> Any:
     except (ValueError, TypeError) as fault:
         if not stage.trl:
             raise
-        raise PipelineError(f"{where}: {' '.join(str(fault).split())[:300]}") from fault
+        raise PipelineError(f"{where}: {in_words(fault)}") from fault
     if made.n_gpu > 1:  # where TRL's trainers raise ValueError
         raise PipelineError(f"one process sees {made.n_gpu} GPUs, and trains on one: use --gpus, or set CUDA_VISIBLE_DEVICES")
     return made
 
 
-def lacks(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
+def lacking_parts(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
     """What fields of TRL's need and this machine does not have."""
     optimizer = str(fields.get("optim", ""))
     if fields.get("activation_offloading") and not gpu:
@@ -48,14 +48,14 @@ def lacks(fields: Mapping[str, Any], *, gpu: bool) -> str | None:
 
 
 @contextmanager
-def taken(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
+def explain_fields(stage: TrlStage, trainer: Any = None) -> Iterator[None]:
     """Has what TRL says, before its first step, of fields under `trl:` be one line. Raises PipelineError."""
     try:
         yield
     except (ValueError, TypeError, ImportError, NotImplementedError, AttributeError) as fault:
         if isinstance(fault, CotforgeError) or not stage.trl or (trainer is not None and trainer.state.global_step > trainer.begun):
             raise
-        said = f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}"
+        said = f"{type(fault).__name__}: {in_words(fault)}"
         names = ", ".join(stage.trl)
         raise PipelineError(f"train.stages: {stage.name!r}: trl: training does not begin with {names}: {said}") from fault
 
@@ -65,7 +65,7 @@ def rate_of(stage: Stage, otherwise: float) -> Callable[[str], float] | None:
     rates = getattr(stage, "learning_rate", None)
     if not isinstance(rates, Rates):
         return None
-    return lambda name: getattr(rates, part(name)) or otherwise
+    return lambda name: getattr(rates, part_of_name(name)) or otherwise
 
 
 def to_fit(stage: TrlStage, student: Student) -> str:

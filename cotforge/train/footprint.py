@@ -12,7 +12,7 @@ from cotforge.plan import Dpo, Grpo, Sft, Student
 from cotforge.train.data.extent import Extent
 from cotforge.train.evaluation.batch_size import BATCH
 from cotforge.train.students.precision import Precision
-from cotforge.train.students.shape import Shape, Stack
+from cotforge.train.students.shape import ModelShape, Stack
 
 CHECKPOINTS = 3
 """On the disk at once: two that are kept and one that is being written."""
@@ -49,8 +49,8 @@ class Footprint:
         return self.weights + self.optimizer + on_top
 
 
-def footprint(
-    shape: Shape, spec: Student, stage: Sft | Grpo | Dpo, extent: Extent, numbers: Precision, *, checkpointing: bool, steps: int
+def stage_footprint(
+    shape: ModelShape, spec: Student, stage: Sft | Grpo | Dpo, extent: Extent, numbers: Precision, *, checkpointing: bool, steps: int
 ) -> Footprint:
     """What a stage needs on one device. `checkpointing` says whether activations are computed again in the backward pass."""
     trained = shape.trained(spec.freeze, spec.lora)
@@ -63,7 +63,7 @@ def footprint(
     rows = stage.batch * (2 if isinstance(stage, Dpo) else 1)
     longest = extent.longest + (stage.longest_answer or 0)
     tokens = rows * longest
-    activations = _activations(shape, spec, numbers, tokens, rows * extent.patches, checkpointing=checkpointing)
+    activations = _activation_bytes(shape, spec, numbers, tokens, rows * extent.patches, checkpointing=checkpointing)
     if stage.longest_answer is not None:  # its completions come first, and leave nothing in memory
         sampled = tokens * stage.accumulate if isinstance(stage, Grpo) else BATCH * longest
         activations = max(activations, 2 * shape.text.layers * shape.text.attended * numbers.computed.itemsize * sampled)
@@ -74,7 +74,7 @@ def footprint(
     saved = learned * bytes_trained if spec.lora is not None else left
     return Footprint(
         weights, learned * bytes_trained, optimizer, activations, stage.accumulate > 1, left + CHECKPOINTS * (saved + optimizer),
-        _flops(shape, trained, extent, checkpointing=checkpointing) * steps * rows * stage.accumulate,
+        _lesson_flops(shape, trained, extent, checkpointing=checkpointing) * steps * rows * stage.accumulate,
     )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _has_reference(stage: Sft | Grpo | Dpo, spec: Student) -> bool:
     return spec.lora is None and (isinstance(stage, Dpo) or (isinstance(stage, Grpo) and bool(stage.beta)))
 
 
-def _activations(shape: Shape, spec: Student, numbers: Precision, tokens: int, patches: int, *, checkpointing: bool) -> float:
+def _activation_bytes(shape: ModelShape, spec: Student, numbers: Precision, tokens: int, patches: int, *, checkpointing: bool) -> float:
     """Bytes that a forward pass leaves for the backward pass."""
     size, wide = numbers.computed.itemsize, 4 if numbers.autocast else numbers.trained.itemsize
     adapted = spec.lora is not None
@@ -93,7 +93,7 @@ def _activations(shape: Shape, spec: Student, numbers: Precision, tokens: int, p
     for stack, count, name in stacks:
         if name == "vision" and "vision" not in reached:
             continue  # nothing below it is trained
-        layer = _layer(stack, size, wide, trained=name in reached and not adapted, adapted=adapted and name in reached)
+        layer = _layer_bytes(stack, size, wide, trained=name in reached and not adapted, adapted=adapted and name in reached)
         kept = stack.layers * stack.width * wide + layer if checkpointing else stack.layers * layer
         found += count * kept
     text = shape.text
@@ -103,7 +103,7 @@ def _activations(shape: Shape, spec: Student, numbers: Precision, tokens: int, p
     return SLACK * found + casts
 
 
-def _layer(stack: Stack, size: int, wide: int, *, trained: bool, adapted: bool) -> float:
+def _layer_bytes(stack: Stack, size: int, wide: int, *, trained: bool, adapted: bool) -> float:
     """Bytes for one token in one layer. `wide` is the size of a number between layers, `size` that of one within a matrix product.
 
     Kept are: what a norm gets (`wide`), its scaled form where its weight is trained; inputs of trained linear layers; queries, keys,
@@ -116,7 +116,7 @@ def _layer(stack: Stack, size: int, wide: int, *, trained: bool, adapted: bool) 
     return float(norms + inputs + attention + inner * stack.inner * size)
 
 
-def _flops(shape: Shape, trained: Mapping[str, int], extent: Extent, *, checkpointing: bool) -> float:
+def _lesson_flops(shape: ModelShape, trained: Mapping[str, int], extent: Extent, *, checkpointing: bool) -> float:
     """Of one lesson: two for each weight forward, two to pass gradients on, two for the weights' own (arXiv 2001.08361, section 2.1)."""
     found = 0.0
     for name, weights in shape.parameters.items():
@@ -148,20 +148,20 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, *, seconds: float = 0.
     return times * 2 * side**3 / spent
 
 
-def line(found: Footprint, *, batch: str, rate: float | None) -> str:
+def footprint_line(found: Footprint, *, batch: str, rate: float | None) -> str:
     """For a person; `rate` is the device's, None where time cannot be told."""
-    parts = f"weights {_gb(found.weights)}, optimizer {_gb(found.optimizer)}, gradients {_gb(found.gradients)}"
-    told = f"estimate: memory {_gb(found.memory)} ({parts}, {batch} {_gb(found.activations)}), disk {_gb(found.disk)}"
+    parts = f"weights {_gb_text(found.weights)}, optimizer {_gb_text(found.optimizer)}, gradients {_gb_text(found.gradients)}"
+    told = f"estimate: memory {_gb_text(found.memory)} ({parts}, {batch} {_gb_text(found.activations)}), disk {_gb_text(found.disk)}"
     if rate is None:
         return f"{told}, time unknown: it depends on how long completions get"
-    return f"{told}, time {_time(found.flops / (rate * SHARE) / 3600)} at {SHARE:.0%} of the {rate / 1e12:,.2g} TFLOP/s of this device"
+    return f"{told}, time {_time_text(found.flops / (rate * SHARE) / 3600)} at {SHARE:.0%} of the {rate / 1e12:,.2g} TFLOP/s of this device"
 
 
-def _gb(size: float) -> str:
+def _gb_text(size: float) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.0f} MB"
 
 
-def _time(hours: float) -> str:
+def _time_text(hours: float) -> str:
     if hours >= 1:
         return f"{hours:.1f} h"
     return f"{round(hours * 60)} min" if hours >= 1 / 30 else f"{max(1, round(hours * 3600))} s"

@@ -11,17 +11,17 @@ import torch
 from cotforge.errors import PipelineError
 from cotforge.plan import Dpo, Grpo, Sft, Stage, TrlStage
 from cotforge.train.data.extent import Extent, extent_of
-from cotforge.train.footprint import Footprint, footprint, line, matrix_rate, room_on
+from cotforge.train.footprint import Footprint, footprint_line, matrix_rate, room_on, stage_footprint
+from cotforge.train.stage_run import TrainingRun
 from cotforge.train.students import processors
-from cotforge.train.students.precision import precision
+from cotforge.train.students.precision import choose_precision
 from cotforge.train.students.shape import shape_of
-from cotforge.train.work import TrainingRun
 
 TEXTS: dict[type[TrlStage], tuple[str, ...]] = {Sft: ("completion",), Grpo: (), Dpo: ("chosen", "rejected")}
 """Columns of what a kind of stage learns by heart; a kind that is not here is not estimated."""
 
 
-def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int = 1) -> Iterator[str]:
+def stage_estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int = 1) -> Iterator[str]:
     """A line for each stage whose needs can be told; nothing where the student's cannot."""
     shape = shape_of(training.begin)
     known = [stage for stage in stages if isinstance(stage, TrlStage) and type(stage) in TEXTS]
@@ -29,9 +29,9 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
         return
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
-    processor = _processor(training)
+    processor = _find_processor(training)
     read: Callable[[str, tuple[str, ...]], Extent | None] = cache(
-        lambda source, texts: _extent(training, source, texts, processor, shape.patch)
+        lambda source, texts: _lessons_extent(training, source, texts, processor, shape.patch)
     )
     for stage in known:
         assert isinstance(stage, (Sft, Grpo, Dpo))
@@ -39,26 +39,26 @@ def estimates(training: TrainingRun, stages: Iterable[Stage], *, processes: int 
         if extent is None:
             continue
         spec = stage.student_of(training.plan.student)
-        numbers = precision(spec, stage.trl, gpu=gpu)
+        numbers = choose_precision(spec, stage.trl, gpu=gpu)
         checkpointing = bool(stage.trl.get("activation_checkpointing", stage.trl.get("gradient_checkpointing", gpu)))
-        steps = _steps(stage, extent, processes)
+        steps = _count_steps(stage, extent, processes)
         extent = replace(extent, longest=min(extent.longest, getattr(stage, "longest", None) or extent.longest))
-        found = footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
-        beside = _prepared(training, stage, extent, numbers.computed.itemsize) + _paired(training, stage, extent.count)
+        found = stage_footprint(shape, spec, stage, extent, numbers, checkpointing=checkpointing, steps=steps)
+        beside = _prepared_bytes(training, stage, extent, numbers.computed.itemsize) + _pair_bytes(training, stage, extent.count)
         found = replace(found, disk=found.disk + beside)
         rate = None if stage.longest_answer else matrix_rate(device, numbers.computed)
-        told = line(found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=rate)
+        told = footprint_line(found, batch=f"{stage.batch:,} x {extent.longest:,} tokens", rate=rate)
         yield f"{stage.name}: {told}{_too_much(found, device)}"
 
 
-def _processor(training: TrainingRun) -> Any:
-    processor = processors.load(training.begin)
+def _find_processor(training: TrainingRun) -> Any:
+    processor = processors.load_processor(training.begin)
     if training.plan.student.max_pixels is not None:
-        processors.bound(processor, training.plan.student.max_pixels)
+        processors.bound_pixels(processor, training.plan.student.max_pixels)
     return processor
 
 
-def _extent(training: TrainingRun, source: str, texts: tuple[str, ...], processor: Any, patch: int) -> Extent | None:
+def _lessons_extent(training: TrainingRun, source: str, texts: tuple[str, ...], processor: Any, patch: int) -> Extent | None:
     lessons = training.source() if source == "source" else training.lessons()
     try:
         return extent_of(lessons.pairs() if source == "pairs" else lessons, processor, texts=texts, patch=patch)
@@ -66,18 +66,18 @@ def _extent(training: TrainingRun, source: str, texts: tuple[str, ...], processo
         return None
 
 
-def _steps(stage: TrlStage, extent: Extent, processes: int) -> int:
+def _count_steps(stage: TrlStage, extent: Extent, processes: int) -> int:
     rows = stage.batch * stage.accumulate * processes / (stage.group if isinstance(stage, Grpo) else 1)
     return stage.steps or ceil((stage.epochs or 1.0) * stage.learned_of(extent.count) / rows)
 
 
-def _prepared(training: TrainingRun, stage: TrlStage, extent: Extent, size: int) -> float:
+def _prepared_bytes(training: TrainingRun, stage: TrlStage, extent: Extent, size: int) -> float:
     """Bytes of the pictures that sft keeps, where they are not too many."""
     whole = extent.pictures / 4 * size * extent.count
     return whole if isinstance(stage, Sft) and whole <= training.plan.cache_gb * 1e9 else 0.0
 
 
-def _paired(training: TrainingRun, stage: TrlStage, rows: int) -> float:
+def _pair_bytes(training: TrainingRun, stage: TrlStage, rows: int) -> float:
     """Bytes of the pictures of a student's own pairs, once in their file and once more as `datasets` keeps them, at most."""
     if not isinstance(stage, Dpo) or not stage.makes_rollouts:
         return 0.0

@@ -15,7 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.student import part
+from cotforge.train.students.loaded_student import part_of_name
 
 LOOK = 10
 """Steps over which a guard looks before it speaks (all numbers here are ours)."""
@@ -71,11 +71,11 @@ def check_schedule(*, clipped: bool, accumulate: int, per_generation: int, itera
         )
 
 
-def frozen(model: torch.nn.Module) -> str:
+def frozen_line(model: torch.nn.Module) -> str:
     """A line that tells how much of each part is trained."""
     parts: dict[str, int] = {}
     for name, parameter in model.named_parameters():
-        parts[part(name)] = parts.get(part(name), 0) + parameter.numel() * parameter.requires_grad
+        parts[part_of_name(name)] = parts.get(part_of_name(name), 0) + parameter.numel() * parameter.requires_grad
     told = [f"{name} {f'{trained:,} trained' if trained else 'frozen'}" for name, trained in sorted(parts.items())]
     return f"parameters: {', '.join(told)}"
 
@@ -84,7 +84,7 @@ def frozen(model: torch.nn.Module) -> str:
 
 
 @dataclass
-class Watch:
+class MetricGuards:
     """Reads a trainer's metrics step by step; each guard tells its line once."""
 
     tell: Callable[[str], object]
@@ -103,18 +103,18 @@ class Watch:
         for name, value in known.items():
             self._last.setdefault(name, deque(maxlen=LOOK)).append(value)
         self.acted |= known.get("clip_ratio/region_mean", 0.0) > 0
-        for name, line in self._lines(known):
+        for name, line in self._warning_lines(known):
             if name not in self.told:
                 self.told.add(name)
                 self.tell(f"guard: {line}")
 
-    def _mean(self, name: str) -> float | None:
+    def _recent_mean(self, name: str) -> float | None:
         """Over the last steps; None before there are enough."""
         last = self._last.get(name, ())
         return fmean(last) if len(last) == LOOK else None
 
-    def _lines(self, now: Mapping[str, float]) -> Iterable[tuple[str, str]]:
-        mean, best = self._mean, max(self._last.get("reward", [0.0]), default=0.0)
+    def _warning_lines(self, now: Mapping[str, float]) -> Iterable[tuple[str, str]]:
+        mean, best = self._recent_mean, max(self._last.get("reward", [0.0]), default=0.0)
         if "reward" in now and len(self._last["reward"]) == LOOK and best == min(self._last["reward"]) == 0:
             yield "zero", f"no completion got any reward in {LOOK} steps; is this what it should say? {self.show()}"
         elif (same := mean("frac_reward_zero_std")) is not None and same >= SAME:
@@ -157,7 +157,7 @@ class Watch:
         if "completions/mean_length" not in self._last:
             return
         self._entropy = now.get("entropy") if self._entropy is None else self._entropy
-        if (entropy := self._mean("entropy")) is None or self._entropy is None:
+        if (entropy := self._recent_mean("entropy")) is None or self._entropy is None:
             return
         if entropy < LOW:
             yield "narrow", f"entropy fell to {entropy:.3f} nats: it says one thing only; raise clip.high or temperature, or end sooner"
@@ -192,7 +192,7 @@ def check_finite(parameters: Iterable[tuple[str, torch.Tensor]], *, step: int) -
 class Guarding(TrainerCallback):  # type: ignore[misc]
     """Has a Watch see what a trainer logs, and stops at parameters that are no numbers, before they are saved."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: MetricGuards) -> None:
         self.watch = watch
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:

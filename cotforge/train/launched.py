@@ -11,7 +11,7 @@ from typing import Any
 
 from cotforge.errors import Interrupted, PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.plan.branches import branch
+from cotforge.plan.branches import stage_branch
 from cotforge.train import command, devices, processes, sharding
 
 
@@ -36,15 +36,15 @@ class Launcher:
             path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
             yield [os.environ | {"PATH": path}]  # launchers are looked for beside this Python first
         elif len(self.gpus) == 1:
-            yield environments(self.gpus, port=0, given=os.environ)
+            yield process_environments(self.gpus, port=0, given=os.environ)
         else:
             from torch.distributed import TCPStore
 
             store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-            yield environments(self.gpus, port=store.port, given=os.environ)
+            yield process_environments(self.gpus, port=store.port, given=os.environ)
 
 
-def environments(gpus: Sequence[str], *, port: int, given: Mapping[str, str]) -> list[dict[str, str]]:
+def process_environments(gpus: Sequence[str], *, port: int, given: Mapping[str, str]) -> list[dict[str, str]]:
     """The environment of a process on each GPU; they meet at a port of this machine. A single one is no member of a group.
 
     What torchrun sets: https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables
@@ -59,25 +59,25 @@ def environments(gpus: Sequence[str], *, port: int, given: Mapping[str, str]) ->
     return [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(gpus))]
 
 
-def train(
+def train_launched(
     pipeline: str, *, launcher: str | None = None, gpus: str | None = None, tell: Callable[[str], object] = print, **options: Any
 ) -> str:
-    """Train as `command.train` does: in this process, in a process on each of several GPUs, or in those that `launcher` starts.
+    """Train as `command.run_training` does: in this process, in a process on each of several GPUs, or in those that `launcher` starts.
 
-    `gpus` is what `--gpus` says, and `options` are those of `command.train`. Raises CotforgeError where something is wrong.
+    `gpus` is what `--gpus` says, and `options` are those of `command.run_training`. Raises CotforgeError where something is wrong.
     """
     if launcher is not None:
-        return launch(Launcher(launcher), pipeline, tell=tell, **options)
-    asked = devices.parse(gpus)
-    if command.missing():
-        return command.train(pipeline, tell=tell, **options)  # which says so
-    chosen = devices.choose(devices.visible(os.environ), asked, os.environ)
+        return launch_stages(Launcher(launcher), pipeline, tell=tell, **options)
+    asked = devices.parse_gpus(gpus)
+    if command.missing_library():
+        return command.run_training(pipeline, tell=tell, **options)  # which says so
+    chosen = devices.choose_gpus(devices.visible_gpus(os.environ), asked, os.environ)
     if chosen is None:
-        return command.train(pipeline, tell=tell, **options)
-    return launch(Launcher(gpus=chosen), pipeline, tell=tell, **options)
+        return command.run_training(pipeline, tell=tell, **options)
+    return launch_stages(Launcher(gpus=chosen), pipeline, tell=tell, **options)
 
 
-def launch(
+def launch_stages(
     launcher: Launcher,
     pipeline: str,
     *,
@@ -110,15 +110,17 @@ def launch(
             "--gpus 0 uses one alone"
         )
     if smoke:
-        return _run(launcher, [*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
-    again = branch(plan.expanded(), first) if first else frozenset()
+        return _run_processes(launcher, [*words, "--smoke", *([] if stage is None else ["--stage", stage])], "--smoke")
+    again = stage_branch(plan.expanded(), first) if first else frozenset()
     done = ""
     for each in plan.expanded():
         if stage in (None, each.name):
             if launcher.command:
                 tell(f"{each.name}: {launcher.command}")
             try:
-                done = _run(launcher, [*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name)
+                done = _run_processes(
+                    launcher, [*words, "--stage", each.name, *(["--from", each.name] if each.name in again else [])], each.name
+                )
             except KeyboardInterrupt as end:
                 if first is None:
                     raise
@@ -127,11 +129,11 @@ def launch(
     return done
 
 
-def _run(launcher: Launcher, words: Sequence[str], what: str) -> str:
+def _run_processes(launcher: Launcher, words: Sequence[str], what: str) -> str:
     """The last line that the first process says on stdout."""
     with launcher.environments() as given:
         try:
-            ended = processes.run([*launcher.words, *words], given)
+            ended = processes.run_processes([*launcher.words, *words], given)
         except OSError as fault:
             where = f"--launch: {launcher.words[0]!r}" if launcher.command else sys.executable
             raise PipelineError(f"{where} cannot be run: {fault.strerror}; is it installed, and on the PATH?") from fault

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 
-def linked(source: str, target: str) -> None:
+def link_or_copy(source: str, target: str) -> None:
     """A file under a second name, where the disk can, else a copy of it."""
     try:
         Path(target).hardlink_to(source)

@@ -64,10 +64,10 @@ class Moved(TrainerCallback):  # type: ignore[misc]
         halves = any(one.weight.dtype != torch.float32 for one in self._sampled)
         self._sampled = []
         if met:
-            self._tell(line(changed / met, steps, halves=halves))
+            self._tell(moved_line(changed / met, steps, halves=halves))
 
 
-def line(share: float, steps: int, *, halves: bool) -> str:
+def moved_line(share: float, steps: int, *, halves: bool) -> str:
     """What is told of a share in [0, 1] of the trained weights; `halves` says that they have 16 bits."""
     told = f"{share:.1%} of the trained weights that had a gradient changed in the first {steps:,} steps"
     if share >= FEW:

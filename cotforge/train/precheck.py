@@ -15,7 +15,7 @@ from cotforge.plan import Dpo, Grpo, Plan, Stage
 from cotforge.prompts import Family
 from cotforge.records import Fault, Sample
 from cotforge.sandbox import LEARNING, Prompt
-from cotforge.train.data.lessons import Lessons, find
+from cotforge.train.data.lessons import Lessons, find_lessons
 from cotforge.train.rewards import PromptedSample, Rewards
 from cotforge.train.versions import vllm_lacks
 
@@ -49,38 +49,38 @@ def is_rewarded(stage: Stage) -> TypeGuard[Grpo | Dpo]:
     return isinstance(stage, Grpo) or (isinstance(stage, Dpo) and stage.makes_rollouts)
 
 
-def tried(stage: Grpo | Dpo, run: Context) -> Rewards:
+def try_rewards(stage: Grpo | Dpo, run: Context) -> Rewards:
     """The rewards of a stage, found, and tried on its data. Raises PipelineError with a line for each that is wrong.
 
     A stage on `source` learns no text, and the source has labels alone: there they are tried on the dataset's lessons, where there are any,
     else on labels in the form of a lesson.
     """
     try:
-        rows = _first(run.lessons())
+        rows = _first_rows(run.lessons())
     except PipelineError:
         if stage.learns_from != "source":
             raise
-        rows = _first(run.source(), run.prompts.completion)
-    return _tried(stage, rows, task=run.task, root=run.root)
+        rows = _first_rows(run.source(), run.prompts.completion)
+    return _try_on_rows(stage, rows, task=run.task, root=run.root)
 
 
-def _tried(stage: Grpo | Dpo, rows: Rows, *, task: Task, root: Path, made_up: bool = False) -> Rewards:
+def _try_on_rows(stage: Grpo | Dpo, rows: Rows, *, task: Task, root: Path, made_up: bool = False) -> Rewards:
     """Rows that are `made_up`, because there is no lesson yet, show only that a reward can be taken and stays in its range."""
     try:
-        rewards = _rewards(stage, task, root)
+        rewards = _measure_rewards(stage, task, root)
         rewards.tried(((PromptedSample.of(row, task), row["completion"][-1]["content"]) for row in rows), made_up=made_up)
     except PipelineError as fault:
         raise PipelineError(*(f"stage {stage.name!r}: {line}" for line in fault.faults)) from fault
     return rewards
 
 
-def _rewards(stage: Grpo | Dpo, task: Task, root: Path) -> Rewards:
+def _measure_rewards(stage: Grpo | Dpo, task: Task, root: Path) -> Rewards:
     """Those that are measures; nobody is asked here for that of a reader."""
     reader = stage.reader if isinstance(stage, Grpo) else None
     return Rewards.of(stage.rewards, task, root, beside=reader.weight if reader else 0.0)
 
 
-def _first(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, Any]]:
+def _first_rows(lessons: Lessons, says: Prompt | None = None) -> Iterator[dict[str, Any]]:
     """The first of the lessons, without their pictures; with `says`, their answers in the form of a lesson."""
     known = set(pq.read_schema(lessons.files[0]).names)
     for row in islice(lessons.rows([name for name in COLUMNS if name in known]), TRIED):
@@ -107,7 +107,7 @@ def without_vllm(stages: Iterable[Stage], lacks: Callable[[], str] = vllm_lacks)
     return [f"stage {name!r}: rollouts: vllm: {lacked}; set rollouts to transformers" for name in wanted if lacked]
 
 
-def check(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fault]]) -> None:
+def check_training(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fault]]) -> None:
     """What `cotforge check` tries of `train:` in a run folder: on its lessons where there are any, else on labels of the source.
 
     Nothing is fetched from the Hub. Raises PipelineError.
@@ -120,12 +120,12 @@ def check(loaded: Loaded, run: Path, samples: Callable[[], Iterator[Sample | Fau
 
     def take(stage: Grpo | Dpo) -> object:
         if folder.is_dir():
-            lessons = find(folder, cache=run / "train" / "cache", without=held_out.split if held_out else None)
-            return _tried(stage, _first(lessons), task=task, root=loaded.root)
-        rows = list(_labelled(loaded, samples()))
+            lessons = find_lessons(folder, cache=run / "train" / "cache", without=held_out.split if held_out else None)
+            return _try_on_rows(stage, _first_rows(lessons), task=task, root=loaded.root)
+        rows = list(_labelled_rows(loaded, samples()))
         if not rows:
-            return _rewards(stage, task, loaded.root)
-        return _tried(stage, rows, task=task, root=loaded.root, made_up=stage.learns_from == "lessons")
+            return _measure_rewards(stage, task, loaded.root)
+        return _try_on_rows(stage, rows, task=task, root=loaded.root, made_up=stage.learns_from == "lessons")
 
     try_all(plan, take)
 
@@ -136,7 +136,7 @@ def label_only(loaded: Loaded) -> Prompt:
     return says if "reasoning" not in says.inputs else Prompt.load("label_only/completion", loaded.root, LEARNING)
 
 
-def _labelled(loaded: Loaded, samples: Iterable[Sample | Fault]) -> Iterator[dict[str, Any]]:
+def _labelled_rows(loaded: Loaded, samples: Iterable[Sample | Fault]) -> Iterator[dict[str, Any]]:
     """The first samples with a label as rows of lessons."""
     labelled = (sample for sample in samples if isinstance(sample, Sample) and sample.label is not None)
     for sample in islice(labelled, TRIED):

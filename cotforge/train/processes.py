@@ -35,7 +35,7 @@ class Ended:
     """Whether SIGTERM or SIGINT was passed on to them."""
 
 
-def run(words: Sequence[str], environments: Sequence[Mapping[str, str]], *, grace_s: tuple[float, float] = GRACE_S) -> Ended:
+def run_processes(words: Sequence[str], environments: Sequence[Mapping[str, str]], *, grace_s: tuple[float, float] = GRACE_S) -> Ended:
     """Run a command once in each environment, all at once, until all have ended.
 
     The first process has this one's error output; that of the others is kept, and its end is shown where one of them fails first.
@@ -57,10 +57,10 @@ def run(words: Sequence[str], environments: Sequence[Mapping[str, str]], *, grac
 def end_with_parent() -> None:
     """Have this process end as soon as the one that started it is gone, if it asks for that in the environment."""
     if os.environ.pop(PARENT, None):
-        threading.Thread(target=_watch, args=(sys.stdin.fileno(),), daemon=True).start()
+        threading.Thread(target=_watch_owner, args=(sys.stdin.fileno(),), daemon=True).start()
 
 
-def _watch(file: int) -> None:
+def _watch_owner(file: int) -> None:
     while os.read(file, 1):
         pass
     os.kill(os.getpid(), signal.SIGKILL)  # as whoever started it: it may be amid a wait for the others

@@ -14,47 +14,47 @@ PATIENCE = timedelta(days=2)
 """For which processes wait while one works for all (ours): long enough to try a student. One that dies, its launcher tells of at once."""
 
 
-def processes() -> int:
+def process_count() -> int:
     """How many processes there are."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Whether this process is one of several."""
-    return processes() > 1
+    return process_count() > 1
 
 
-def first() -> bool:
+def is_first() -> bool:
     """Whether this is the process that writes and tells."""
-    return number() == 0
+    return process_number() == 0
 
 
-def number() -> int:
+def process_number() -> int:
     """Of this process, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def share_of(items: Sequence[T], process: int | None = None) -> list[T]:
     """Those of the items that a process works on (this one, unless another is named): every n-th, so that sorted ones weigh alike."""
-    return list(items[number() if process is None else process :: processes()])
+    return list(items[process_number() if process is None else process :: process_count()])
 
 
-def join() -> None:
+def join_processes() -> None:
     """Meet the others, where there are any."""
-    if several():
+    if is_distributed():
         import torch
         from accelerate import DistributedType, PartialState
 
-        sharding.check(os.environ)
+        sharding.check_sharding(os.environ)
         state = PartialState(cpu=not torch.cuda.is_available())
         if state.distributed_type == DistributedType.MULTI_CPU and (ignored := sharding.asked_for(os.environ)):
-            leave()
+            leave_processes()
             raise PipelineError(f"accelerate: {ignored} needs GPUs, and is ignored without them; take a configuration without it")
 
 
-def leave() -> None:
+def leave_processes() -> None:
     """Part from the others, where there are any: threads of the group that outlive it can abort the process at its end."""
-    if several():
+    if is_distributed():
         import torch.distributed as group
 
         if group.is_initialized():
@@ -63,27 +63,27 @@ def leave() -> None:
 
 
 @cache
-def _waiting() -> Any:
+def _waiting_group() -> Any:
     """The processes as a group that talks over the network, not over GPUs, and has patience."""
     import torch.distributed as group
 
     return group.new_group(backend="gloo", timeout=PATIENCE)
 
 
-def anyone(told: bool) -> bool:
+def any_process(told: bool) -> bool:
     """Whether any of the processes is told; all of them ask at the same time."""
-    if not several():
+    if not is_distributed():
         return told
     import torch.distributed as group
 
     answers: list[Any] = [None] * group.get_world_size()
-    group.all_gather_object(answers, told, group=_waiting())
+    group.all_gather_object(answers, told, group=_waiting_group())
     return any(answers)
 
 
-def every(find: Callable[[], T]) -> list[T]:
+def gather_processes(find: Callable[[], T]) -> list[T]:
     """What each process finds, in the order of their numbers, for all. Raises in all of them what one of them raised."""
-    if not several():
+    if not is_distributed():
         return [find()]
     import torch.distributed as group
 
@@ -93,26 +93,26 @@ def every(find: Callable[[], T]) -> list[T]:
     except Exception as fault:
         own = (None, fault)
     answers: list[Any] = [None] * group.get_world_size()
-    group.all_gather_object(answers, own, group=_waiting())
+    group.all_gather_object(answers, own, group=_waiting_group())
     for _, raised in answers:
         if raised is not None:
             raise raised
     return [found for found, _ in answers]
 
 
-def shared(find: Callable[[], T]) -> T:
+def from_first(find: Callable[[], T]) -> T:
     """What the first process finds, or raises, for all."""
-    if not several():
+    if not is_distributed():
         return find()
     import torch.distributed as group
 
     held: list[Any] = [None, None]
-    if first():
+    if is_first():
         try:
             held[0] = find()
         except Exception as fault:
             held[1] = fault
-    group.broadcast_object_list(held, src=0, group=_waiting())
+    group.broadcast_object_list(held, src=0, group=_waiting_group())
     if held[1] is not None:
         raise held[1]
     found: T = held[0]

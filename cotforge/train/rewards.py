@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple, Self
 
-from cotforge.answers import Task, placeholders, read
+from cotforge.answers import Task, placeholders_of_call, read_reply
 from cotforge.errors import PipelineError
 from cotforge.filters import Taken
 from cotforge.plan import Reward
@@ -33,26 +33,26 @@ class PromptedSample:
     def of(cls, row: Mapping[str, Any], task: Task) -> Self:
         """From a row of the training data: `answer`, and where there are any `id`, `label`, `question`, `options`."""
         options = tuple(row.get("options") or task.closed)
-        question = row.get("question") or task.question or _text(row.get("prompt"))
+        question = row.get("question") or task.question or _prompt_text(row.get("prompt"))
         sample = Sample(str(row.get("id") or ""), (), question, options, row.get("label"))
         confidence = row.get("confidence")
         verdict = Verdict(row["answer"], 1.0 if confidence is None else confidence, accepted=row["answer"] is not None)
         prompt = row.get("prompt") or ()
-        return cls(sample, verdict, placeholders([{"content": prompt}] if isinstance(prompt, str) else prompt))
+        return cls(sample, verdict, placeholders_of_call([{"content": prompt}] if isinstance(prompt, str) else prompt))
 
     def trace(self, text: str, task: Task, *, finish: str, tokens: int = 0) -> Trace:
         """What the student said, read as a teacher's reply is."""
         call = Call("", self.sample, STUDENT, STUDENT, 0, ())
-        return read(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task, refused=self.placeholders)
+        return read_reply(Reply("", text, finish_reason=finish, output_tokens=tokens), call, task, refused=self.placeholders)
 
 
-def _text(prompt: Any) -> str:
+def _prompt_text(prompt: Any) -> str:
     """The text of the user's message."""
     content = prompt[-1]["content"] if isinstance(prompt, Sequence) and not isinstance(prompt, str) and prompt else prompt or ""
     return content if isinstance(content, str) else " ".join(part.get("text") or "" for part in content)
 
 
-class Said(NamedTuple):
+class ReadCompletion(NamedTuple):
     """A completion, read."""
 
     asked: PromptedSample
@@ -60,7 +60,7 @@ class Said(NamedTuple):
     text: str
 
 
-TakenOfAll = Callable[[Sequence[Said], Any], list[float | None]]
+TakenOfAll = Callable[[Sequence[ReadCompletion], Any], list[float | None]]
 """(completions of a rollout, TRL's `log_metric` or None) to a value each."""
 
 
@@ -86,7 +86,7 @@ class Rewards:
     """Normalised: their sizes, and that of `rollout`, add up to 1."""
     rollout: RolloutReward | None = None
     """One more, of whole rollouts."""
-    _read: tuple[Any, list[Said]] | None = field(default=None, repr=False)
+    _read: tuple[Any, list[ReadCompletion]] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, rewards: Sequence[Reward], task: Task, root: Path, *, beside: float = 0.0) -> Self:
@@ -122,7 +122,7 @@ class Rewards:
         if not told:
             raise PipelineError("rewards: there is no lesson to try them on; build the dataset first")
         columns = zip(self.names, self.weights, zip(*told, strict=True), zip(*silent, strict=True), strict=True)
-        faults = [f"rewards[{place}] {fault}" for place, column in enumerate(columns) if (fault := _fault(*column, made_up=made_up))]
+        faults = [f"rewards[{place}] {fault}" for place, column in enumerate(columns) if (fault := _reward_fault(*column, made_up=made_up))]
         if faults:
             raise PipelineError(*faults)
 
@@ -131,16 +131,18 @@ class Rewards:
 
         Texts are decoded by `said`, because TRL leaves out the tags where a tokenizer calls them special.
         """
-        takes: list[tuple[str, TakenOfAll]] = [(name, partial(_each, take)) for name, take in zip(self.names, self.takes, strict=True)]
+        takes: list[tuple[str, TakenOfAll]] = [
+            (name, partial(_measure_each, take)) for name, take in zip(self.names, self.takes, strict=True)
+        ]
         takes += [(self.rollout.name, self.rollout.take)] if self.rollout else []
-        return [self._function(name, take, said, logs=not place) for place, (name, take) in enumerate(takes)]
+        return [self._reward_function(name, take, said, logs=not place) for place, (name, take) in enumerate(takes)]
 
     @property
     def all_weights(self) -> list[float]:
         """Of the `functions`."""
         return [*self.weights, *([self.rollout.weight] if self.rollout else [])]
 
-    def _function(self, name: str, take: TakenOfAll, said: Decoder, *, logs: bool) -> Callable[..., list[float | None]]:
+    def _reward_function(self, name: str, take: TakenOfAll, said: Decoder, *, logs: bool) -> Callable[..., list[float | None]]:
         def function(
             *,
             prompts: Sequence[Any],
@@ -149,17 +151,17 @@ class Rewards:
             log_metric: Any = None,
             **columns: Any,
         ) -> list[float | None]:
-            read = self._traces(prompts, completion_ids, columns, said)
+            read = self._read_completions(prompts, completion_ids, columns, said)
             if logs and log_extra is not None:
-                _log(read, log_extra, log_metric)
+                _log_readings(read, log_extra, log_metric)
             return take(read, log_metric)
 
         function.__name__ = name
         return function
 
-    def _traces(
+    def _read_completions(
         self, prompts: Sequence[Any], completion_ids: Sequence[Sequence[int]], columns: Mapping[str, Any], said: Decoder
-    ) -> list[Said]:
+    ) -> list[ReadCompletion]:
         """Each completion read; once for all rewards, which TRL gives the very same list."""
         if self._read is not None and self._read[0] is completion_ids:
             return self._read[1]
@@ -168,17 +170,17 @@ class Rewards:
         for place, tokens in enumerate(completion_ids):
             asked = PromptedSample.of({"prompt": prompts[place], **{name: column[place] for name, column in lists.items()}}, self.task)
             text, finish = said(tokens)
-            found.append(Said(asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens)), text))
+            found.append(ReadCompletion(asked, asked.trace(text, self.task, finish=finish, tokens=len(tokens)), text))
         self._read = (completion_ids, found)
         return found
 
 
-def _each(take: Taken, read: Sequence[Said], log_metric: Any) -> list[float | None]:
+def _measure_each(take: Taken, read: Sequence[ReadCompletion], log_metric: Any) -> list[float | None]:
     """A measure of each completion."""
     return [take(asked.sample, trace, asked.verdict) for asked, trace, _ in read]
 
 
-def _log(read: Sequence[Said], log_extra: Callable[..., None], log_metric: Callable[..., None]) -> None:
+def _log_readings(read: Sequence[ReadCompletion], log_extra: Callable[..., None], log_metric: Callable[..., None]) -> None:
     """Into the table of completions and the metrics: what was right, what was said, whether it could be read."""
     log_extra("id", [asked.sample.id for asked, _, _ in read])
     log_extra("truth", [asked.verdict.answer for asked, _, _ in read])
@@ -189,7 +191,7 @@ def _log(read: Sequence[Said], log_extra: Callable[..., None], log_metric: Calla
     log_metric("format_rate", fmean(trace.well_formed for _, trace, _ in read))
 
 
-def _fault(name: str, weight: float, told: Sequence[float | None], silent: Sequence[float | None], *, made_up: bool) -> str:
+def _reward_fault(name: str, weight: float, told: Sequence[float | None], silent: Sequence[float | None], *, made_up: bool) -> str:
     """What is wrong with a reward by what it gives the lessons and empty texts; empty where nothing is."""
     given = [value for value in told if value is not None]
     if made_up and not given:

@@ -23,14 +23,14 @@ FSDP2 = {
 """What `accelerate launch` sets for a configuration with `fsdp_version: 2`."""
 
 
-def memory(plan: Plan, begin: Path, *, gpu: bool = True) -> float | None:
+def memory_needed(plan: Plan, begin: Path, *, gpu: bool = True) -> float | None:
     """Bytes on a GPU that holds the student in `begin` whole: weights, gradients and optimizer of the largest stage, without activations.
 
     None where the student's sizes cannot be told.
     """
     from cotforge.train.data.extent import Extent
-    from cotforge.train.footprint import footprint
-    from cotforge.train.students.precision import precision
+    from cotforge.train.footprint import stage_footprint
+    from cotforge.train.students.precision import choose_precision
     from cotforge.train.students.shape import shape_of
 
     shape = shape_of(begin)
@@ -40,15 +40,15 @@ def memory(plan: Plan, begin: Path, *, gpu: bool = True) -> float | None:
     empty = Extent(count=0, longest=0, mean=0, patches=0)
     held = [(stage, stage.student_of(plan.student)) for stage in stages]
     found = (
-        footprint(shape, student, stage, empty, precision(student, stage.trl, gpu=gpu), checkpointing=True, steps=0)
+        stage_footprint(shape, student, stage, empty, choose_precision(student, stage.trl, gpu=gpu), checkpointing=True, steps=0)
         for stage, student in held
     )
     return max(each.weights + each.gradients + each.optimizer for each in found)
 
 
-def decide(needed: float, held: float, processes: int) -> tuple[bool, str]:
+def decide_sharding(needed: float, held: float, processes: int) -> tuple[bool, str]:
     """Whether a student that needs so many bytes is split over processes on GPUs that hold so many each; and the line that says why."""
-    room, want = ROOM * held, f"the student, its gradients and optimizer need {_gb(needed)}, and a GPU has {_gb(held)}"
+    room, want = ROOM * held, f"the student, its gradients and optimizer need {_gb_text(needed)}, and a GPU has {_gb_text(held)}"
     if needed <= room:
         return False, f"{want}: each process holds them whole (DDP)"
     if needed <= room * processes:
@@ -56,18 +56,18 @@ def decide(needed: float, held: float, processes: int) -> tuple[bool, str]:
     return True, f"{want}: they are split over {processes} processes (FSDP2), which may not be enough; freeze more, or use lora"
 
 
-def _gb(count: float) -> str:
+def _gb_text(count: float) -> str:
     return f"{count / 1e9:,.1f} GB"
 
 
-def choose(plan: Plan, needed: float | None, held: float, environment: MutableMapping[str, str], *, best: bool) -> str:
+def choose_sharding(plan: Plan, needed: float | None, held: float, environment: MutableMapping[str, str], *, best: bool) -> str:
     """Set up FSDP2 in a process's environment where the student does not fit one GPU; a line that says which and why.
 
     `best` says that `eval.best` is set, which wants whole students. Raises PipelineError where it cannot be had.
     """
     if needed is None:
         return "how much memory the student needs cannot be told: each process holds it whole (DDP)"
-    split, line = decide(needed, held, int(environment["WORLD_SIZE"]))
+    split, line = decide_sharding(needed, held, int(environment["WORLD_SIZE"]))
     if not split:
         return line
     if plan.student.qlora:
@@ -86,7 +86,7 @@ def asked_for(environment: Mapping[str, str]) -> str:
     return ""
 
 
-def check(environment: Mapping[str, str]) -> None:
+def check_sharding(environment: Mapping[str, str]) -> None:
     """Raises PipelineError where accelerate was told to split the student in a way in which it would not be trained or saved whole."""
     asked = asked_for(environment)
     if asked == "FSDP" and environment.get("FSDP_VERSION", "1") != "2":
@@ -108,7 +108,7 @@ def zero_stage(environment: Mapping[str, str]) -> int:
     return int(environment.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", "2"))
 
 
-def layers(model: Any) -> list[str]:
+def layer_classes(model: Any) -> list[str]:
     """The classes of a model's repeated layers, outermost alone: what FSDP2 splits and gathers one by one."""
     from torch.nn import ModuleList
 
@@ -123,7 +123,7 @@ def split_by_layers(plugin: Any, model: Any) -> None:
     By itself it takes `_no_split_modules`, which for some families names classes that the model has not.
     """
     if plugin.transformer_cls_names_to_wrap is None:
-        plugin.transformer_cls_names_to_wrap = layers(model)
+        plugin.transformer_cls_names_to_wrap = layer_classes(model)
 
 
 def gather_head(model: Any) -> None:

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import Interrupted, PipelineError
-from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, lines
-from cotforge.plan.branches import branch, depends_on, parents, read_by
+from cotforge.plan import SMOKE_STEPS, Dpo, Grpo, Stage, plan_lines
+from cotforge.plan.branches import depends_on, read_by, stage_branch, stage_parents
 from cotforge.train import precheck, ranks
 from cotforge.train.evaluation import engines
-from cotforge.train.evaluation.evaluate import figure
-from cotforge.train.faults import room
-from cotforge.train.foreseen import estimates
-from cotforge.train.links import linked
+from cotforge.train.evaluation.evaluate import figure_text
+from cotforge.train.explained_errors import explain_full_disk
+from cotforge.train.foreseen import stage_estimates
+from cotforge.train.links import link_or_copy
 from cotforge.train.report import trackers
-from cotforge.train.report.past import BASE, outdone, past
-from cotforge.train.rollouts.engine import lacking
+from cotforge.train.report.past import BASE, outdone_line, past_chapters
+from cotforge.train.rollouts.rollout_engine import lacking_vllm
+from cotforge.train.stage_run import TrainingRun
 from cotforge.train.step import Step
 from cotforge.train.students.fits import demand_fit
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 from cotforge.train.students.shape import attention_fault
-from cotforge.train.students.student import fingerprint, release
-from cotforge.train.work import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Choice:
         return self.only in (None, stage.name)
 
 
-def run(training: TrainingRun, choice: Choice) -> Path | None:
+def run_plan(training: TrainingRun, choice: Choice) -> Path | None:
     """Do what is not done yet. The student's folder, or None where not all stages are done.
 
     Raises PipelineError where a stage cannot be done or would throw away what it has done, JournalError on a full disk, KeyboardInterrupt
@@ -52,25 +53,25 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     plan = training.plan
     for option, name in (("--stage", choice.only), ("--from", choice.first)):
         plan.require(option, name)
-    trackers.check(plan)
+    trackers.check_trackers(plan)
     _check_machine(training, choice)
     demand_fit(training.begin, [(stage.name, stage.kind) for stage in plan.expanded() if choice.wants(stage)])
     if choice.smoke:
-        ranks.shared(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
-    steps = _steps(training, choice)
+        ranks.from_first(lambda: shutil.rmtree(training.out / "smoke", ignore_errors=True))
+    steps = _make_steps(training, choice)
     for step in steps.values():
         if choice.wants(step.stage) or step.folder.exists() or step.earlier():
             _ = step.key  # that there is nothing to learn from is told before a trial
     _check_held_out(training, [step.stage for step in steps.values() if choice.wants(step.stage) or step.folder.exists()])
     precheck.try_all(plan, lambda stage: _try_rewards(training, stage, needed=choice.wants(stage)))
-    ranks.shared(lambda: _move(steps))
-    named = branch(plan.expanded(), choice.first) if choice.first else frozenset()
-    again = named | ranks.shared(lambda: _given_up(steps))
-    left = frozenset[str]() if choice.smoke else ranks.shared(lambda: _left(training, steps, choice, again))
-    replaces = ranks.shared(lambda: {name: steps[name].digest for name in named if choice.only in (None, name) and steps[name].digest})
+    ranks.from_first(lambda: _move_folders(steps))
+    named = stage_branch(plan.expanded(), choice.first) if choice.first else frozenset()
+    again = named | ranks.from_first(lambda: _given_up(steps))
+    left = frozenset[str]() if choice.smoke else ranks.from_first(lambda: _steps_left(training, steps, choice, again))
+    replaces = ranks.from_first(lambda: {name: steps[name].digest for name in named if choice.only in (None, name) and steps[name].digest})
     wanted = {name: step for name, step in steps.items() if choice.wants(step.stage) and name not in left}
     try:
-        _do(training, wanted, choice, dict.fromkeys(again, replaces))
+        _do_steps(training, wanted, choice, dict.fromkeys(again, replaces))
     except KeyboardInterrupt as end:
         if not choice.first:
             raise
@@ -83,38 +84,38 @@ def run(training: TrainingRun, choice: Choice) -> Path | None:
     if not all(_is_done(step) for step in steps.values()):
         return None
     weights = [training.begin, *(step.weights for step in steps.values() if step.stage.leaves_weights)][-1]
-    student = ranks.shared(lambda: _student(training, training.out / ("smoke" if choice.smoke else ""), weights))
-    if ranks.first() and not choice.smoke and (line := outdone(plan, past(plan, training.out.parent))):
+    student = ranks.from_first(lambda: _publish_student(training, training.out / ("smoke" if choice.smoke else ""), weights))
+    if ranks.is_first() and not choice.smoke and (line := outdone_line(plan, past_chapters(plan, training.out.parent))):
         training.tell(line)
     return student
 
 
-def _do(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: Mapping[str, Mapping[str, str]]) -> None:
+def _do_steps(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: Mapping[str, Mapping[str, str]]) -> None:
     """Those steps, one after another, anew where `again` names them; each student is tried when it is there."""
     names = [stage.name for stage in training.plan.expanded()]
     shortened = SMOKE_STEPS if choice.smoke else None
-    told = dict(zip(names, lines(training.plan, steps=shortened), strict=True))
+    told = dict(zip(names, plan_lines(training.plan, steps=shortened), strict=True))
     begin = training.begin
-    _estimate(training, [step.stage for step in steps.values() if not step.progress()])
-    known = "" if choice.smoke else _tried(training, BASE, begin, fingerprint(begin), when="base")
+    _tell_estimates(training, [step.stage for step in steps.values() if not step.progress()])
+    known = "" if choice.smoke else _try_student(training, BASE, begin, weights_fingerprint(begin), when="base")
     tried = {"": known}
-    inner = _inner(training.plan.expanded())
+    inner = _inner_stages(training.plan.expanded())
     for step in steps.values():
-        training.tell(_line(training, step.stage, told[step.stage.name], shortened))
+        training.tell(_stage_line(training, step.stage, told[step.stage.name], shortened))
         shown = tried.get(step.parent.stage.name if step.parent else "", "")
         step.do(anew=step.stage.name in again, known=shown, replaces=again.get(step.stage.name))
         if not choice.smoke and step.stage.leaves_weights:
             when = "stages" if step.stage.name in inner else "end"
-            tried[step.stage.name] = _tried(training, step.folder.name, step.weights, step.key, when=when)
+            tried[step.stage.name] = _try_student(training, step.folder.name, step.weights, step.key, when=when)
         training.page()
 
 
-def _steps(training: TrainingRun, choice: Choice) -> dict[str, Step]:
+def _make_steps(training: TrainingRun, choice: Choice) -> dict[str, Step]:
     """Every stage in its folder, by name. A smoke of one alone begins with the nearest weights above it that are there."""
-    real = _tree(training, training.out)
+    real = _step_tree(training, training.out)
     if not choice.smoke:
         return real
-    steps = _tree(training, training.out / "smoke", smoke=True)
+    steps = _step_tree(training, training.out / "smoke", smoke=True)
     if choice.only is not None:
         asked = real[choice.only]
         reads = {key: _nearest_done(step) for key, step in asked.reads.items()}
@@ -129,9 +130,9 @@ def _nearest_done(step: Step | None) -> Step | None:
     return step
 
 
-def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str, Step]:
+def _step_tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str, Step]:
     stages = training.plan.expanded()
-    begins, found = parents(stages), dict[str, Step]()
+    begins, found = stage_parents(stages), dict[str, Step]()
     for place, stage in enumerate(stages, 1):
         parent = begins[stage.name]
         reads = {key: found[each.name] if each else None for key, each in read_by(stages, stage).items()}
@@ -140,7 +141,7 @@ def _tree(training: TrainingRun, out: Path, *, smoke: bool = False) -> dict[str,
     return found
 
 
-def _move(steps: Mapping[str, Step]) -> None:
+def _move_folders(steps: Mapping[str, Step]) -> None:
     """Have folders of stages that got another place in the list be at their present places."""
     for step in steps.values():
         if not step.folder.exists():
@@ -151,28 +152,28 @@ def _is_done(step: Step) -> bool:
     """For every process at the same time; the data of a stage that was never begun are not looked for."""
     if step.folder.exists():
         _ = step.key
-    return ranks.shared(step.is_done)
+    return ranks.from_first(step.is_done)
 
 
-def _left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> frozenset[str]:
+def _steps_left(training: TrainingRun, steps: Mapping[str, Step], choice: Choice, again: frozenset[str]) -> frozenset[str]:
     """Changed stages, with all below them, that stay as they are because `--from` names others.
 
     Raises PipelineError where one stage alone is asked for too early, or a changed one that is asked for, or is above it, would throw away
     what it has done.
     """
     if choice.only is not None:
-        missing = [step for step in _above(steps[choice.only]) if not step.is_done()]
+        missing = [step for step in _steps_above(steps[choice.only]) if not step.is_done()]
         if {*missing} & {*steps[choice.only].above}:
             raise PipelineError(
                 f"--stage {choice.only}: the stage {missing[0].stage.name!r} before it is not done; leave --stage out, or do it first"
             )
     changed = [step for step in steps.values() if choice.wants(step.stage) and step.stage.name not in again and step.lost()]
-    roots = [step for step in changed if not any(above in changed for above in _above(step))]
-    below = {step: branch(training.plan.expanded(), step.stage.name) for step in roots}
-    if wrong := [_told(step, steps) for step in roots if choice.first is None or choice.first in below[step]]:
+    roots = [step for step in changed if not any(above in changed for above in _steps_above(step))]
+    below = {step: stage_branch(training.plan.expanded(), step.stage.name) for step in roots}
+    if wrong := [_lost_line(step, steps) for step in roots if choice.first is None or choice.first in below[step]]:
         raise PipelineError(*wrong)
     for step in roots:
-        training.tell(f"{_told(step, steps)}; until then it is left as it is")
+        training.tell(f"{_lost_line(step, steps)}; until then it is left as it is")
     return frozenset[str]().union(*below.values())
 
 
@@ -183,10 +184,10 @@ def _given_up(steps: Mapping[str, Step]) -> frozenset[str]:
     return frozenset(step.stage.name for step in begun if (step.stage.name, step.digest) in old)
 
 
-def _told(step: Step, steps: Mapping[str, Step]) -> str:
+def _lost_line(step: Step, steps: Mapping[str, Step]) -> str:
     """What a changed stage, and all that descend from it, would throw away."""
     name, stages = step.stage.name, [each.stage for each in steps.values()]
-    below = [each for each in steps.values() if each.stage.name in branch(stages, name) - {name} and each.progress()]
+    below = [each for each in steps.values() if each.stage.name in stage_branch(stages, name) - {name} and each.progress()]
     lost = sum((each.progress() for each in below), start=step.progress())
     others = f", and so would {', '.join(repr(each.stage.name) for each in below)}" if below else ""
     return (
@@ -195,25 +196,25 @@ def _told(step: Step, steps: Mapping[str, Step]) -> str:
     )
 
 
-def _above(step: Step) -> list[Step]:
+def _steps_above(step: Step) -> list[Step]:
     """Those whose weights it descends from, the first of all first."""
-    return list(dict.fromkeys(each for parent in step.above for each in (*_above(parent), parent)))
+    return list(dict.fromkeys(each for parent in step.above for each in (*_steps_above(parent), parent)))
 
 
-def _line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
+def _stage_line(training: TrainingRun, stage: Stage, line: str, steps: int | None) -> str:
     """The plan's line of a stage, with how much of its data it sees."""
     data = training.learned_by(stage)
-    return line if data is None else f"{line}, {stage.amount(len(data), processes=ranks.processes(), steps=steps)}"
+    return line if data is None else f"{line}, {stage.amount(len(data), processes=ranks.process_count(), steps=steps)}"
 
 
 def _check_machine(training: TrainingRun, choice: Choice) -> None:
     """Raises PipelineError where a stage names vLLM, an attention or a model that its student or this machine does not have."""
     wanted = [stage for stage in training.plan.expanded() if choice.wants(stage)]
-    if faults := precheck.without_vllm(wanted, lambda: lacking(torch.cuda.is_available())):
+    if faults := precheck.without_vllm(wanted, lambda: lacking_vllm(torch.cuda.is_available())):
         raise PipelineError(*faults)
     for stage in wanted:
         if isinstance(stage, Dpo) and stage.makes_rollouts:
-            engines.check(stage.rollouts.engine, "rollouts.engine")
+            engines.check_engine(stage.rollouts.engine, "rollouts.engine")
         asked = getattr(stage, "attention", None)
         if asked and (fault := attention_fault(training.begin, asked, gpu=torch.cuda.is_available())):
             raise PipelineError(f"train.stages: {stage.name!r}: attention: {fault}")
@@ -233,14 +234,14 @@ def _check_held_out(training: TrainingRun, stages: Sequence[Stage]) -> None:
             training.apart(data)
 
 
-def _estimate(training: TrainingRun, stages: Sequence[Stage]) -> None:
+def _tell_estimates(training: TrainingRun, stages: Sequence[Stage]) -> None:
     """Tell what stages will need."""
-    if ranks.first():
-        for told in estimates(training, stages, processes=ranks.processes()):
+    if ranks.is_first():
+        for told in stage_estimates(training, stages, processes=ranks.process_count()):
             training.tell(told)
 
 
-def _inner(stages: Sequence[Stage]) -> frozenset[str]:
+def _inner_stages(stages: Sequence[Stage]) -> frozenset[str]:
     """The stages whose weights another one begins with or reads, by name: their students are evaluated as those between stages."""
     known = depends_on(stages)
     return frozenset[str]().union(*(known[stage.name] for stage in stages if stage.leaves_weights))
@@ -254,27 +255,24 @@ def _try_rewards(training: TrainingRun, stage: Grpo | Dpo, *, needed: bool) -> N
         if needed:
             raise
         return
-    precheck.tried(stage, training)
+    precheck.try_rewards(stage, training)
 
 
-def _tried(training: TrainingRun, name: str, weights: Path, key: str, *, when: str) -> str:
+def _try_student(training: TrainingRun, name: str, weights: Path, key: str, *, when: str) -> str:
     """Have the student in a folder tried, and told of; what it came to, in a few words. Nothing where `eval.when` leaves it out."""
     if training.trials is None or when not in training.trials.plan.when:
         return ""
     found = training.trials.of(name, weights, key, training.tell, whole=when == "end")
-    release()
+    release_memory()
     metric = training.trials.plan.metrics[0]
-    return f"held out: {metric} {figure(found, metric).partition(' ')[0]}"
+    return f"held out: {metric} {figure_text(found, metric).partition(' ')[0]}"
 
 
-def _student(training: TrainingRun, out: Path, weights: Path) -> Path:
+def _publish_student(training: TrainingRun, out: Path, weights: Path) -> Path:
     """The weights of the last stage that leaves some as the student: links where the disk can, copies elsewhere, with a card."""
-    folder, passing = out / "student", out / ".student.new"
-    shutil.rmtree(passing, ignore_errors=True)
-    with room(folder):
-        shutil.copytree(weights, passing, copy_function=linked)
+    folder = out / "student"
+    with explain_full_disk(folder), replace_folder(folder) as passing:
+        shutil.copytree(weights, passing, copy_function=link_or_copy, dirs_exist_ok=True)
         (passing / "README.md").unlink(missing_ok=True)
         (passing / "README.md").write_text(training.card(), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        passing.rename(folder)
     return folder

@@ -14,22 +14,23 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from cotforge.atomic import write_whole
 from cotforge.errors import CotforgeError
 from cotforge.plan import Stage
 from cotforge.train import ranks
-from cotforge.train.evaluation.best import chosen
-from cotforge.train.faults import memory, room
+from cotforge.train.evaluation.best import chosen_checkpoints
+from cotforge.train.explained_errors import explain_full_disk, explain_memory
 from cotforge.train.report import trackers
 from cotforge.train.report.past import MANIFEST
-from cotforge.train.report.record import Record
-from cotforge.train.students.student import fingerprint, release
-from cotforge.train.work import TrainingRun, Work, newest_whole, replaced
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.stage_run import StageRun, TrainingRun, newest_whole, replaced_folder
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
 @dataclass(frozen=True)
-class Progress:
+class StageProgress:
     """What a stage has done so far and would lose by starting again."""
 
     steps: int = 0
@@ -39,8 +40,8 @@ class Progress:
     def __bool__(self) -> bool:
         return self.steps > 0
 
-    def __add__(self, other: "Progress") -> "Progress":
-        return Progress(self.steps + other.steps, self.seconds + other.seconds)
+    def __add__(self, other: "StageProgress") -> "StageProgress":
+        return StageProgress(self.steps + other.steps, self.seconds + other.seconds)
 
     def __str__(self) -> str:
         took = f"{self.seconds / 60:,.1f} minutes" if self.seconds >= 60 else f"{self.seconds:.0f} s"
@@ -87,7 +88,7 @@ class Step:
         inputs: dict[str, Any] = {
             "stage": stage.key_fields(),
             "student": training.plan.student.model_dump(mode="json", exclude={"model", "tiny"}),
-            "begin": self.parent.key if self.parent else fingerprint(training.begin),
+            "begin": self.parent.key if self.parent else weights_fingerprint(training.begin),
             "smoke": self.smoke,
             **stage.inputs(training),
         }
@@ -95,16 +96,16 @@ class Step:
             saved = {name: value for name, value in stage.trl_fields.items() if name.startswith("save_")}
             inputs["chosen_by"] = {"eval": training.held_out.choosing(), "trl": saved}
         if named := stage.reads():
-            inputs["models"] = {key: self._known(key, model) for key, model in named.items()}
+            inputs["models"] = {key: self._known_weights(key, model) for key, model in named.items()}
         if (data := training.learned_by(stage)) is not None:
             inputs["data"] = data.digest
         return inputs
 
-    def _known(self, key: str, model: str) -> str:
+    def _known_weights(self, key: str, model: str) -> str:
         """By what the weights of a model are known that it reads."""
         if key in self.reads:
             step = self.reads[key]
-            return step.key if step else fingerprint(self.training.begin)
+            return step.key if step else weights_fingerprint(self.training.begin)
         return self.training.fingerprint(model, key=f"stage {self.stage.name!r}: {key}")
 
     @cached_property
@@ -120,7 +121,7 @@ class Step:
     def move(self) -> None:
         """Have what it did at another place in the list, with the inputs of today, be at its present place."""
         for folder in self.earlier():
-            if self._manifest(folder).get("key") == self.key:
+            if self._read_manifest(folder).get("key") == self.key:
                 tried = self.training.out.parent / "eval"
                 with suppress(FileNotFoundError):
                     (tried / f"{folder.name}.json").rename(tried / f"{self.folder.name}.json")
@@ -129,30 +130,30 @@ class Step:
 
     def is_done(self) -> bool:
         """Whether it was finished with the inputs of today, and all that it left is there."""
-        held = self._manifest()
+        held = self._read_manifest()
         if not held.get("finished") or held.get("key") != self.key:
             return False
         return all((file := self.folder / name).is_file() and file.stat().st_size == size for name, size in held["files"].items())
 
-    def lost(self) -> Progress:
+    def lost(self) -> StageProgress:
         """What starting again would throw away because its inputs have changed since; nothing where they have not."""
-        held = self._manifest()
-        return self.progress() if held and held.get("key") != self.key else Progress()
+        held = self._read_manifest()
+        return self.progress() if held and held.get("key") != self.key else StageProgress()
 
-    def progress(self) -> Progress:
+    def progress(self) -> StageProgress:
         """By its manifest, which has the seconds of earlier sittings, and the beginning of the present one."""
-        held = self._manifest()
+        held = self._read_manifest()
         seconds = float(held.get("seconds") or 0.0)
         if held.get("finished"):
-            return Progress(int((held.get("last") or {}).get("step") or 0) if self.stage.trains else 0, seconds)
+            return StageProgress(int((held.get("last") or {}).get("step") or 0) if self.stage.trains else 0, seconds)
         with suppress(OSError):
             seconds += max(0.0, (self.folder / "metrics.jsonl").stat().st_mtime - float(held.get("begun") or float("inf")))
         newest = newest_whole(self.folder / "checkpoints")
-        return Progress(int(newest.name.rpartition("-")[2]) if newest else 0, seconds)
+        return StageProgress(int(newest.name.rpartition("-")[2]) if newest else 0, seconds)
 
     def changes(self) -> str:
         """What is another in its inputs than when it was begun, in words."""
-        return _changes(self._manifest().get("inputs") or {}, self.inputs, newer=self.stage.newer_keys())
+        return _input_changes(self._read_manifest().get("inputs") or {}, self.inputs, newer=self.stage.newer_keys())
 
     @property
     def digest(self) -> str:
@@ -164,7 +165,7 @@ class Step:
     @property
     def replaces(self) -> dict[str, str]:
         """Of stages that were to be done anew along with it, what they had done then, by name."""
-        held = self._manifest()
+        held = self._read_manifest()
         return dict(held.get("replaces") or {}) if held and held.get("key") == self.key else {}
 
     def do(self, *, anew: bool, known: str = "", replaces: Mapping[str, str] | None = None) -> None:
@@ -172,94 +173,94 @@ class Step:
 
         What it did before is there again where it ends with a fault before its first checkpoint.
         """
-        goes, resumed, before = ranks.shared(lambda: self._ready(anew=anew, replaces=replaces or {}))
+        goes, resumed, before = ranks.from_first(lambda: self._make_ready(anew=anew, replaces=replaces or {}))
         if not goes:
             return
         try:
-            self._train(resumed, before, known)
+            self._train_stage(resumed, before, known)
         except CotforgeError:
-            if ranks.first():
-                self._restore()
+            if ranks.is_first():
+                self._restore_folder()
             raise
 
-    def _train(self, resumed: Path | None, before: float, known: str) -> None:
+    def _train_stage(self, resumed: Path | None, before: float, known: str) -> None:
         module = import_module(f"cotforge.train.kinds.{self.stage.kind}")
         begun = time.monotonic()
-        file = self.folder / "metrics.jsonl" if ranks.first() else None
-        with room(self.folder), Record(file, self.stage.name, known=known, page=self.training.page) as record:
+        file = self.folder / "metrics.jsonl" if ranks.is_first() else None
+        with explain_full_disk(self.folder), MetricsLog(file, self.stage.name, known=known, page=self.training.page) as record:
             with (
-                trackers.placed(self.folder),
-                memory(self.stage.name, "free some, or train a smaller student, then run the same command again"),
+                trackers.place_tensorboard(self.folder),
+                explain_memory(self.stage.name, "free some, or train a smaller student, then run the same command again"),
             ):
-                module.train(self.stage, self._work(record, resumed))
-            release()
-            if ranks.first():
-                best = {"best": found} if (found := chosen(self.folder)) else {}
-                self._write(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
-                shutil.rmtree(replaced(self.folder), ignore_errors=True)
-        self.training.tell(f"  {self.stage.name}: done in {time.monotonic() - begun:,.0f} s{_figures(record.last)}")
+                module.train(self.stage, self._make_work(record, resumed))
+            release_memory()
+            if ranks.is_first():
+                best = {"best": found} if (found := chosen_checkpoints(self.folder)) else {}
+                self._write_manifest(finished=True, seconds=round(before + time.monotonic() - begun, 1), last=record.last, **best)
+                shutil.rmtree(replaced_folder(self.folder), ignore_errors=True)
+        self.training.tell(f"  {self.stage.name}: done in {time.monotonic() - begun:,.0f} s{_figures_text(record.last)}")
 
-    def _ready(self, *, anew: bool, replaces: Mapping[str, str]) -> tuple[bool, Path | None, float]:
+    def _make_ready(self, *, anew: bool, replaces: Mapping[str, str]) -> tuple[bool, Path | None, float]:
         """Whether there is something to do, its folder made ready, the checkpoint to resume from, and the seconds spent up to there."""
         tell = self.training.tell
         if not anew and self.is_done():
             tell(f"  done already; --from {self.stage.name} does it again")
             return False, None, 0.0
-        held = self._manifest()
+        held = self._read_manifest()
         if held and (anew or held.get("key") != self.key or held.get("finished")):
             changed = "its inputs have changed" if held.get("key") != self.key else "what it left is not whole"
             tell("  starts again" if anew else f"  {changed}; it starts again")
             self._put_aside()
         resumed = newest_whole(self.folder / "checkpoints")
         before = self.progress().seconds if resumed else 0.0
-        with room(self.folder):
+        with explain_full_disk(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write(finished=False, seconds=round(before, 1), begun=time.time(), replaces=replaces if anew else self.replaces)
+            self._write_manifest(finished=False, seconds=round(before, 1), begun=time.time(), replaces=replaces if anew else self.replaces)
         if resumed is not None:
             tell(f"  goes on from step {resumed.name.rpartition('-')[2]}")
         return True, resumed, before
 
     def _put_aside(self) -> None:
         """What was put aside before stays there until something else is worth more."""
-        old = replaced(self.folder)
+        old = replaced_folder(self.folder)
         if old.exists() and not self.progress():
             shutil.rmtree(self.folder)
             return
         shutil.rmtree(old, ignore_errors=True)
         self.folder.rename(old)
 
-    def _restore(self) -> None:
-        old = replaced(self.folder)
+    def _restore_folder(self) -> None:
+        old = replaced_folder(self.folder)
         if old.exists() and not self.progress():
             shutil.rmtree(self.folder, ignore_errors=True)
             old.rename(self.folder)
 
-    def _work(self, record: Record, resumed: Path | None) -> Work:
+    def _make_work(self, record: MetricsLog, resumed: Path | None) -> StageRun:
         own = {"begin": self.begin, "out": self.folder, "smoke": self.smoke, "resume_from": resumed, "record": record}
         own["models"] = self.models
-        return Work(**vars(self.training) | own, stage=self.stage)
+        return StageRun(**vars(self.training) | own, stage=self.stage)
 
-    def _manifest(self, folder: Path | None = None) -> dict[str, Any]:
+    def _read_manifest(self, folder: Path | None = None) -> dict[str, Any]:
         with suppress(OSError, ValueError):
             found = json.loads(((folder or self.folder) / MANIFEST).read_text(encoding="utf-8"))
             return found if isinstance(found, dict) else {}
         return {}
 
-    def _write(self, *, finished: bool, **more: Any) -> None:
-        files = {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_files(self.weights))} if finished else {}
+    def _write_manifest(self, *, finished: bool, **more: Any) -> None:
+        files = (
+            {str(path.relative_to(self.folder)): path.stat().st_size for path in sorted(_folder_files(self.weights))} if finished else {}
+        )
         whole = {"finished": finished, "key": self.key, "inputs": self.inputs, "versions": {name: version(name) for name in LIBRARIES}}
         whole["replaces"] = self.replaces
-        passing = self.folder / f".{MANIFEST}.new"
-        passing.write_text(json.dumps(whole | more | {"files": files}, indent=1, default=float), encoding="utf-8")
-        passing.replace(self.folder / MANIFEST)
+        write_whole(self.folder / MANIFEST, json.dumps(whole | more | {"files": files}, indent=1, default=float))
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozenset[str] = frozenset()) -> str:
+def _input_changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozenset[str] = frozenset()) -> str:
     """What is another in the inputs of a stage, in words; keys that are `newer` are absent from either while they are at their default."""
     own, stage = before.get("stage") or {}, now["stage"]
     if own.get("kind") == stage["kind"] and own.keys() - newer != stage.keys() - newer:
         return "another version of cotforge began it, with other keys"
-    old, new = _flat(before), _flat(now)
+    old, new = _flat_inputs(before), _flat_inputs(now)
     titles = {"begin": "the weights it begins with have changed", "data": "its data have changed"}
     titles |= {f"models.{key}": f"the weights of {key} have changed" for key in now.get("models") or {}}
     found = [
@@ -270,19 +271,19 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any], *, newer: frozen
     return ", ".join(found[:3]) + (f" and {len(found) - 3} more changes" if len(found) > 3 else "")
 
 
-def _flat(inputs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+def _flat_inputs(inputs: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """By the path of a key, a stage's own keys without what is above them."""
     found: dict[str, Any] = {}
     for name, value in inputs.items():
         key = name if above in ("", "stage") else f"{above}.{name}"
-        found |= _flat(value, key) if isinstance(value, Mapping) else {key: value}
+        found |= _flat_inputs(value, key) if isinstance(value, Mapping) else {key: value}
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _folder_files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
 
 
-def _figures(last: Mapping[str, Any]) -> str:
+def _figures_text(last: Mapping[str, Any]) -> str:
     named = [f"{name} {last[name]:.4g}" for name in ("loss", "reward", "mean_token_accuracy") if isinstance(last.get(name), int | float)]
     return f"; {', '.join(named)}" if named else ""

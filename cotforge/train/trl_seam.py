@@ -22,8 +22,8 @@ from trl.data_utils import apply_chat_template, prepare_multimodal_messages
 from cotforge.errors import PipelineError
 from cotforge.train import family_inputs
 from cotforge.train.curriculum.orders import FirstRow
-from cotforge.train.students.folder import SAFE_WEIGHTS
 from cotforge.train.students.padding import needs_mask, without_mask
+from cotforge.train.students.student_folder import SAFE_WEIGHTS
 from cotforge.train.vllm_seam import named_as_saved, placed_alike, short_prompts, tokens_named
 
 GRPO_TAKES = frozenset(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
@@ -363,7 +363,7 @@ class GrpoHooks(Resuming):
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, batch_size: int | None = None, **named: Any
     ) -> Any:
-        right = family_inputs.corrected(named, said=logits_to_keep, said_type=self.said_type)
+        right = family_inputs.correct_inputs(named, said=logits_to_keep, said_type=self.said_type)
         counts, student = named.get("num_images"), self.accelerator.unwrap_model(model)
         with family_inputs.told_of_pictures(student, counts, batch_size or len(input_ids)):
             found = super()._get_per_token_logps_and_entropies(  # type: ignore[misc]

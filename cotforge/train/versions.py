@@ -22,7 +22,7 @@ VLLM = ((0, 22), (0, 32))
 
 def vllm_lacks() -> str:
     """What rollouts by vLLM lack of packages on this machine; empty where nothing."""
-    found = vllm()
+    found = vllm_release()
     if found is None:
         return "it needs vllm, also to talk to its server: pip install --no-deps vllm, and what it lacks (it names an older transformers)"
     from packaging.version import Version  # vllm needs it
@@ -33,7 +33,7 @@ def vllm_lacks() -> str:
     return "TRL's client needs requests: pip install requests" if find_spec("requests") is None else ""
 
 
-def vllm() -> str | None:
+def vllm_release() -> str | None:
     """The release of vLLM that is installed here. Its builds for CPUs have names of their own."""
     with suppress(PackageNotFoundError):
         return version(next(iter(packages_distributions().get("vllm", ())), "vllm"))
@@ -60,7 +60,7 @@ def out_of_range(wanted: Iterable[str], installed: Callable[[str], str] = versio
     return list(dict.fromkeys(lines))
 
 
-def wanted() -> list[str]:
+def wanted_releases() -> list[str]:
     """What the extra `train` requires: of the checkout, where cotforge runs from one, else as it was installed."""
     project = Path(cotforge.__file__).parents[1] / "pyproject.toml"
     if project.is_file():
@@ -69,13 +69,13 @@ def wanted() -> list[str]:
     return [line.partition(";")[0] for line in requires("cotforge") or () if 'extra == "train"' in line.replace("'", '"')]
 
 
-def main() -> int:
+def print_out_of_range() -> int:
     """Lines on stderr, and how many libraries are out of range: 0 or 1 as an exit code."""
-    lines = out_of_range(wanted())
+    lines = out_of_range(wanted_releases())
     for line in lines:
         print(line, file=sys.stderr)
     return int(bool(lines))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_out_of_range())

@@ -6,15 +6,16 @@ needs a header that no form can send. Source: the policies of Jupyter and of ins
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from multidict import CIMultiDictProxy
 
-from cotforge.errors import PipelineError, shown
+from cotforge.errors import PipelineError, show_value
 
 NAMES = ("127.0.0.1", "localhost", "[::1]")
 """Of this machine, as they stand in a Host header."""
@@ -34,8 +35,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 @dataclass(slots=True)
 class ViewGuard:
@@ -53,7 +52,7 @@ class ViewGuard:
         for origin in self.trusted:
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
-                raise PipelineError(f"--trusted-origin {shown(origin)}: is no origin; it looks like https://hub.example.org")
+                raise PipelineError(f"--trusted-origin {show_value(origin)}: is no origin; it looks like https://hub.example.org")
 
     @property
     def url(self) -> str:
@@ -66,7 +65,7 @@ class ViewGuard:
         return f"cotforge-{self.port}"
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """What every request passes first."""
 
         @web.middleware

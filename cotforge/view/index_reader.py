@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cotforge.dataset_shards import named_shards
 from cotforge.errors import JournalError, PipelineError, in_words
-from cotforge.formats.reading import named_shards
 from cotforge.regular_files import demand_regular
 from cotforge.view.coded import CodedColumn
 from cotforge.view.loss_reader import ROWS, read_reasons
@@ -180,7 +180,8 @@ def _beyond(ids: pa.Array | pa.ChunkedArray, others: pa.Array | pa.ChunkedArray)
 def _rows_of(ids: pa.Array, table: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     """The first row of the table with each id, or NONE."""
     found = pc.index_in(ids, value_set=table, skip_nulls=True)
-    return found.fill_null(NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+    rows: npt.NDArray[np.int64] = found.fill_null(NONE).to_numpy(zero_copy_only=False).astype(np.int64)
+    return rows
 
 
 def _either(one: pa.ChunkedArray, rows: npt.NDArray[np.int64], other: pa.ChunkedArray, others: npt.NDArray[np.int64]) -> CodedColumn:

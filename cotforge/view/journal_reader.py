@@ -4,14 +4,16 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from cotforge.answers.task import Task
 from cotforge.errors import JournalError
 from cotforge.heard import Answered, read_trace
-from cotforge.journal.rows import READ, attempt_of
+from cotforge.journal.attempt_rows import READ, attempt_of
 from cotforge.journal.schema import VERSION, demand_files
 from cotforge.pipeline import Loaded
 from cotforge.records import NOT_ASKED, Outcome, OutcomeKind, Reply, Sample
+from cotforge.replies.attempt import Attempt
 
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
@@ -50,14 +52,14 @@ class JournalReader:
     def replies(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The reply that counts for each of these Calls that has one; keys are hex. See `Journal.replies`."""
         marks = ",".join("?" * len(keys))
-        best = {}
+        best: dict[bytes, Attempt] = {}
         for row in self._rows(f"SELECT {READ} FROM replies WHERE key IN ({marks}) AND final", [bytes.fromhex(key) for key in keys]):
             attempt = attempt_of(row)
             if attempt.key not in best or attempt.rank > best[attempt.key].rank:
                 best[attempt.key] = attempt
         return {key.hex(): attempt.reply for key, attempt in best.items()}
 
-    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchall()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cotforge.gold.review import GoldSheet
+from cotforge.given_answers import GoldSheet
 from cotforge.view.page_words import TITLES, reason_words, value_words
 from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex

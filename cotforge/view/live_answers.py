@@ -113,7 +113,10 @@ def _columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
     nowhere = np.full(len(rows), NONE, dtype=np.int64)
     traces = TraceColumns(
         np.repeat(np.arange(len(rows), dtype=np.uint32), counts),
-        *(CodedColumn.of_words([trace[place] for trace in said]) for place in range(4)),
+        teacher=CodedColumn.of_words([trace[0] for trace in said]),
+        origin=CodedColumn.of_words([trace[1] for trace in said]),
+        answer=CodedColumn.of_words([trace[2] for trace in said]),
+        fate=CodedColumn.of_words([trace[3] for trace in said]),
     )
     return SampleIndex(
         ids=pa.array(ids, pa.string()),

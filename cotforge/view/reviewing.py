@@ -4,8 +4,7 @@ from pathlib import Path
 from threading import Lock
 
 from cotforge.errors import CotforgeError, PipelineError
-from cotforge.gold.reading import FILE, UNTOLD, place
-from cotforge.gold.review import REVIEWER, GivenAnswer, GoldSheet, read_sheet, save_answer, withdraw_answer
+from cotforge.given_answers import FILE, REVIEWER, UNTOLD, GivenAnswer, GoldSheet
 from cotforge.view.viewed_run import ViewedRun
 
 LONGEST_NOTE = 2_000
@@ -23,7 +22,10 @@ class RunReview:
 
     def path(self, seconds: float = 60) -> Path:
         """Where answers are kept. Raises CotforgeError where the pipeline cannot be read, TimeoutError where it is not read yet."""
-        return place(self._run.pipeline(seconds), self._run.run)
+        loaded = self._run.pipeline(seconds)
+        from cotforge.gold import gold_path  # not before the pipeline is there, which takes what this takes
+
+        return gold_path(loaded, self._run.run)
 
     def sheet(self) -> GoldSheet:
         """All that people have said so far; nothing where the file cannot be read, which is told where an answer is saved."""
@@ -35,6 +37,8 @@ class RunReview:
             try:
                 found = path.stat()
                 if self._known[0] != (stamp := (found.st_size, found.st_mtime_ns)):
+                    from cotforge.gold.review import read_sheet
+
                     self._known = stamp, read_sheet(path)
             except (OSError, CotforgeError):
                 self._known = (0, 0), GoldSheet()
@@ -45,6 +49,8 @@ class RunReview:
 
         Raises PipelineError where it is no answer to the sample, or the file is wrong; JournalError where it cannot be kept.
         """
+        from cotforge.gold.review import save_answer
+
         task = self._run.pipeline().pipeline.task
         if answer and answer != UNTOLD:
             options = options or task.closed
@@ -58,4 +64,6 @@ class RunReview:
 
     def withdraw(self, id: str) -> bool:
         """Take back what the person said of a sample; whether there was anything. Raises as `save`."""
+        from cotforge.gold.review import withdraw_answer
+
         return withdraw_answer(self._run.run, self.path(), id, self.person)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader
 
-from cotforge.errors import CotforgeError, printable
-from cotforge.gold.reading import UNTOLD
-from cotforge.pages import environment
+from cotforge.errors import CotforgeError, printable_line
+from cotforge.given_answers import UNTOLD
+from cotforge.pages import page_environment
 from cotforge.view.guard import ViewGuard
 from cotforge.view.list_page import list_page
 from cotforge.view.reviewing import RunReview
@@ -23,7 +23,7 @@ from cotforge.view.sample_texts import traces_of
 from cotforge.view.shown_pictures import ShownPictures
 from cotforge.view.text_searches import TextSearches
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
-from cotforge.visible import visible
+from cotforge.visible import show_invisible
 
 HERE = Path(__file__).parent
 MOST_BYTES = 64 << 10
@@ -49,7 +49,7 @@ class RunPages:
     def __post_init__(self) -> None:
         self.pictures, self.searches = ShownPictures(self.run), TextSearches(self.run)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pages")
-        self._templates = environment(autoescape=True).overlay(loader=FileSystemLoader(HERE / "templates"))
+        self._templates = page_environment(autoescape=True).overlay(loader=FileSystemLoader(HERE / "templates"))
 
     def application(self, guard: ViewGuard) -> web.Application:
         """All routes behind the guard."""
@@ -79,7 +79,7 @@ class RunPages:
             try:
                 return await self._in_thread(partial(make, request))
             except CotforgeError as fault:
-                page = self._rendered("fault.html", faults=[printable(line) for line in fault.faults])
+                page = self._rendered("fault.html", faults=[printable_line(line) for line in fault.faults])
                 return web.Response(text=page, content_type="text/html", status=503)
 
         return answer
@@ -112,7 +112,7 @@ class RunPages:
     def _notices(self, opened: OpenedDataset) -> list[str]:
         """What a person should know of the state of the run."""
         count, whole, fault = self.run.progress
-        lines = [f"The source cannot be read: {printable(fault)}"] if fault else []
+        lines = [f"The source cannot be read: {printable_line(fault)}"] if fault else []
         if opened.index.is_live:
             lines.append("There is no dataset yet: this is what the teachers have said so far. Nothing is voted on or filtered.")
             if not whole and not fault:
@@ -140,7 +140,7 @@ class RunPages:
         traces = traces_of(self.run, opened, number) if number is not None else []
         if not place.isdecimal() or int(place) >= len(traces):
             return web.Response(status=404, text="there is no such trace")
-        return web.Response(text=visible(traces[int(place)]["reasoning"] or ""), content_type="text/plain", charset="utf-8")
+        return web.Response(text=show_invisible(traces[int(place)]["reasoning"] or ""), content_type="text/plain", charset="utf-8")
 
     def _picture(self, request: web.Request) -> web.Response:
         digest, key = request.match_info["digest"], request.query.get("at", "")
@@ -160,7 +160,7 @@ class RunPages:
         try:
             return web.json_response(await self._in_thread(partial(self._saved, said)))
         except CotforgeError as fault:
-            return web.json_response({"fault": printable(fault.faults[0])}, status=409)
+            return web.json_response({"fault": printable_line(fault.faults[0])}, status=409)
 
     def _saved(self, said: dict[str, Any]) -> dict[str, Any]:
         opened = self.run.opened()
@@ -176,7 +176,7 @@ class RunPages:
         if not isinstance(answer, str):
             return {"fault": f"there is no {does} to accept"}
         options = tuple(sample.options) if sample is not None else self._options(opened, number)
-        return {"saved": visible(self.review.save(row["id"], answer, note, options).answer)}
+        return {"saved": show_invisible(self.review.save(row["id"], answer, note, options).answer)}
 
     def _options(self, opened: OpenedDataset, number: int) -> tuple[str, ...]:
         from cotforge.view.sample_texts import lesson_of

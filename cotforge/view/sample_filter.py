@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cotforge.gold.review import GoldSheet
+from cotforge.given_answers import GoldSheet
 from cotforge.view.coded import CodedColumn, Mask, Numbers
 from cotforge.view.sample_index import SampleIndex
 
@@ -163,7 +163,7 @@ def _without(parts: Mapping[str, Mask], name: str, wanted: SampleFilter, index: 
     """The samples that all filters but this one leave."""
     others = {part: mask for part, mask in parts.items() if part != name}
     if name in ("teacher", "fate"):
-        rest = replace(wanted, **{name: ""})
+        rest = replace(wanted, teacher="") if name == "teacher" else replace(wanted, fate="")
         others.pop("trace", None)
         if rest.names_traces:
             others["trace"] = _has_trace(index, rest)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cotforge.errors import CotforgeError
-from cotforge.gold.review import GivenAnswer, GoldSheet
+from cotforge.given_answers import GivenAnswer, GoldSheet
 from cotforge.view.list_page import clipped
 from cotforge.view.page_words import fate_words, reason_words
 from cotforge.view.sample_filter import Narrowed, SampleFilter

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 
 from cotforge.records import NOT_ASKED, Call, Fault, Reply, Trace
 from cotforge.view.index_reader import MEASURE
-from cotforge.view.journal_reader import answers_to
 from cotforge.view.shard_rows import ShardRows
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
@@ -52,6 +51,8 @@ def _with_measures(trace: dict[str, Any], names: Sequence[str]) -> dict[str, Any
 
 
 def _live_traces(run: ViewedRun, id: str) -> list[dict[str, Any]]:
+    from cotforge.view.journal_reader import answers_to
+
     sample = run.source_sample(id)
     if sample is None:
         return []

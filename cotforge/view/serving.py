@@ -14,7 +14,7 @@ from typing import Self
 from aiohttp import web
 
 from cotforge.errors import JournalError
-from cotforge.gold.review import REVIEWER
+from cotforge.given_answers import REVIEWER
 from cotforge.view.guard import ViewGuard
 from cotforge.view.reviewing import RunReview
 from cotforge.view.routes import RunPages

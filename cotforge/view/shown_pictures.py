@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from threading import Lock
 
-from cotforge.images.small import small_jpeg
+from cotforge.images.small import shrink_picture
 from cotforge.records import Fault, Picture
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
@@ -44,7 +44,7 @@ class ShownPictures:
         kind = next((kind for head, kind in _KINDS if data.startswith(head)), None)
         if kind is None or sha256(data).hexdigest() != digest:
             return None
-        return (small_jpeg(data, SMALL), "image/jpeg") if small else (data, kind)
+        return (shrink_picture(data, SMALL), "image/jpeg") if small else (data, kind)
 
     def _bytes(self, digest: str, key: str) -> bytes:
         opened = self._run.opened()

@@ -5,17 +5,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
+from typing import TYPE_CHECKING
 
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import name_in
-from cotforge.pipeline import Loaded
 from cotforge.records import Sample
 from cotforge.view.index_reader import Stamp, read_index, stamp_of
-from cotforge.view.journal_reader import JournalReader
-from cotforge.view.live_answers import LiveAnswers
 from cotforge.view.sample_index import SampleIndex, empty_index
 from cotforge.view.shard_rows import ShardRows
-from cotforge.view.source_samples import SourceWalk, load_pipeline
+
+if TYPE_CHECKING:
+    from cotforge.pipeline import Loaded
+    from cotforge.view.journal_reader import JournalReader
+    from cotforge.view.live_answers import LiveAnswers
+    from cotforge.view.source_samples import SourceWalk
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class ViewedRun:
         with suppress(CotforgeError), self._lock:  # the page tells
             self._dataset()
         try:
+            from cotforge.view.source_samples import load_pipeline  # with all that a pipeline needs: a second, while the first page is read
+
             self._pipeline.set_result(load_pipeline(self.run, trust=self._trust))
         except Exception as fault:
             self._pipeline.set_exception(fault)
@@ -83,27 +88,33 @@ class ViewedRun:
         return self._opened
 
     def _live_index(self) -> SampleIndex:
+        from cotforge.view.live_answers import LiveAnswers
+
         loaded = self.pipeline()
         with self._lock:
             if self._live is None:
                 self._live = LiveAnswers(loaded, self._read_journal(), self._source(loaded))
         return self._live.index()
 
-    def journal(self) -> JournalReader:
+    def journal(self) -> "JournalReader":
         """The journal, which is read along while a build writes it. Raises JournalError where there is none."""
         with self._lock:
             return self._read_journal()
 
-    def _read_journal(self) -> JournalReader:
+    def _read_journal(self) -> "JournalReader":
+        from cotforge.view.journal_reader import JournalReader
+
         if self._journal is None:
             self._journal = JournalReader(self.run / "journal.sqlite")
         return self._journal
 
-    def pipeline(self, seconds: float | None = 60) -> Loaded:
+    def pipeline(self, seconds: float | None = 60) -> "Loaded":
         """The run's pipeline, once it is read. Raises CotforgeError where it cannot be, TimeoutError after so many seconds."""
         return self._pipeline.result(seconds)
 
-    def _source(self, loaded: Loaded) -> SourceWalk:
+    def _source(self, loaded: "Loaded") -> "SourceWalk":
+        from cotforge.view.source_samples import SourceWalk
+
         if self._walk is None:
             self._walk = SourceWalk(self.run, loaded)
         return self._walk

@@ -39,39 +39,39 @@ class Compared:
     @property
     def nearest(self) -> Row | None:
         """The row with the highest lower bound."""
-        return max((row for row in self.rows if _sound(row)), key=lambda row: float(row["low"]), default=None)
+        return max((row for row in self.rows if _is_sound_row(row)), key=lambda row: float(row["low"]), default=None)
 
 
-def compared(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = ()) -> Compared:
+def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = ()) -> Compared:
     """The rows sorted, with what stands out among them; `order` is that in which the pipeline asks, where it has one."""
-    ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, name(row)))
+    ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, row_name(row)))
     target = consensus.target
     kept = consensus.promise is not None
     reaching = [
-        place for place, row in enumerate(ordered) if _sound(row) and (row["promised"] is not None if kept else row["low"] >= target)
+        place for place, row in enumerate(ordered) if _is_sound_row(row) and (row["promised"] is not None if kept else row["low"] >= target)
     ]
     best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
-    present = next((place for place, row in enumerate(ordered) if _is(row, consensus, order)), None)
+    present = next((place for place, row in enumerate(ordered) if _is_present(row, consensus, order)), None)
     return Compared(ordered, present, best, target, gold, consensus)
 
 
-def _sound(row: Row) -> bool:
+def _is_sound_row(row: Row) -> bool:
     return bool(row["calibrated"] and row["accepted"] and row["lacking"] <= LACKING)
 
 
-def _is(row: Row, consensus: Consensus, order: Sequence[str]) -> bool:
+def _is_present(row: Row, consensus: Consensus, order: Sequence[str]) -> bool:
     """Whether a row is what the pipeline does, which asks in this order."""
-    if row["rule"] != consensus.rule or (consensus.by.targeted and row["target"] != consensus.target):
+    if row["rule"] != consensus.rule or (consensus.make_rule.targeted and row["target"] != consensus.target):
         return False
     if not consensus.sequential:
         return True
     there = json.loads(row["teachers"]) if row["teachers"] else []
-    if consensus.by.targeted:
+    if consensus.make_rule.targeted:
         return bool(consensus.votes == "full" and there == list(order) and row["objective"] == consensus.objective)
     return bool(there == list(order) or (len(there) == 1 and there == list(order[:1])))
 
 
-def setting(row: Row, consensus: Consensus) -> str:
+def setting_line(row: Row, consensus: Consensus) -> str:
     """The line of the pipeline file that sets what a row does; a promise stays as it is."""
     keys = {"rule": row["rule"], "target": row["target"], "objective": row["objective"], "label": row["label"]}
     keys |= {"max_calls": consensus.max_calls if row["order"] != EVERYBODY else None}
@@ -86,7 +86,7 @@ def class_coverage(row: Row) -> dict[str, float]:
     return {key.removeprefix(OF_CLASS): value for key, value in row.items() if key.startswith(OF_CLASS) and value is not None}
 
 
-def name(row: Row) -> str:
+def row_name(row: Row) -> str:
     """A row in a few words."""
     target = f" {row['target']:g}" if row["target"] is not None else ""
     if row["rule"] == "sequential":

@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable
 
 from cotforge.consensus.sequential.rule import SEQUENTIAL
-from cotforge.consensus.whatif import TARGETS, Run
+from cotforge.consensus.whatif import TARGETS, RunContext
 from cotforge.consensus.whatif import what_if as variants
 from cotforge.curate import Curation
 from cotforge.folder import RunFolder
-from cotforge.whatif.choice import compared
-from cotforge.whatif.page import page
-from cotforge.whatif.table import table
-from cotforge.whatif.words import text
+from cotforge.whatif.answers import answer_table
+from cotforge.whatif.choice import compare_rows
+from cotforge.whatif.page import whatif_page
+from cotforge.whatif.whatif_text import whatif_text
 
 CSV, PAGE = "what-if.csv", "what-if.html"
 
@@ -23,8 +23,8 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
     """
     loaded, setting = curation.loaded, curation.setting
     consensus, checked = loaded.pipeline.consensus, setting.gold
-    waves = setting.waves if consensus.by is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
-    answers = table(curation, waves)
+    waves = setting.waves if consensus.make_rule is SEQUENTIAL else SEQUENTIAL.waves(total(), checked.answers.keys())
+    answers = answer_table(curation, waves)
     told = {**checked.answers, **dict.fromkeys(checked.ambiguous)}
     known = {id: answer for id, answer in told.items() if id in answers.labels}
     near = next((target for target in TARGETS if math.isclose(target, consensus.target)), consensus.target)
@@ -41,9 +41,9 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         max_calls=consensus.max_calls,
         promise=consensus.promise.wish if consensus.promise is not None else None,
         order=setting.terms.order or None,
-        run=Run(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
+        run=RunContext(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
-    found = compared(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
-    folder.write(PAGE, page(loaded.pipeline.name, found, answers, folder.path))
-    return text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])
+    found = compare_rows(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
+    folder.write(PAGE, whatif_page(loaded.pipeline.name, found, answers, folder.path))
+    return whatif_text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])

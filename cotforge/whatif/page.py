@@ -2,26 +2,26 @@
 
 from pathlib import Path
 
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.whatif import plot
-from cotforge.whatif.choice import LACKING, Compared, class_coverage, name
-from cotforge.whatif.table import Answers
-from cotforge.whatif.words import HEADS, advice, number, percent, price
+from cotforge.whatif.answers import Answers
+from cotforge.whatif.choice import LACKING, Compared, class_coverage, row_name
+from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text, row_advice
 
 
-def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
+def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
     """The text of `what-if.html`. All that comes from data stands in it as text."""
     there = {row["rule"] for row in found.rows}
     standing = [found.rows[place] for place in dict.fromkeys((found.present, found.best)) if place is not None]
     shares = [class_coverage(row) for row in standing]
     return (
-        environment(autoescape=True)
+        page_environment(autoescape=True)
         .get_template("whatif.html")
         .render(
             run=run,
             found=found,
             answers=answers,
-            advice=advice(found, answers.unit, folder),
+            advice=row_advice(found, answers.unit, folder),
             plots=plot.plots(found, answers.unit),
             rules=[(place, rule) for place, rule in enumerate(plot.RULES) if rule in there],
             color=plot.RULES.index,
@@ -31,9 +31,9 @@ def page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
             lacking=any(row["lacking"] for row in found.rows),
             compared=standing,
             shares={label: [each.get(label) for each in shares] for label in sorted({label for each in shares for label in each})},
-            name=name,
-            number=number,
-            percent=percent,
-            price=price,
+            name=row_name,
+            number=number_text,
+            percent=percent_text,
+            price=price_text,
         )
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cotforge import consensus
-from cotforge.whatif.choice import Compared, Row, name
-from cotforge.whatif.table import Unit
-from cotforge.whatif.words import HEADS, number, percent, price
+from cotforge.whatif.answers import Unit
+from cotforge.whatif.choice import Compared, Row, row_name
+from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text
 
 WIDTH, HEIGHT = 760, 430
 LEFT, RIGHT, TOP, BOTTOM = 62, 22, 18, 52
@@ -125,8 +125,9 @@ def plot(found: Compared, axis: Axis, unit: Unit) -> Plot:
 def says(row: Row, unit: Unit) -> str:
     """A row's figures in a sentence."""
     shown = "" if row["low"] is None or row["precision"] is None else f", precision at least {row['low']:.3f}, about {row['precision']:.3f}"
-    cost = "" if unit == "calls" else f", {price(row['cost_per_accepted'], unit)}"
-    return f"{name(row)}: {number(row['calls_per_accepted'])} calls{cost} per accepted sample, coverage {percent(row['coverage'])}{shown}"
+    cost = "" if unit == "calls" else f", {price_text(row['cost_per_accepted'], unit)}"
+    taken = f"{number_text(row['calls_per_accepted'])} calls{cost} per accepted sample"
+    return f"{row_name(row)}: {taken}, coverage {percent_text(row['coverage'])}{shown}"
 
 
 def _floor(values: Sequence[float]) -> float:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from cotforge.records import Fault
 from cotforge.teachers.kinds.vllm import VllmTeacher
-from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
-from cotforge.teachers.local.vllm import load
+from cotforge.teachers.local.engine import Asking, Generation, InferenceEngine, Unfit
+from cotforge.teachers.local.vllm import load_vllm
 
 TOKENS = 32
 TEACHER = VllmTeacher(name="one", model="m", engine={"enforce_eager": True, "dtype": "float32"})
@@ -37,19 +37,19 @@ def asking(id: int, text: str, *images: bytes | str, **fields: Any) -> Asking:
     return Asking(id, ({"role": "user", "content": parts},), named, **wanted)
 
 
-def steps(engine: Engine, unfinished: int) -> Iterator[list[Said]]:
+def steps(engine: InferenceEngine, unfinished: int) -> Iterator[list[Generation]]:
     while unfinished:
         yield (said := engine.step())
         unfinished -= len(said)
 
 
-def answers(engine: Engine, *askings: Asking) -> list[Said]:
+def answers(engine: InferenceEngine, *askings: Asking) -> list[Generation]:
     for each in askings:
         engine.add(each)
     return sorted((said for step in steps(engine, len(askings)) for said in step), key=lambda said: said.id)
 
 
-def refusal(engine: Engine, wanted: Asking) -> str:
+def refusal(engine: InferenceEngine, wanted: Asking) -> str:
     try:
         engine.add(wanted)
     except Fault as fault:
@@ -59,7 +59,7 @@ def refusal(engine: Engine, wanted: Asking) -> str:
 
 def unfit(model: Path) -> str:
     try:
-        load(TEACHER, str(model))
+        load_vllm(TEACHER, str(model))
     except Unfit as fault:
         return str(fault)
     return "fit"
@@ -76,7 +76,7 @@ def bare(model: Path, folder: Path, **config: Any) -> Path:
 
 
 def main(model: Path, folder: Path) -> dict[str, Any]:
-    engine = load(TEACHER, str(model))
+    engine = load_vllm(TEACHER, str(model))
     (folder / "red.jpg").write_bytes(jpeg("red"))
     (folder / "cut.jpg").write_bytes(jpeg("red")[:200])
     ended = {"body": {}, "max_tokens": 200}
@@ -114,7 +114,7 @@ def main(model: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
-def killed(engine: Engine) -> str:
+def killed(engine: InferenceEngine) -> str:
     """What is said when vLLM's own process is killed, with a request in it and another on its way."""
     engine.add(asking(0, "Killed", max_tokens=900))
     for child in active_children():

@@ -11,7 +11,7 @@ from typing import Any
 
 from cotforge.errors import PipelineError
 from cotforge.train.evaluation.askers import Asker
-from cotforge.train.evaluation.engines import Candidate, evaluated
+from cotforge.train.evaluation.engines import Candidate, evaluate_candidate
 from cotforge.train.evaluation.in_vllm import InVllm
 from tests.sharing import questions
 
@@ -40,7 +40,7 @@ def drawn(asker: Asker) -> dict[str, Any]:
 def refusal(folder: Path) -> str:
     """Of a folder with the settings of a model that sees no pictures."""
     try:
-        evaluated(
+        evaluate_candidate(
             Candidate(str(folder)),
             "vllm",
             1,
@@ -55,5 +55,5 @@ def refusal(folder: Path) -> str:
 
 if __name__ == "__main__":
     model, empty = map(Path, sys.argv[1:3])
-    found = evaluated(Candidate(str(model)), "vllm", 23, cache=empty, tell=print, by=lambda asker: answers(asker) | drawn(asker))
+    found = evaluate_candidate(Candidate(str(model)), "vllm", 23, cache=empty, tell=print, by=lambda asker: answers(asker) | drawn(asker))
     print("\nFOUND " + json.dumps(found | {"refusal": refusal(empty)}), flush=True)

@@ -19,14 +19,14 @@ import vllm
 from cotforge.answers import Task
 from cotforge.plan import Grpo, Plan
 from cotforge.prompts import Prompts
-from cotforge.train.data.lessons import find
-from cotforge.train.guards import Watch
+from cotforge.train.data.lessons import find_lessons
+from cotforge.train.guards import MetricGuards
 from cotforge.train.kinds import grpo
-from cotforge.train.report.record import Record
-from cotforge.train.rollouts import engine
-from cotforge.train.rollouts.trainer import Trainer
-from cotforge.train.students import student
-from cotforge.train.work import Work
+from cotforge.train.report.record import MetricsLog
+from cotforge.train.rollouts import rollout_engine
+from cotforge.train.rollouts.trainer import GrpoTrainer
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students import loaded_student
 from tests import squares
 from tests.vllm_cpu import transfer
 
@@ -34,7 +34,7 @@ TASK = Task(kind="classify", question="Which colour is this?", labels=tuple(squa
 STEPS = 2
 
 
-class Compared(Trainer):
+class Compared(GrpoTrainer):
     """Asks vLLM also for its likeliest texts, and the student itself, with the weights of the same step."""
 
     found: list[dict[str, Any]]
@@ -85,26 +85,26 @@ def main(folder: Path, url: str | None) -> dict[str, Any]:
         }
     )  # fmt: skip
     (folder / "scores.py").write_text(squares.VARIED)
-    lessons = find(folder / "dataset", cache=folder / "cache")
-    work = Work(
+    lessons = find_lessons(folder / "dataset", cache=folder / "cache")
+    work = StageRun(
         plan=Plan.model_validate({"student": {"model": "student"}, "stages": [stage.model_dump(by_alias=True)]}), stage=stage,
         begin=folder / "student", out=folder, lessons=lambda: lessons, source=lambda: lessons, task=TASK, prompts=Prompts().load(folder),
-        held_out=None, smoke=False, resume_from=None, record=Record(None, "reason"), cache=folder / "cache",
+        held_out=None, smoke=False, resume_from=None, record=MetricsLog(None, "reason"), cache=folder / "cache",
         root=folder,
     )  # fmt: skip
-    pupil = student.load(work.plan.student, work.begin)
+    pupil = loaded_student.load_pupil(work.plan.student, work.begin)
     config = grpo.config_of(stage, work, pupil)
     asked = stage.model_copy(update={"rollouts": "vllm"} | ({"trl": stage.trl | {"vllm_server_base_url": url}} if url else {}))
-    fields = engine.choose(asked, pupil, gpu=True).fields
+    fields = rollout_engine.choose_engine(asked, pupil, gpu=True).fields
     for name, value in {**fields, "vllm_server_base_url": url, "vllm_enable_sleep_mode": False}.items():
         setattr(config, name, value)
-    config.generation_kwargs = grpo._mute(pupil, vllm=True)
-    engine.fit(config, stage, pupil, longest=160, total=1 << 34)
-    engine.read_from(pupil, folder / "begin")
+    config.generation_kwargs = grpo._mute_pictures(pupil, vllm=True)
+    rollout_engine.fit_vllm(config, stage, pupil, longest=160, total=1 << 34)
+    rollout_engine.read_from(pupil, folder / "begin")
     rows = lessons.dataset([name for name in grpo.COLUMNS if name in lessons.dataset().column_names])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer = Compared(grpo.found(stage, work), rows, pupil, config, watch=Watch(print))
+        trainer = Compared(grpo.find_rewards(stage, work), rows, pupil, config, watch=MetricGuards(print))
         trainer.found, trainer.mute = [], sorted(map(int, config.generation_kwargs["logit_bias"]))
         trainer.train()
     return {"rollouts": trainer.found, "log": [row for row in trainer.state.log_history if "loss" in row]}

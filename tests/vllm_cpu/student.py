@@ -22,7 +22,7 @@ SERVED = Path("run") / "train" / "student"
 
 def write(folder: Path) -> Path:
     """The project, its student not trained yet; the pipeline's file."""
-    tiny.llava(folder / "begin", squares.TEXTS)
+    tiny.make_llava(folder / "begin", squares.TEXTS)
     squares.write(folder / "run" / "dataset")
     (folder / "student.jinja").write_text(squares.PROMPT.replace("Which colour is this?", "{{ question }}"))
     colours = list(squares.COLOURS)

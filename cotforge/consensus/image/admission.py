@@ -14,10 +14,10 @@ import numpy as np
 
 from cotforge.consensus.image.admitted import LEAST, SURE, Admission
 from cotforge.consensus.image.samples import with_codes
-from cotforge.consensus.image.voter import FOLDS, Pictures, says
+from cotforge.consensus.image.voter import FOLDS, Pictures, picture_votes
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, AnswerTable, Flags, Floats, Ints, make_table, unique_rows
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.learning import believe, once
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Flags, Floats, Ints, Table, table, unique_rows
+from cotforge.consensus.sequential.learning import drop_twins, fit_belief
 from cotforge.consensus.sequential.terms import Terms
 
 _LEAST = 1e-3
@@ -25,7 +25,7 @@ _LEAST = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PictureAdmission:
     """What the pictures of all Samples say."""
 
     code_N: Ints
@@ -35,23 +35,23 @@ class Look:
 
 LATEST = 6
 """Looks kept in mind: a run finds out what is missing, asks, and curates by the same ones."""
-_latest: OrderedDict[bytes, Look] = OrderedDict()
+_latest: OrderedDict[bytes, PictureAdmission] = OrderedDict()
 
 
-def look(terms: Terms, pictures: Pictures, told: Table, upto: int) -> Look:
+def admit_pictures(terms: Terms, pictures: Pictures, told: AnswerTable, upto: int) -> PictureAdmission:
     """What pictures say once Samples of the waves up to `upto` were asked about. Takes seconds, the latest times none.
 
     `told`: a row for each Sample, in the order of the pictures, with whatever was heard and every label; `terms.image`. The warm-up decides
     whether pictures are heard, for there everybody is asked about all that people checked. It decides for the whole vote: a policy that
     reckoned with pictures would else have asked too little.
     """
-    first = _remembered(terms, pictures, _heard(terms, told, 0), None)
+    first = _recalled_admission(terms, pictures, _heard_before(terms, told, 0), None)
     if upto <= 0 or not first.admission.admitted:
         return first
-    return _remembered(terms, pictures, _heard(terms, told, upto), first.admission)
+    return _recalled_admission(terms, pictures, _heard_before(terms, told, upto), first.admission)
 
 
-def _remembered(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
+def _recalled_admission(terms: Terms, pictures: Pictures, told: AnswerTable, admission: Admission | None) -> PictureAdmission:
     key = sha256(repr((terms, admission)).encode())
     for array in (told.answers_NV, told.gold_N, pictures.features_NP, pictures.there_N, pictures.rank_N, pictures.fold_N):
         key.update(array.tobytes())
@@ -62,35 +62,35 @@ def _remembered(terms: Terms, pictures: Pictures, told: Table, admission: Admiss
     return found
 
 
-def _found_out(terms: Terms, pictures: Pictures, told: Table, admission: Admission | None) -> Look:
+def _found_out(terms: Terms, pictures: Pictures, told: AnswerTable, admission: Admission | None) -> PictureAdmission:
     """With the `admission`, which is tested where there is none yet."""
-    seen_N = pictures.there_N & (told.gold_N >= 0) & _anything(terms, told)
+    seen_N = pictures.there_N & (told.gold_N >= 0) & _any_answer(terms, told)
     checked = int(seen_N.sum())
     nothing = np.full(len(pictures), NONE, np.int64)
     if admission is None and checked < LEAST:
-        return Look(nothing, Admission(False, checked))
-    plain = believe(terms, evidence_of(terms, told))
-    code_N = _said(terms, pictures, told, plain)
-    sighted = believe(terms, evidence_of(terms, with_codes(told, code_N)))
-    code_N = _said(terms, pictures, with_codes(told, code_N), sighted)
+        return PictureAdmission(nothing, Admission(False, checked))
+    plain = fit_belief(terms, evidence_of(terms, told))
+    code_N = _picture_answers(terms, pictures, told, plain)
+    sighted = fit_belief(terms, evidence_of(terms, with_codes(told, code_N)))
+    code_N = _picture_answers(terms, pictures, with_codes(told, code_N), sighted)
     if admission is None:
-        admission = _admission(pictures, with_codes(told, code_N), seen_N, plain, sighted)
-    return Look(code_N if admission.admitted else nothing, admission)
+        admission = _decide_admission(pictures, with_codes(told, code_N), seen_N, plain, sighted)
+    return PictureAdmission(code_N if admission.admitted else nothing, admission)
 
 
-def _said(terms: Terms, pictures: Pictures, told: Table, belief: Belief) -> Ints:
+def _picture_answers(terms: Terms, pictures: Pictures, told: AnswerTable, belief: Belief) -> Ints:
     """What pictures say after a classifier has learned what is believed."""
-    answers_NV = once(told, belief.twins, terms).answers_NV
+    answers_NV = drop_twins(told, belief.twins, terms).answers_NV
     distinct, place_N = unique_rows(answers_NV)
     target_NC = belief.posterior(distinct)[place_N]
     checked = np.flatnonzero(told.gold_N >= 0)
     target_NC[checked] = 0
     target_NC[checked, told.gold_N[checked]] = 1
     known_N = (np.delete(answers_NV, -2, axis=1) >= 0).any(axis=1) | (told.gold_N >= 0)
-    return says(pictures, target_NC, known_N, _anything(terms, told))
+    return picture_votes(pictures, target_NC, known_N, _any_answer(terms, told))
 
 
-def _admission(pictures: Pictures, told: Table, seen_N: Flags, plain: Belief, sighted: Belief) -> Admission:
+def _decide_admission(pictures: Pictures, told: AnswerTable, seen_N: Flags, plain: Belief, sighted: Belief) -> Admission:
     gain_N = np.zeros(len(told))
     blank = with_codes(told, np.full(len(told), NONE, np.int64))
     for fold in range(FOLDS):
@@ -98,7 +98,7 @@ def _admission(pictures: Pictures, told: Table, seen_N: Flags, plain: Belief, si
         here_N = hidden_N & seen_N
         for sign, rows, like in ((1, told, sighted), (-1, blank, plain)):
             others = replace(rows, gold_N=np.where(hidden_N, UNKNOWN, rows.gold_N))
-            belief = believe(like.terms, evidence_of(like.terms, others), like=like)
+            belief = fit_belief(like.terms, evidence_of(like.terms, others), like=like)
             gain_N[here_N] += sign * _log_posterior(belief, rows.where(here_N))
     gains = gain_N[seen_N]
     gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(len(gains)))
@@ -106,11 +106,11 @@ def _admission(pictures: Pictures, told: Table, seen_N: Flags, plain: Belief, si
     return Admission(admitted, len(gains), gain, error, float(sighted.model.accuracy()[-2]) if admitted else None)
 
 
-def _log_posterior(belief: Belief, rows: Table) -> Floats:
+def _log_posterior(belief: Belief, rows: AnswerTable) -> Floats:
     """Of the true answer, the mean over all ways of hearing one or two voters, [N]."""
     k = len(belief.terms.voters)
-    rows = once(rows, belief.twins, belief.terms)
-    sets = [chosen for size in (1, 2) for chosen in combinations(belief.own, size)]
+    rows = drop_twins(rows, belief.twins, belief.terms)
+    sets = [chosen for size in (1, 2) for chosen in combinations(belief.own_columns, size)]
     logs_N = np.zeros(len(rows))
     for chosen in sets:
         part_NV = np.full_like(rows.answers_NV, NONE)
@@ -120,18 +120,20 @@ def _log_posterior(belief: Belief, rows: Table) -> Floats:
     return logs_N
 
 
-def _heard(terms: Terms, told: Table, upto: int) -> Table:
+def _heard_before(terms: Terms, told: AnswerTable, upto: int) -> AnswerTable:
     """Without what was heard after the wave."""
     answers_NV = told.answers_NV.copy()
     answers_NV[told.wave_N > upto, : len(terms.voters)] = NONE
     return told.with_answers(answers_NV)
 
 
-def _anything(terms: Terms, told: Table) -> Flags:
+def _any_answer(terms: Terms, told: AnswerTable) -> Flags:
     return np.asarray((told.answers_NV[:, : len(terms.voters)] != NONE).any(axis=1))
 
 
-def evidence_of(terms: Terms, told: Table) -> Table:
+def evidence_of(terms: Terms, told: AnswerTable) -> AnswerTable:
     """Rows of which anything was heard, equal ones counted once."""
-    told = told.where(_anything(terms, told))
-    return table(np.column_stack([told.wave_N, told.everybody_N, np.full(len(told), -1), told.gold_N, told.answers_NV]), told.times_N)[0]
+    told = told.where(_any_answer(terms, told))
+    return make_table(np.column_stack([told.wave_N, told.everybody_N, np.full(len(told), -1), told.gold_N, told.answers_NV]), told.times_N)[
+        0
+    ]

@@ -8,7 +8,7 @@ Shapes: N rows, P features, C classes.
 import numpy as np
 
 from cotforge.consensus.image.projection import Vectors
-from cotforge.consensus.sequential.table import Floats
+from cotforge.consensus.sequential.answer_table import Floats
 
 RIDGES = (0.3, 0.1, 0.03, 0.01)
 """Weights of the squared coefficients that are tried, where the features' squared length is 1 in the mean."""
@@ -18,7 +18,7 @@ _LEAST = 1e-6
 """Ridge on the intercepts, which only keeps them finite."""
 
 
-def fit(features_NP: Vectors, targets_NC: Floats, weight_N: Floats, *, ridge: float) -> Floats:
+def fit_classifier(features_NP: Vectors, targets_NC: Floats, weight_N: Floats, *, ridge: float) -> Floats:
     """Coefficients [P + 1, C], the intercepts last; `targets_NC` are probabilities of each class."""
     inputs_NQ = _with_one(features_NP)
     ridge_Q = np.full(inputs_NQ.shape[1], ridge)
@@ -29,7 +29,7 @@ def fit(features_NP: Vectors, targets_NC: Floats, weight_N: Floats, *, ridge: fl
     found_QC = ahead_QC = np.zeros((inputs_NQ.shape[1], targets_NC.shape[1]))
     momentum = 1.0
     for _ in range(ROUNDS):
-        error_NC = (targets_NC - _softmax(inputs_NQ @ ahead_QC.astype(np.float32))) * weight_N1
+        error_NC = (targets_NC - _softmax_rows(inputs_NQ @ ahead_QC.astype(np.float32))) * weight_N1
         gradient_QC = np.asarray(inputs_NQ.T @ error_NC, float) - ridge_Q[:, None] * ahead_QC
         next_QC = ahead_QC + inverse_QQ @ gradient_QC
         step_QC = next_QC - found_QC
@@ -43,15 +43,15 @@ def fit(features_NP: Vectors, targets_NC: Floats, weight_N: Floats, *, ridge: fl
     return found_QC
 
 
-def predict(features_NP: Vectors, coefficients_QC: Floats) -> Vectors:
+def predict_classes(features_NP: Vectors, coefficients_QC: Floats) -> Vectors:
     """Probability of each class, [N, C]."""
-    return _softmax(_with_one(features_NP) @ coefficients_QC.astype(np.float32))
+    return _softmax_rows(_with_one(features_NP) @ coefficients_QC.astype(np.float32))
 
 
 def _with_one(features_NP: Vectors) -> Vectors:
     return np.column_stack([features_NP, np.ones(len(features_NP), np.float32)])
 
 
-def _softmax(scores_NC: Vectors) -> Vectors:
+def _softmax_rows(scores_NC: Vectors) -> Vectors:
     shares_NC = np.exp(scores_NC - scores_NC.max(axis=1, keepdims=True))
     return np.asarray(shares_NC / shares_NC.sum(axis=1, keepdims=True))

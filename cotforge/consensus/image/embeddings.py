@@ -45,7 +45,7 @@ class Embeddings:
                     found = []
                     for id, values in zip(batch.column("id").to_pylist(), batch.column(self._column), strict=True):
                         place = places.get(str(id))
-                        if place is None or place in met or (vector := _vector(values)) is None:
+                        if place is None or place in met or (vector := _cell_vector(values)) is None:
                             continue
                         length = length or self._demand_short(len(vector))
                         if len(vector) == length:
@@ -67,7 +67,7 @@ def _is_vector(kind: pa.DataType) -> bool:
     return bool(is_list and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)))
 
 
-def _vector(values: Any) -> Vectors | None:
+def _cell_vector(values: Any) -> Vectors | None:
     """The numbers of a cell; None where there are none, or not all are finite."""
     if not values.is_valid:
         return None

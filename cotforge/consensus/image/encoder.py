@@ -21,7 +21,7 @@ from cotforge.optional import pass_over_torchvision
 NEEDS = "consensus.image.model needs torch and transformers: pip install 'cotforge[transformers]'"
 
 
-def recipe(model: str, root: Path) -> str:
+def encoder_recipe(model: str, root: Path) -> str:
     """What the features follow from beside the picture: the model's id, or what lies in its folder."""
     folder = root / model
     if not folder.is_dir():
@@ -43,12 +43,12 @@ class Encoder:
     def __call__(self, pictures: Sequence[bytes]) -> list[Vectors | None]:
         """A vector of length 1 for each; None where the bytes are no picture. Raises PipelineError where the model cannot be used."""
         try:
-            return self._pool.submit(_encoded, demand(self._model, self._root), list(pictures)).result()
+            return self._pool.submit(_encode_pictures, find_encoder(self._model, self._root), list(pictures)).result()
         except BrokenExecutor as fault:
             raise PipelineError(f"consensus.image.model: {self._model!r}: its process ended; is there memory enough for it?") from fault
 
 
-def demand(model: str, root: Path) -> str:
+def find_encoder(model: str, root: Path) -> str:
     """The model's folder, absolute, where there is one; else its id. Raises PipelineError where transformers or the model is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("torch", "transformers")):
         raise PipelineError(NEEDS)
@@ -63,14 +63,14 @@ def demand(model: str, root: Path) -> str:
 
 
 @contextmanager
-def opened(model: str, root: Path) -> Iterator[Encoder]:
+def open_encoder(model: str, root: Path) -> Iterator[Encoder]:
     """The encoder, as long as it is needed; its process starts with the first pictures."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         yield Encoder(pool, model, root)
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: str) -> tuple[Any, Any]:
+def _load_encoder(model: str) -> tuple[Any, Any]:
     """(processor, network) on the GPU where there is one."""
     pass_over_torchvision()
     import torch
@@ -84,18 +84,18 @@ def _loaded(model: str) -> tuple[Any, Any]:
     return processor, network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def _encoded(model: str, pictures: Sequence[bytes]) -> list[Vectors | None]:
+def _encode_pictures(model: str, pictures: Sequence[bytes]) -> list[Vectors | None]:
     import torch
 
-    processor, network = _loaded(model)
-    images = [_opened(data) for data in pictures]
+    processor, network = _load_encoder(model)
+    images = [_open_picture(data) for data in pictures]
     sound = [image for image in images if image is not None]
     if not sound:
         return [None] * len(images)
     try:
         with torch.inference_mode():
             inputs = processor(images=sound, return_tensors="pt")["pixel_values"].to(network.device)
-            vectors_BD = np.asarray(_features(network, inputs).float().cpu(), np.float32)
+            vectors_BD = np.asarray(_feature_vectors(network, inputs).float().cpu(), np.float32)
     except Exception as fault:  # a network of another kind, or too little memory
         raise PipelineError(f"consensus.image.model: {model!r} gives no features of a picture: {in_words(fault)}") from fault
     vectors_BD = vectors_BD / np.maximum(np.linalg.norm(vectors_BD, axis=1, keepdims=True), 1e-12)
@@ -103,7 +103,7 @@ def _encoded(model: str, pictures: Sequence[bytes]) -> list[Vectors | None]:
     return [None if image is None else next(found) for image in images]
 
 
-def _opened(data: bytes) -> Any:
+def _open_picture(data: bytes) -> Any:
     from PIL import Image
 
     try:
@@ -113,7 +113,7 @@ def _opened(data: bytes) -> Any:
         return None
 
 
-def _features(network: Any, pixels: Any) -> Any:
+def _feature_vectors(network: Any, pixels: Any) -> Any:
     """One vector per picture: of CLIP and SigLIP that of their common space, else of the class token, else the mean of all places."""
     if hasattr(network, "get_image_features"):
         found = network.get_image_features(pixel_values=pixels)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cotforge.consensus.image.samples import SamplePictures
-from cotforge.consensus.sequential.table import Evidence, Table
+from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence
 from cotforge.consensus.sequential.terms import Terms
 
 
@@ -32,11 +32,11 @@ class PicturedEvidence(Evidence):
         probabilities: Mapping[str, float] | None = None,
         id: str = "",
     ) -> None:
-        row = self._row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
+        row = self._wave_row(wave, label=label, answers=answers, gold=gold, untold=untold, everybody=everybody, fold=fold)
         self._one_by_one(row, probabilities or {})
         self._own.append(self.samples.places.get(id, -1))
 
-    def told(self, terms: Terms) -> Table:
+    def told(self, terms: Terms) -> AnswerTable:
         """A row for each picture with what was heard, in bins of confidence by the cuts of these terms; see `SamplePictures.table`."""
-        rows = self._binned(terms)
+        rows = self._binned_rows(terms)
         return self.samples.table(np.array(self._own, np.int64), rows, np.ones(len(rows)))[0]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from cotforge.consensus.decisions import AnswersError
-from cotforge.consensus.image.gathered import pictures
+from cotforge.consensus.image.gathered import gather_pictures
 from cotforge.consensus.image.projection import LONGEST, Vectors
 from cotforge.consensus.image.voter import Pictures
 
@@ -27,18 +27,18 @@ def of_table(features: Any, ids: Sequence[Hashable], *, fold: Callable[[str], in
     names = [str(id) for id in ids]
     order = sorted(sound, key=lambda place: names[place])  # sums must not depend on the order of rows
     parts = [order[at : at + STEP] for at in range(0, len(order), STEP)]
-    return pictures(names, lambda: ((part, np.array([found[place] for place in part], np.float32)) for part in parts), fold=fold)
+    return gather_pictures(names, lambda: ((part, np.array([found[place] for place in part], np.float32)) for part in parts), fold=fold)
 
 
 def _by_place(features: Any, ids: Sequence[Hashable]) -> dict[int, Vectors]:
     if isinstance(features, Mapping):
-        return {place: _vector(features[id], id) for place, id in enumerate(ids) if not _missing(features.get(id))}
+        return {place: _row_vector(features[id], id) for place, id in enumerate(ids) if not _is_missing(features.get(id))}
     if hasattr(features, "columns") and hasattr(features, "to_numpy"):
         return _of_frame(features, ids)
     if hasattr(features, "__array__") or (isinstance(features, Sequence) and not isinstance(features, str | bytes)):
         if len(features) != len(ids):
             raise AnswersError(f"features: {len(features):,} rows for {len(ids):,} ids; one for each id in order of first appearance")
-        return {place: _vector(row, id) for place, (row, id) in enumerate(zip(features, ids, strict=True)) if not _missing(row)}
+        return {place: _row_vector(row, id) for place, (row, id) in enumerate(zip(features, ids, strict=True)) if not _is_missing(row)}
     raise AnswersError(f"features: is a {type(features).__name__}; {FORMS} is needed")
 
 
@@ -52,17 +52,17 @@ def _of_frame(frame: Any, ids: Sequence[Hashable]) -> dict[int, Vectors]:
     place_of = {id: place for place, id in enumerate(ids)}
     found: dict[int, Vectors] = {}
     for key, row in zip(keys, rows, strict=True):
-        if (place := place_of.get(key)) is not None and place not in found and not _missing(row):
-            found[place] = _vector(row, key)
+        if (place := place_of.get(key)) is not None and place not in found and not _is_missing(row):
+            found[place] = _row_vector(row, key)
     return found
 
 
-def _missing(row: Any) -> bool:
+def _is_missing(row: Any) -> bool:
     """Whether a cell holds no vector: None, or pandas' NaN in its place."""
     return row is None or (isinstance(row, float) and row != row)
 
 
-def _vector(values: Any, id: object) -> Vectors:
+def _row_vector(values: Any, id: object) -> Vectors:
     """Numbers as one vector; what is none of them is not finite."""
     try:
         vector = np.asarray([np.nan if value is None else value for value in np.ravel(np.asarray(values)).tolist()], np.float32)

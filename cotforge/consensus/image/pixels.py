@@ -13,7 +13,7 @@ SIDE = 16
 RECIPE = f"pixels {SIDE}"
 
 
-def vector(data: bytes) -> Vectors | None:
+def pixel_vector(data: bytes) -> Vectors | None:
     """Red, green and blue of every cell in [0, 1]; None where the bytes are no picture."""
     try:
         with warnings.catch_warnings():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cotforge.consensus.sequential.table import Floats
+from cotforge.consensus.sequential.answer_table import Floats
 
 Vectors = npt.NDArray[np.float32]
 

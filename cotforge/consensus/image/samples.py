@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotforge.consensus.image.gathered import Batches, pictures
+from cotforge.consensus.image.gathered import Batches, gather_pictures
 from cotforge.consensus.image.voter import Pictures
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, Floats, Ints, Table
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, AnswerTable, Floats, Ints
 
 NEVER = np.iinfo(np.int32).max
 """The wave of a Sample of which nothing was heard."""
@@ -26,7 +26,7 @@ class SamplePictures:
     label_N: Ints
     """The raw label's place among the sorted options; `NONE` without one, or where it does not vote."""
 
-    def table(self, place_M: Ints, rows: Ints, times_M: Floats) -> tuple[Table, Ints]:
+    def table(self, place_M: Ints, rows: Ints, times_M: Floats) -> tuple[AnswerTable, Ints]:
         """A row for each picture, in their order, then those without a place; and where each of these rows [wave, everybody, fold, gold,
         answers..., label] stands: the picture's column is put in, and empty.
 
@@ -41,7 +41,7 @@ class SamplePictures:
         whole[at_M] = np.insert(rows, -1, NONE, axis=1)
         times_N = np.ones(len(whole))
         times_N[at_M] = times_M
-        return Table(whole[:, 4:], whole[:, 3], whole[:, 0], whole[:, 1].astype(bool), whole[:, 2], times_N), at_M
+        return AnswerTable(whole[:, 4:], whole[:, 3], whole[:, 0], whole[:, 1].astype(bool), whole[:, 2], times_N), at_M
 
     def padded(self, length: int) -> Pictures:
         """The Pictures, followed by so many without features that they are of that length."""
@@ -58,18 +58,18 @@ class SamplePictures:
         )
 
 
-def with_codes(told: Table, code_N: Ints) -> Table:
+def with_codes(told: AnswerTable, code_N: Ints) -> AnswerTable:
     """The rows with what pictures say."""
     answers_NV = told.answers_NV.copy()
     answers_NV[:, -2] = code_N
     return told.with_answers(answers_NV)
 
 
-def gathered(
+def gather_samples(
     ids: Sequence[str], labels: Sequence[str | None], options: Sequence[str], batches: Batches, *, fold: Callable[[str], int]
 ) -> SamplePictures:
     """Features and labels of Samples; `fold` parts them as it parts people's answers."""
-    return with_labels(pictures(ids, batches, fold=fold), ids, labels, options)
+    return with_labels(gather_pictures(ids, batches, fold=fold), ids, labels, options)
 
 
 def with_labels(found: Pictures, ids: Sequence[str], labels: Sequence[str | None], options: Sequence[str]) -> SamplePictures:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotforge.consensus.image.classifier import RIDGES, fit, predict
+from cotforge.consensus.image.classifier import RIDGES, fit_classifier, predict_classes
 from cotforge.consensus.image.projection import Vectors
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import NONE, Flags, Floats, Ints
 
 FOLDS = 5
 """Parts of the Samples, each of which is judged by what the others taught."""
@@ -41,7 +41,7 @@ class Pictures:
         return len(self.rank_N)
 
 
-def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags) -> Ints:
+def picture_votes(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags) -> Ints:
     """The code of each picture's answer, `bin * C + class`, the bins from 1, the surest last; `NONE` without features.
 
     `targets_NC`: probability of each class; `known_N`: where they tell anything; `heard_N`: Samples that somebody was asked about. All
@@ -54,8 +54,8 @@ def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags)
     if not pictures.features_NP.shape[1] or len(np.unique(pictures.fold_N[taught])) < FOLDS:
         return code_N
     tried = taught[:TRIED]
-    ridge = min(RIDGES, key=lambda ridge: _loss(pictures, targets_NC, tried, ridge))
-    share_NC = _crossfitted(pictures, targets_NC, taught, np.flatnonzero(pictures.there_N), ridge)
+    ridge = min(RIDGES, key=lambda ridge: _held_out_loss(pictures, targets_NC, tried, ridge))
+    share_NC = _crossfit_probabilities(pictures, targets_NC, taught, np.flatnonzero(pictures.there_N), ridge)
     sure_N = np.round(share_NC.max(axis=1), 6)  # the last digits of a sum must not decide
     edges = np.quantile(sure_N, EDGES, method="lower")
     bin_N = 1 + np.searchsorted(edges, sure_N, side="right")
@@ -63,17 +63,17 @@ def says(pictures: Pictures, targets_NC: Floats, known_N: Flags, heard_N: Flags)
     return code_N
 
 
-def _loss(pictures: Pictures, targets_NC: Floats, tried: Ints, ridge: float) -> float:
+def _held_out_loss(pictures: Pictures, targets_NC: Floats, tried: Ints, ridge: float) -> float:
     """Mean cross-entropy of the targets under classifiers that have not seen them, in nats."""
-    share_NC = _crossfitted(pictures, targets_NC, tried, tried, ridge)
+    share_NC = _crossfit_probabilities(pictures, targets_NC, tried, tried, ridge)
     return float(-(targets_NC[tried] * np.log(np.maximum(share_NC, _LEAST))).sum(axis=1).mean())
 
 
-def _crossfitted(pictures: Pictures, targets_NC: Floats, taught: Ints, asked: Ints, ridge: float) -> Vectors:
+def _crossfit_probabilities(pictures: Pictures, targets_NC: Floats, taught: Ints, asked: Ints, ridge: float) -> Vectors:
     """Probability of each class of the Samples `asked`, by a classifier of those `taught` that are not of the same part."""
     share_NC = np.zeros((len(asked), targets_NC.shape[1]), np.float32)
     for fold in range(FOLDS):
         others, here = taught[pictures.fold_N[taught] != fold], pictures.fold_N[asked] == fold
-        coefficients = fit(pictures.features_NP[others], targets_NC[others], np.ones(len(others)), ridge=ridge)
-        share_NC[here] = predict(pictures.features_NP[asked[here]], coefficients)
+        coefficients = fit_classifier(pictures.features_NP[others], targets_NC[others], np.ones(len(others)), ridge=ridge)
+        share_NC[here] = predict_classes(pictures.features_NP[asked[here]], coefficients)
     return share_NC

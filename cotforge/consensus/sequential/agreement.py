@@ -10,6 +10,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import UNNAMED, AnswerTable, Floats, Ints
 from cotforge.consensus.sequential.confidence import Confidence
 from cotforge.consensus.sequential.difficulty import (
     CLOSE,
@@ -20,17 +21,16 @@ from cotforge.consensus.sequential.difficulty import (
     ROUNDS,
     SAFE,
     Priors,
-    known,
-    thinned,
+    known_states,
+    thin_table,
 )
 from cotforge.consensus.sequential.relatives import Relatives, same_symbol
-from cotforge.consensus.sequential.table import UNNAMED, Floats, Ints, Table
 
 _FLOOR = 1e-4
 _TINY = 1e-300
 
 
-class Agreement:
+class AgreementModel:
     """The model with its parameters; `fit` changes them, all else is pure."""
 
     def __init__(self, size: int, columns: int, priors: Priors | None = None, *, bins: Sequence[int] = ()) -> None:
@@ -62,7 +62,7 @@ class Agreement:
         teacher, label = np.linspace(EASY, HARD, self.T), np.linspace(SAFE, LOOSE, self.T)
         return np.vstack([np.tile(teacher, (self.V - 1, 1)), label])
 
-    def copy(self) -> "Agreement":
+    def copy(self) -> "AgreementModel":
         """One to go on from, which leaves this one as it is."""
         return deepcopy(self)
 
@@ -70,24 +70,24 @@ class Agreement:
 
     def joint_NH(self, answers_NV: Ints) -> Floats:
         """Probability that voters agree like this, whatever it is they say, with each hidden state; 0 for groups that are not there."""
-        joint_NH = self._prior_NH(self._groups(answers_NV))
-        for v, rows_XH in enumerate(self._prepared()):
+        joint_NH = self._prior_NH(self._count_groups(answers_NV))
+        for v, rows_XH in enumerate(self._prepared_tables()):
             said_N = answers_NV[:, v]
             if v == self.V - 1 and self.relatives.any:
-                joint_NH *= self.relatives.likelihood(self._prepared(), answers_NV, self.V)
+                joint_NH *= self.relatives.likelihood(self._prepared_tables(), answers_NV, self.V)
             elif (said_N >= 0).any():
                 joint_NH *= rows_XH[np.where(said_N < 0, len(rows_XH) - 1, said_N)]
         return joint_NH
 
-    def _groups(self, codes_NV: Ints) -> Ints:
+    def _count_groups(self, codes_NV: Ints) -> Ints:
         """How many groups there are, [N]."""
         return np.asarray(np.where(codes_NV < 0, -1, codes_NV % self.V).max(axis=1, initial=-1) + 1)
 
-    def _prepared(self) -> list[Floats]:
+    def _prepared_tables(self) -> list[Floats]:
         """Per column the probability of each code in each hidden state, [codes + 1, H], the last for no answer; kept until a fit."""
         if self._tables is None:
             ones = np.ones((1, self.H))
-            self._tables = [np.vstack([self.confidence.parted(v, self._emission(v), self.answer_H), ones]) for v in range(self.V)]
+            self._tables = [np.vstack([self.confidence.parted(v, self._emission_table(v), self.answer_H), ones]) for v in range(self.V)]
         return self._tables
 
     def _prior_NH(self, groups_N: Ints) -> Floats:
@@ -101,7 +101,7 @@ class Agreement:
         fallen_NH = np.where(fallen, 1.0, unnamed_N - ~named) / (self.size - 1)
         return np.asarray(self._ways_G[groups_N][:, None] * self.level_T[self.level_H] * answer_NH * fallen_NH * possible_NH)
 
-    def _emission(self, v: int) -> Floats:
+    def _emission_table(self, v: int) -> Floats:
         """Probability that a voter says what a group says, in each hidden state, [G, H]."""
         group_G1 = np.arange(self.V)[:, None]
         right_H = self.right_VT[v][self.level_H]
@@ -119,9 +119,9 @@ class Agreement:
 
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each code of a voter's answer, [N, codes]: joining a group, or founding the next one."""
-        joined_NX, in_bins_NB = self._joined(hidden_NH, voter, answers_NV)
+        joined_NX, in_bins_NB = self._joining_probability(hidden_NH, voter, answers_NV)
         joined_NBG = joined_NX.reshape(len(hidden_NH), self.confidence.bins[voter], self.V)
-        groups_N = self._groups(answers_NV)
+        groups_N = self._count_groups(answers_NV)
         joined_NBG *= (np.arange(self.V) < groups_N[:, None])[:, None]
         fresh_NB = np.maximum(in_bins_NB - joined_NBG.sum(axis=2), 0)
         room = groups_N < self.V
@@ -137,32 +137,32 @@ class Agreement:
         parted_XH = self.confidence.parted(voter, wrong_or_right_2H, np.ones(self.H, np.int64))
         return np.asarray(hidden_NH @ parted_XH.reshape(-1, 2, self.H).sum(axis=1).T)
 
-    def _joined(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> tuple[Floats, Floats]:
+    def _joining_probability(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> tuple[Floats, Floats]:
         """Probability of each code of a voter's answer, were all groups there, [N, codes], and of each bin, [N, B]."""
-        rows_XH = self._prepared()[voter][:-1]
+        rows_XH = self._prepared_tables()[voter][:-1]
         if not self.relatives.share_K[voter]:
             return hidden_NH @ rows_XH.T, self._in_bins(hidden_NH, voter)
-        apart_NH, copied_NH = self.relatives.before(voter, self._prepared(), answers_NV, self.V)
+        apart_NH, copied_NH = self.relatives.before(voter, self._prepared_tables(), answers_NV, self.V)
         copied_NX = ((hidden_NH * copied_NH) @ rows_XH.T) * same_symbol(len(rows_XH), answers_NV, self.V)
         in_bins_NB = copied_NX.reshape(len(hidden_NH), self.confidence.bins[voter], self.V).sum(axis=2)
         return (hidden_NH * apart_NH) @ rows_XH.T + copied_NX, self._in_bins(hidden_NH * apart_NH, voter) + in_bins_NB
 
     # learning
 
-    def fit(self, table: Table, *, rounds: int = ROUNDS) -> "Agreement":
+    def fit(self, table: AnswerTable, *, rounds: int = ROUNDS) -> "AgreementModel":
         """Fit to a table by EM, MAP; rows with gold are certain of their answer. Goes on from the parameters it has."""
-        table = thinned(table, ELEMENTS // self.H)
+        table = thin_table(table, ELEMENTS // self.H)
         if not len(table):
             return self
         times_N = table.times_N
-        known_NH = known(table.gold_N, self.answer_H)
+        known_NH = known_states(table.gold_N, self.answer_H)
         self.confidence.know(table.answers_NV, times_N, self.V)
         before = -np.inf
         for _ in range(rounds):
             joint_NH = self.joint_NH(table.answers_NV) * known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
-            self._maximise(joint_NH, table.answers_NV)
+            self._maximisation_step(joint_NH, table.answers_NV)
             if max(self.confidence.bins) > 1:
                 self.confidence.fit(table.answers_NV, self.by_answer(joint_NH), self.V)
             self._tables = None
@@ -173,12 +173,12 @@ class Agreement:
         self._tables = None
         return self
 
-    def _maximise(self, weight_NH: Floats, answers_NV: Ints) -> None:
+    def _maximisation_step(self, weight_NH: Floats, answers_NV: Ints) -> None:
         kappa, symbols_NV = self.priors.kappa, np.where(answers_NV < 0, answers_NV, answers_NV % self.V)
         level_T = np.bincount(self.level_H, weight_NH.sum(axis=0), self.T) + kappa / 4
         own_NH, copied = weight_NH, dict[int, Floats]()
         if self.relatives.any:
-            own_NH, copied = self.relatives.parts(weight_NH, self._prepared(), answers_NV, self.V)
+            own_NH, copied = self.relatives.parts(weight_NH, self._prepared_tables(), answers_NV, self.V)
             self.relatives.fit(copied, float(weight_NH[answers_NV[:, -1] >= 0].sum()))
         for v, guess_T in enumerate(self._guess_VT()):
             pseudo = self.priors.label if v == self.V - 1 else self.priors.teacher

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cotforge.consensus.sequential.agreement import Agreement
+from cotforge.consensus.sequential.agreement import AgreementModel
+from cotforge.consensus.sequential.answer_table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.difficulty import Difficulty
 from cotforge.consensus.sequential.relatives import RELATED
-from cotforge.consensus.sequential.table import NONE, Flags, Floats, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 CACHED = 1 << 16
@@ -17,16 +17,16 @@ CACHED = 1 << 16
 _TINY = 1e-300
 
 
-def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | Agreement:
+def new_model(terms: Terms, twins: Collection[int], near_CC: Flags | None) -> Difficulty | AgreementModel:
     """The model of these voters that has learned nothing yet; `near_CC`: see `Difficulty`, where answers are kept class by class."""
     columns = len(terms.bins)
     if terms.by_class:
         return Difficulty(len(terms.options), columns, near_CC=near_CC, bins=terms.bins, pictured=terms.image)
-    return Agreement(terms.size if terms.options else terms.size - len(twins), columns, bins=terms.bins)
+    return AgreementModel(terms.size if terms.options else terms.size - len(twins), columns, bins=terms.bins)
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class BeliefLead:
     """The leading answer of rows, and whether it can be accepted."""
 
     symbol_N: Ints
@@ -41,7 +41,7 @@ class Belief:
     """Everything that was learned; pure."""
 
     terms: Terms
-    model: Difficulty | Agreement
+    model: Difficulty | AgreementModel
     calibration: Calibration
     twins: Mapping[int, int] = field(default_factory=dict)
     """Columns of voters that are another one behind a second name, with that one's column."""
@@ -55,12 +55,12 @@ class Belief:
     """Share of Samples whose picture says nothing, in [0, 1]."""
 
     @property
-    def own(self) -> list[int]:
+    def own_columns(self) -> list[int]:
         """Columns of the voters that are no twins."""
         return [column for column in range(len(self.terms.voters)) if column not in self.twins]
 
     @property
-    def vouched(self) -> bool:
+    def is_vouched(self) -> bool:
         """Whether answers of people stand behind it: then one teacher may be believed alone."""
         return self.calibration.weights_F is not None
 
@@ -71,12 +71,12 @@ class Belief:
         Where there is no label either, two teachers have to agree: see `_two_agree`; one is enough where there is no other.
         """
         one_N = np.asarray(says_NV[:, :-1].any(axis=1))
-        if self.vouched:
+        if self.is_vouched:
             return one_N
         related_K = self.model.relatives.share_K >= RELATED
         with_label_N = says_NV[:, -1] & (says_NV[:, :-1] & ~related_K).any(axis=1)
         two_N = (says_NV[:, :-1].sum(axis=1) >= 2) | with_label_N
-        ranked = self._ranked
+        ranked = self._ranked_columns
         best_N = one_N if len(ranked) == 1 else _two_agree(ranked, answers_NV, says_NV, everybody_N)
         return np.asarray(np.where(answers_NV[:, -1] == NONE, best_N, two_N))
 
@@ -89,28 +89,28 @@ class Belief:
             for voter, share in zip(self.terms.voters, self.model.relatives.share_K, strict=True)
             if share >= RELATED
         ]
-        if not self.vouched and self.unlabelled > 0 and len(self._ranked) > 1:
+        if not self.is_vouched and self.unlabelled > 0 and len(self._ranked_columns) > 1:
             found.append(
                 "where there is neither a label nor checked answers, two teachers have to agree, and none asked in turn may disagree"
             )
         return found
 
     @property
-    def _ranked(self) -> list[list[int]]:
+    def _ranked_columns(self) -> list[list[int]]:
         """Columns of each teacher that is no twin, the most accurate teacher first."""
         accuracy_V, columns = self.model.accuracy(), dict[str, list[int]]()
-        for column in self.own:
+        for column in self.own_columns:
             columns.setdefault(self.terms.voters[column].teacher, []).append(column)
         return sorted(columns.values(), key=lambda some: -max(accuracy_V[some]))
 
     def posterior(self, answers_NV: Ints) -> Floats:
         """Probability of each symbol, [N, S], where one of them is right."""
-        parts = [self.calibration(self._raw(part), part) for part in self.parts(answers_NV)]
+        parts = [self.calibration(self._raw_posterior(part), part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
     def raw(self, answers_NV: Ints) -> Floats:
         """The same before calibration."""
-        parts = [self._raw(part) for part in self.parts(answers_NV)]
+        parts = [self._raw_posterior(part) for part in self.parts(answers_NV)]
         return np.concatenate(parts) if parts else np.zeros((0, self.model.symbols))
 
     def parts(self, rows: Ints) -> Iterator[Ints]:
@@ -118,11 +118,11 @@ class Belief:
         step = max(32, min(512, CACHED // self.model.H))
         return (rows[at : at + step] for at in range(0, len(rows), step))
 
-    def _raw(self, answers_NV: Ints) -> Floats:
+    def _raw_posterior(self, answers_NV: Ints) -> Floats:
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         return np.asarray(shares_NS / np.maximum(shares_NS.sum(axis=1, keepdims=True), _TINY))
 
-    def lead(self, answers_NV: Ints, posterior_NS: Floats, everybody_N: Flags | None = None) -> Lead:
+    def lead(self, answers_NV: Ints, posterior_NS: Floats, everybody_N: Flags | None = None) -> BeliefLead:
         """Accepted is what reaches the target and a teacher says, never the label alone; `everybody_N`: where all were asked at once.
 
         Where people cannot always tell, the target is of what they can: it is harder to reach where they can less often than elsewhere.
@@ -140,16 +140,16 @@ class Belief:
         told_N = np.minimum(some_N / self.calibration.some_at_all, 1.0)
         accepted_N = (best_N * told_N >= self.terms.target) & self.supported(answers_NV, says_NV, everybody_N)
         if not self.repairs:
-            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._teachers(says_NV) + pictures_N >= 2)
-        return Lead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
+            accepted_N &= (answers_NV[:, -1] == NONE) | says_NV[:, -1] | (self._count_teachers(says_NV) + pictures_N >= 2)
+        return BeliefLead(symbol_N, best_N * some_N, accepted_N, says_NV[:, full].any(axis=1))
 
-    def _teachers(self, says_NV: Flags) -> Ints:
+    def _count_teachers(self, says_NV: Flags) -> Ints:
         """How many different teachers are among these voters, [N]."""
         names = [voter.teacher for voter in self.terms.voters]
         teachers = [[column for column, name in enumerate(names) if name == teacher] for teacher in dict.fromkeys(names)]
         return np.asarray(sum(says_NV[:, columns].any(axis=1).astype(np.int64) for columns in teachers))
 
-    def look(self, answers_NV: Ints) -> tuple[Floats, Lead]:
+    def look(self, answers_NV: Ints) -> tuple[Floats, BeliefLead]:
         """(probability [N] of these answers before calibration, the leading answer) of few rows."""
         shares_NS = self.model.by_answer(self.model.joint_NH(answers_NV))
         mass_N = shares_NS.sum(axis=1)

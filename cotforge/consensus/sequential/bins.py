@@ -20,7 +20,7 @@ SHARES = (1 / 3, 2 / 3)
 better)."""
 
 
-def cuts(probability_N: Any) -> tuple[float, ...]:
+def bin_cuts(probability_N: Any) -> tuple[float, ...]:
     """Where one voter's probabilities are parted; nothing where too few are known (NaN: unknown), or all are the same.
 
     Of equal ones all fall into the same bin, so there may be fewer bins than three.
@@ -35,13 +35,13 @@ def cuts(probability_N: Any) -> tuple[float, ...]:
 def with_cuts(terms: Terms, probability_NK: Any) -> Terms:
     """The terms with the cuts that these probabilities suggest, for as many voters as can be told apart then; NaN: unknown."""
     for column in range(len(terms.voters) if terms.confidence else 0):
-        voter = replace(terms.voters[column], cuts=cuts(probability_NK[:, column]))
+        voter = replace(terms.voters[column], cuts=bin_cuts(probability_NK[:, column]))
         parted = replace(terms, voters=(*terms.voters[:column], voter, *terms.voters[column + 1 :]))
         terms = parted if parted.codable else terms
     return terms
 
 
-def bins(probability_NK: Any, terms: Terms) -> Any:
+def assign_bins(probability_NK: Any, terms: Terms) -> Any:
     """The bin of each answer, from 0, as `Voter.bin` has it; NaN: unknown."""
     bins_NK = np.zeros(np.shape(probability_NK), np.int64)
     for column, voter in enumerate(terms.voters):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import Flags, Floats, Ints
 
 SLOPE, LABEL = 50.0, 4.0
 """Ridge on b - 1 and on l (default chosen by measurement: benchmarks); with 20 on l, a hundred checked answers could not move it."""
@@ -40,16 +40,16 @@ class Calibration:
         """The posterior as corrected, [N, S], where one of the classes is right."""
         if self.weights_F is None:
             return posterior_NS
-        return _softmax(features(posterior_NS, answers_NV) @ self.weights_F)
+        return _softmax_scores(calibration_features(posterior_NS, answers_NV) @ self.weights_F)
 
     def some(self, corrected_NS: Floats) -> Floats:
         """Probability that one of the classes is right, [N], by the corrected posterior."""
         if self.none_F is None:
             return np.ones(len(corrected_NS))
-        return np.asarray(1 / (1 + np.exp(sureness(corrected_NS) @ self.none_F)))
+        return np.asarray(1 / (1 + np.exp(sureness_features(corrected_NS) @ self.none_F)))
 
 
-def features(posterior_NS: Floats, answers_NV: Ints) -> Floats:
+def calibration_features(posterior_NS: Floats, answers_NV: Ints) -> Floats:
     """[N, S, F]."""
     features_NSF = np.zeros((*posterior_NS.shape, 2))
     features_NSF[:, :, 0] = np.log(np.maximum(posterior_NS, _LEAST))
@@ -58,14 +58,14 @@ def features(posterior_NS: Floats, answers_NV: Ints) -> Floats:
     return features_NSF
 
 
-def calibrate(posterior_NS: Floats, answers_NV: Ints, true_N: Ints, weight_N: Floats) -> Calibration:
+def fit_calibration(posterior_NS: Floats, answers_NV: Ints, true_N: Ints, weight_N: Floats) -> Calibration:
     """Fit to rows whose true symbol is known, by Newton's method."""
-    features_NSF = features(posterior_NS, answers_NV)
+    features_NSF = calibration_features(posterior_NS, answers_NV)
     none_F, ridge_F = np.array([1.0, 0.0]), np.array([SLOPE, LABEL])
     weights_F = none_F.copy()
     right_NF = features_NSF[np.arange(len(true_N)), true_N]
     for _ in range(_STEPS):
-        share_NS = _softmax(features_NSF @ weights_F)
+        share_NS = _softmax_scores(features_NSF @ weights_F)
         mean_NF = np.einsum("ns,nsf->nf", share_NS, features_NSF)
         gradient_F = weight_N @ (right_NF - mean_NF) - ridge_F * (weights_F - none_F)
         flat = (features_NSF * (share_NS * weight_N[:, None])[:, :, None]).reshape(-1, 2)
@@ -77,7 +77,7 @@ def calibrate(posterior_NS: Floats, answers_NV: Ints, true_N: Ints, weight_N: Fl
     return Calibration(weights_F)
 
 
-def sureness(corrected_NS: Floats) -> Floats:
+def sureness_features(corrected_NS: Floats) -> Floats:
     """[N, F]: 1, and the log odds of the leading symbol."""
     best_N = np.clip(corrected_NS.max(axis=1, initial=_LEAST), _LEAST, 1 - _LEAST)
     odds_N = np.clip(np.log(best_N) - np.log1p(-best_N), -_FARTHEST, _FARTHEST)
@@ -86,7 +86,7 @@ def sureness(corrected_NS: Floats) -> Floats:
 
 def with_none(found: Calibration, corrected_NS: Floats, told_N: Flags, weight_N: Floats) -> Calibration:
     """The same with the odds that none is right, fit to checked rows by Newton's method."""
-    features_NF, untold_N = sureness(corrected_NS), (~told_N).astype(float)
+    features_NF, untold_N = sureness_features(corrected_NS), (~told_N).astype(float)
     share = float((weight_N @ untold_N + 0.5) / (weight_N.sum() + 1))
     none_F = np.array([np.log(share) - np.log1p(-share), 0.0])
     ridge_F, weights_F = np.array([1e-6, SURENESS]), none_F.copy()
@@ -101,6 +101,6 @@ def with_none(found: Calibration, corrected_NS: Floats, told_N: Flags, weight_N:
     return Calibration(found.weights_F, weights_F, 1 - share)
 
 
-def _softmax(scores_NS: Floats) -> Floats:
+def _softmax_scores(scores_NS: Floats) -> Floats:
     shares_NS = np.exp(scores_NS - scores_NS.max(axis=1, keepdims=True))
     return np.asarray(shares_NS / shares_NS.sum(axis=1, keepdims=True))

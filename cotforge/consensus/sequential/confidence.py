@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Floats, Ints
+from cotforge.consensus.sequential.answer_table import Floats, Ints
 
 KAPPA = 20.0
 """Pseudo-counts by which the bins of right answers, and of wrong ones, are shrunk towards those of all (default chosen by measurement on
@@ -61,13 +61,13 @@ class Confidence:
             counts = [np.bincount(bin_N, weights, bins - 1) for weights in (wrong_N, right_N)]
             count_B2 = np.stack(counts, axis=1).astype(float)
             if v == self.picture:
-                self._share_V[v] = _shrunk(count_B2, np.array(USUAL), USUALLY)
+                self._share_V[v] = _shrunk_shares(count_B2, np.array(USUAL), USUALLY)
                 continue
-            share_B = _shrunk(count_B2.sum(axis=1), np.full(bins - 1, 1 / (bins - 1)))
-            self._share_V[v] = _shrunk(count_B2, share_B[:, None])
+            share_B = _shrunk_shares(count_B2.sum(axis=1), np.full(bins - 1, 1 / (bins - 1)))
+            self._share_V[v] = _shrunk_shares(count_B2, share_B[:, None])
 
 
-def _shrunk(count_B: Floats, towards_B: Floats, kappa: float = KAPPA) -> Floats:
+def _shrunk_shares(count_B: Floats, towards_B: Floats, kappa: float = KAPPA) -> Floats:
     """Counts along the first axis as shares."""
     count_B = count_B + kappa * towards_B
     return np.asarray(count_B / count_B.sum(axis=0))

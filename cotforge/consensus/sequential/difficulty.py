@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import NONE, UNKNOWN, UNTOLD, AnswerTable, Flags, Floats, Ints
 from cotforge.consensus.sequential.confidence import Confidence
 from cotforge.consensus.sequential.relatives import Relatives, same_symbol
-from cotforge.consensus.sequential.table import NONE, UNKNOWN, UNTOLD, Flags, Floats, Ints, Table
 
 KAPPA = 20.0
 """Pseudo-counts by which what a voter does in one class is shrunk towards what it does in all (ours)."""
@@ -152,12 +152,12 @@ class Difficulty:
     def outcomes(self, hidden_NH: Floats, voter: int, answers_NV: Ints) -> Floats:
         """Probability of each code of a voter's answer, [N, codes], where the hidden states have these probabilities."""
         if not self.relatives.share_K[voter]:
-            return self._said(hidden_NH, voter)
+            return self._answer_probability(hidden_NH, voter)
         apart_NH, copied_NH = self.relatives.before(voter, self.prepared()[1], answers_NV, self.C)
-        copied_NC = self._said(hidden_NH * copied_NH, voter)
-        return self._said(hidden_NH * apart_NH, voter) + copied_NC * same_symbol(copied_NC.shape[1], answers_NV, self.C)
+        copied_NC = self._answer_probability(hidden_NH * copied_NH, voter)
+        return self._answer_probability(hidden_NH * apart_NH, voter) + copied_NC * same_symbol(copied_NC.shape[1], answers_NV, self.C)
 
-    def _said(self, hidden_NH: Floats, voter: int) -> Floats:
+    def _answer_probability(self, hidden_NH: Floats, voter: int) -> Floats:
         """The same where the label has no relative."""
         says_HC = self.prepared()[1][voter][:-1].T
         size = max(1, ALONE // says_HC.size)
@@ -166,23 +166,23 @@ class Difficulty:
 
     # learning
 
-    def fit(self, table: Table, *, rounds: int = ROUNDS) -> "Difficulty":
+    def fit(self, table: AnswerTable, *, rounds: int = ROUNDS) -> "Difficulty":
         """Fit to a table by EM, MAP; rows with gold are certain of their class. Goes on from the parameters it has."""
-        table = thinned(table, ELEMENTS // self.H)
+        table = thin_table(table, ELEMENTS // self.H)
         if not len(table):
             return self
         times_N = table.times_N
-        taught_NV = self._taught(table)
+        taught_NV = self._teaching_answers(table)
         said = [_one_hot(taught_NV[:, v], self.C) for v in range(self.V)]
         self.confidence.know(table.answers_NV, times_N, self.C)
-        known_NH = known(table.gold_N, self.answer_H)
+        known_NH = known_states(table.gold_N, self.answer_H)
         before = -np.inf
         for _ in range(rounds):
             joint_NH = self.joint_NH(table.answers_NV)
             joint_NH *= known_NH
             whole_N = joint_NH.sum(axis=1)
             joint_NH *= (times_N / np.maximum(whole_N, _TINY))[:, None]
-            self._maximise(joint_NH, said, table.answers_NV)
+            self._maximisation_step(joint_NH, said, table.answers_NV)
             if max(self.confidence.bins) > 1:
                 self.confidence.fit(taught_NV, self.by_answer(joint_NH), self.C)
             self._tables = None
@@ -193,14 +193,14 @@ class Difficulty:
         self._tables = None
         return self
 
-    def _taught(self, table: Table) -> Ints:
+    def _teaching_answers(self, table: AnswerTable) -> Ints:
         """The answers by which columns are judged: a picture's where everybody was asked, or it would be taken at its own word."""
         answers_NV = table.answers_NV.copy() if self.pictured else table.answers_NV
         if self.pictured:
             answers_NV[~table.everybody_N, -2] = NONE
         return answers_NV
 
-    def _maximise(self, weight_NH: Floats, said: list[Floats], answers_NV: Ints) -> None:
+    def _maximisation_step(self, weight_NH: Floats, said: list[Floats], answers_NV: Ints) -> None:
         kappa = self.priors.kappa
         whole_TM = weight_NH.sum(axis=0).reshape(self.T, -1)
         self.level_T = whole_TM.sum(axis=1) + kappa / 4
@@ -220,9 +220,9 @@ class Difficulty:
                 counts[k] += said[-1].T @ (copied_NH * (answers_NV[:, k : k + 1] < 0))
             self.relatives.fit(copied, float(weight_NH[answers_NV[:, -1] >= 0].sum()))
         for v, guess_T in enumerate(self._guess_VT()):
-            self._voter(v, counts[v].reshape(self.C, self.T, -1), guess_T)
+            self._fit_voter(v, counts[v].reshape(self.C, self.T, -1), guess_T)
 
-    def _voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
+    def _fit_voter(self, v: int, count_CTM: Floats, guess_T: Floats) -> None:
         """One voter's accuracies by level and class, and what it says when it errs."""
         kappa, pseudo = self.priors.kappa, self.priors.label if v == self.V - 1 else self.priors.teacher
         at = np.arange(len(self.y_M))
@@ -251,7 +251,7 @@ class Difficulty:
         return np.asarray((self.right_VTC.transpose(0, 2, 1) @ self.level_T) @ self.prior_C)
 
 
-def nearest(table: Table, classes: int) -> Flags:
+def nearest_classes(table: AnswerTable, classes: int) -> Flags:
     """For each class the `NEAR` others that voters name most often beside it, [C, C]: all of them where there are few."""
     if classes <= NEAR + 1:
         return ~np.eye(classes, dtype=bool)
@@ -268,7 +268,7 @@ def nearest(table: Table, classes: int) -> Flags:
     return near_CC
 
 
-def known(gold_N: Ints, answer_H: Ints) -> Any:
+def known_states(gold_N: Ints, answer_H: Ints) -> Any:
     """1 where a hidden state agrees with what is known of a row, else 0; the number 1 where nothing is known of any."""
     open_N = (gold_N == UNKNOWN) | (gold_N == UNTOLD)
     if open_N.all():
@@ -276,7 +276,7 @@ def known(gold_N: Ints, answer_H: Ints) -> Any:
     return open_N[:, None] | (gold_N[:, None] == answer_H)
 
 
-def thinned(table: Table, most: int) -> Table:
+def thin_table(table: AnswerTable, most: int) -> AnswerTable:
     """At most so many rows: all gold ones, and of the others a random part that follows from the rows themselves."""
     if len(table) <= most:
         return table

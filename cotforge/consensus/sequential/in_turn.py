@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cotforge.consensus.claim import Expected
 from cotforge.consensus.decider import Decider, Heard, Opinion, Rows, Setting, with_label
 from cotforge.consensus.image.admitted import Admission
-from cotforge.consensus.sequential.terms import SHORT, Terms, prices
+from cotforge.consensus.sequential.terms import SHORT, Terms, mean_prices
 from cotforge.records import Ballot, Sample, VoteReason
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.replay import Replayed
 
 
-class Said(NamedTuple):
+class VoterAnswers(NamedTuple):
     """What was said of a Sample, by voter."""
 
     answers: Mapping[str, str | None]
@@ -26,14 +26,14 @@ class Said(NamedTuple):
     """Of those answers of which it is known."""
 
     @classmethod
-    def of(cls, heard: Sequence[Heard]) -> "Said":
+    def of(cls, heard: Sequence[Heard]) -> "VoterAnswers":
         """The last that each voter said."""
         last = {one.voter: one for one in heard}
         known = {name: one.probability for name, one in last.items() if one.probability is not None and one.answer is not None}
         return cls({name: one.answer for name, one in last.items()}, known)
 
 
-class Fate(NamedTuple):
+class TurnFate(NamedTuple):
     """What the vote makes of Samples that were answered alike."""
 
     column: int
@@ -50,7 +50,7 @@ class Fate(NamedTuple):
     """(column, confidence, accepted) where what people said of these Samples was kept from the vote; None where they said nothing."""
 
 
-_UNSEEN = Fate(-1, 0.0, False, (), (0,))
+_UNSEEN = TurnFate(-1, 0.0, False, (), (0,))
 """Of answers that no Sample had when the vote was decided: the source or the journal has changed since. The next run tells."""
 
 
@@ -64,13 +64,13 @@ class Coding:
         self._columns = {name: column for column, name in enumerate(self.names)}
         self._places = {option: place for place, option in enumerate(sorted(setting.terms.options))}
 
-    def row(self, sample: Sample, said: Said) -> "array[int]":
+    def row(self, sample: Sample, said: VoterAnswers) -> "array[int]":
         """[wave, everybody, fold, gold, answers..., label]: see `table`; with pictures, the place of the Sample's own before that."""
-        from cotforge.consensus.sequential.table import UNTOLD, coded
+        from cotforge.consensus.sequential.answer_table import UNTOLD, code_sample
 
         terms, waves, gold = self._setting.terms, self._setting.waves, self._setting.gold.answers.get(sample.id)
         fold = waves.fold(sample.id) if self._setting.checked(sample.id) else -1
-        symbols, true = coded(terms, sample.label, said.answers, gold, self._columns, self._places)
+        symbols, true = code_sample(terms, sample.label, said.answers, gold, self._columns, self._places)
         true = UNTOLD if sample.id in self._setting.gold.ambiguous else true
         if terms.binned and said.probabilities:
             bins = [voter.bin(said.probabilities.get(voter.name)) for voter in terms.voters]
@@ -93,7 +93,7 @@ class CodedRows(Rows):
         self._took: dict[str, list[tuple[float, float]]] = {name: [] for name in self.coding.names}
 
     def count(self, sample: Sample, heard: Sequence[Heard], times: int) -> None:
-        said = Said.of(heard)
+        said = VoterAnswers.of(heard)
         row = self.coding.row(sample, said)
         self._width = len(row)
         if said.probabilities:
@@ -112,8 +112,8 @@ class CodedRows(Rows):
         """(rows as `Coding.row` has them, how often each was met, the terms with cuts of confidence)."""
         import numpy as np
 
-        from cotforge.consensus.sequential.bins import bins, with_cuts
-        from cotforge.consensus.sequential.table import with_bins
+        from cotforge.consensus.sequential.answer_table import with_bins
+        from cotforge.consensus.sequential.bins import assign_bins, with_cuts
 
         k = len(terms.voters)
         rows = np.frombuffer(b"".join(self.counts), np.int32).reshape(-1, self._width).astype(np.int64)
@@ -123,7 +123,7 @@ class CodedRows(Rows):
         known, often = np.array(self._rows, np.int64).reshape(-1, self._width), np.array(self._times)
         probability_NK, warm_N = np.array(self._probabilities, float).reshape(-1, k), known[:, -5 - k] == 0
         terms = with_cuts(terms, np.repeat(probability_NK[warm_N], often[warm_N], axis=0))
-        known[:, -1 - k : -1] = with_bins(known[:, -1 - k : -1], bins(probability_NK, terms), terms)
+        known[:, -1 - k : -1] = with_bins(known[:, -1 - k : -1], assign_bins(probability_NK, terms), terms)
         return np.concatenate([rows, known]), np.append(times, often), terms
 
     @property
@@ -132,12 +132,12 @@ class CodedRows(Rows):
         about = self.setting.terms
         if self.setting.priced:
             return about
-        found = prices(self._took)
+        found = mean_prices(self._took)
         return replace(about, voters=tuple(replace(voter, price=found[voter.name]) for voter in about.voters))
 
 
 @dataclass(frozen=True)
-class Figures:
+class FoldFigures:
     """What is known of a vote beside its verdicts."""
 
     target: float
@@ -152,7 +152,7 @@ class Figures:
 class TurnDecider(Decider):
     """The vote, decided: it looks up what was said of a Sample."""
 
-    def __init__(self, rows: CodedRows, coding: Coding, fates: Mapping[bytes, Fate], figures: Figures) -> None:
+    def __init__(self, rows: CodedRows, coding: Coding, fates: Mapping[bytes, TurnFate], figures: FoldFigures) -> None:
         super().__init__(rows)
         self._coding, self._fates, self._figures = coding, fates, figures
 
@@ -163,23 +163,23 @@ class TurnDecider(Decider):
         return self._opinion(sample, heard, apart=True)
 
     def _opinion(self, sample: Sample, heard: Sequence[Heard], *, apart: bool = False) -> Opinion:
-        told, names = Said.of(heard), self._coding.names
+        told, names = VoterAnswers.of(heard), self._coding.names
         said, fate = told.answers, self._fates.get(self._coding.row(sample, told).tobytes(), _UNSEEN)
         if apart and fate.apart is not None:
-            fate = Fate(*fate.apart, fate.asked, fate.lacking)
+            fate = TurnFate(*fate.apart, fate.asked, fate.lacking)
         cast = [(names[column], said[names[column]]) for column in sorted(fate.asked)]
         ballots = tuple(Ballot(name.removesuffix(SHORT), answer) for name, answer in cast if answer is not None)
         return Opinion(
             said[names[fate.column]] if fate.column >= 0 else None,
             fate.confidence,
-            "" if fate.accepted else _why(fate, ballots),
+            "" if fate.accepted else _reason_of_fate(fate, ballots),
             ballots,
             tuple(names[column] for column in fate.asked),
             tuple(names[column] for column in fate.lacking),
         )
 
     def posterior(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
-        told = Said.of(heard)
+        told = VoterAnswers.of(heard)
         said, fate = told.answers, self._fates.get(self._coding.row(sample, told).tobytes(), _UNSEEN)
         shares: dict[str, float] = {}
         for column in fate.asked:
@@ -219,7 +219,7 @@ class TurnDecider(Decider):
         return self._figures.remarks
 
 
-def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
+def _reason_of_fate(fate: TurnFate, ballots: Sequence[Ballot]) -> VoteReason:
     if fate.lacking:
         return "not_asked"
     if not fate.asked:
@@ -227,42 +227,43 @@ def _why(fate: Fate, ballots: Sequence[Ballot]) -> VoteReason:
     return "below_target" if ballots else "no_ballots"
 
 
-def decided(rows: CodedRows, run: Path | None = None) -> TurnDecider:
+def decide_in_turn(rows: CodedRows, run: Path | None = None) -> TurnDecider:
     """The vote over all rows, replayed. Takes seconds, but for what the cache of the run folder knows."""
     import numpy as np  # where something is learned
 
+    from cotforge.consensus.sequential.answer_table import make_table
     from cotforge.consensus.sequential.learning_cache import cache_of
-    from cotforge.consensus.sequential.replay import replay
-    from cotforge.consensus.sequential.table import table
+    from cotforge.consensus.sequential.replay import replay_waves
 
     packed, times, about = rows.packed(rows.terms)
     if (pictures := rows.setting.pictures) is None:
-        distinct, places = table(packed, times)
-        found = replay(about, distinct, rows.setting.waves, memory=cache_of(run))
+        distinct, places = make_table(packed, times)
+        found = replay_waves(about, distinct, rows.setting.waves, memory=cache_of(run))
     else:
         distinct, places = pictures.table(packed[:, 0], packed[:, 1:], times)
-        found = replay(about, distinct, rows.setting.waves, pictures.padded(len(distinct)), memory=cache_of(run))
+        found = replay_waves(about, distinct, rows.setting.waves, pictures.padded(len(distinct)), memory=cache_of(run))
     walked = found.walk
     turns = [tuple(column for column in np.argsort(turn, kind="stable").tolist() if turn[column]) for turn in walked.turn_NK]
     lacking = [tuple(np.flatnonzero(row).tolist()) for row in walked.lacking_NK]
     columns, sure, accepted, said = (part.tolist() for part in (found.column_N, found.confidence_N, found.accepted_N, found.said_NV))
     apart = found.held.by_row() if found.held is not None else {}
     fates = [
-        Fate(columns[row], sure[row], accepted[row], turn, lacking[row], tuple(said[row]), apart.get(row)) for row, turn in enumerate(turns)
+        TurnFate(columns[row], sure[row], accepted[row], turn, lacking[row], tuple(said[row]), apart.get(row))
+        for row, turn in enumerate(turns)
     ]
     keys = (row.tobytes() for row in packed.astype(np.int32))
     by_key = {key: fates[place] for key, place in zip(keys, places.tolist(), strict=True)}
     coding = Coding(replace(rows.setting, terms=about))
     rows.setting = replace(rows.setting, pictures=None)  # whoever judges a Sample needs its place, and no features
-    decider = TurnDecider(rows, coding, by_key, _figures(about, found))
+    decider = TurnDecider(rows, coding, by_key, _fold_figures(about, found))
     if decider.promised is not None and found.expected is not None:
         decider.expect(found.expected(inf if decider.promised.target is None else decider.promised.target))
     return decider
 
 
-def _figures(about: Terms, found: "Replayed") -> Figures:
+def _fold_figures(about: Terms, found: "Replayed") -> FoldFigures:
     accuracies = found.belief.model.accuracy().tolist()
-    return Figures(
+    return FoldFigures(
         found.belief.terms.target,
         found.expected(0.0) if found.expected is not None else None,
         {voter.teacher: accuracy for voter, accuracy in zip(about.voters, accuracies, strict=False) if not voter.short},

@@ -47,22 +47,22 @@ class LearningCache:
     def policy(self, key: str, terms: Terms) -> Policy | None:
         """The policy of these terms that was kept under a key; None where there is none."""
         policy = self._latest.get(key)
-        if policy is None and (data := self._read(key)) is not None:
+        if policy is None and (data := self._read_entry(key)) is not None:
             with suppress(Damaged):
                 policy = policy_of(data, terms)
         if policy is not None:
-            self._note(key, policy)
+            self._note_policy(key, policy)
         return policy
 
     def keep_policy(self, key: str, policy: Policy) -> None:
         """Keep a policy under a key."""
-        self._note(key, policy)
+        self._note_policy(key, policy)
         if self._folder is not None:
-            self._write(key, policy_bytes(policy))
+            self._write_entry(key, policy_bytes(policy))
 
     def belief(self, key: str, terms: Terms) -> Belief | None:
         """The belief about these terms that was kept under a key; None where there is none."""
-        if (data := self._read(key)) is not None:
+        if (data := self._read_entry(key)) is not None:
             with suppress(Damaged):
                 return belief_of(data, terms)
         return None
@@ -70,11 +70,11 @@ class LearningCache:
     def keep_belief(self, key: str, belief: Belief) -> None:
         """Keep a belief under a key; without a folder it is not kept."""
         if self._folder is not None:
-            self._write(key, belief_bytes(belief))
+            self._write_entry(key, belief_bytes(belief))
 
     def number(self, key: str) -> float | None:
         """The probability that was kept under a key; None where there is none."""
-        if key not in self._numbers and (data := self._read(key)) is not None:
+        if key not in self._numbers and (data := self._read_entry(key)) is not None:
             with suppress(Damaged):
                 self._numbers[key] = number_of(data)
         return self._numbers.get(key)
@@ -83,15 +83,15 @@ class LearningCache:
         """Keep a probability under a key."""
         self._numbers[key] = number
         if self._folder is not None:
-            self._write(key, number_bytes(number))
+            self._write_entry(key, number_bytes(number))
 
-    def _note(self, key: str, policy: Policy) -> None:
+    def _note_policy(self, key: str, policy: Policy) -> None:
         self._latest[key] = policy
         self._latest.move_to_end(key)
         while len(self._latest) > LATEST:
             self._latest.popitem(last=False)
 
-    def _read(self, key: str) -> bytes | None:
+    def _read_entry(self, key: str) -> bytes | None:
         if self._folder is None:
             return None
         path = self._folder / key
@@ -103,13 +103,13 @@ class LearningCache:
             os.utime(path)  # used just now
         return data
 
-    def _write(self, key: str, data: bytes) -> None:
+    def _write_entry(self, key: str, data: bytes) -> None:
         """A folder that cannot be written, or a full disk, costs time and nothing else."""
         assert self._folder is not None
         with suppress(OSError, JournalError):
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            kept.write(str(self._folder / key), data)
-            for path in _oldest(self._folder):
+            kept.write_file(str(self._folder / key), data)
+            for path in _oldest_files(self._folder):
                 path.unlink(missing_ok=True)
 
 
@@ -121,7 +121,7 @@ def cache_of(run: Path | None) -> LearningCache:
 
 def key_of(*parts: object) -> str:
     """The name of what follows from these parts, which are bytes or have a `repr` that tells all of them."""
-    found = sha256(_code())
+    found = sha256(_code_hash())
     for part in parts:
         data = part if isinstance(part, bytes) else repr(part).encode()
         found.update(len(data).to_bytes(8, "little"))
@@ -130,7 +130,7 @@ def key_of(*parts: object) -> str:
 
 
 @cache
-def _code() -> bytes:
+def _code_hash() -> bytes:
     """A hash of the code that learns: another version of it learns something else."""
     found = sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
@@ -138,7 +138,7 @@ def _code() -> bytes:
     return found.digest()
 
 
-def _oldest(folder: Path) -> Iterator[Path]:
+def _oldest_files(folder: Path) -> Iterator[Path]:
     """The files that are too many, those used longest ago first."""
     with os.scandir(folder) as entries:
         ages = sorted((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path) for entry in entries)

@@ -20,9 +20,9 @@ from typing import Self
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import ABSTAINED, NONE, Flags, Floats, Ints, code_sample, regroup_codes, symbols_of
 from cotforge.consensus.sequential.belief import Belief
-from cotforge.consensus.sequential.states import behind, likeliest, noted, numbered
-from cotforge.consensus.sequential.table import ABSTAINED, NONE, Flags, Floats, Ints, coded, regrouped, symbols_of
+from cotforge.consensus.sequential.states import likeliest_states, names_behind, note_value, number_states
 from cotforge.consensus.sequential.terms import PICTURED, Wanted
 
 EXACT = 1_000_000
@@ -58,17 +58,17 @@ class Policy:
 
     def __init__(self, belief: Belief, *, most: int | None = None) -> None:
         """`most`: states of a level that have successors; None: all where they are few enough, else as many as are affordable."""
-        self._prepare(belief)
-        self._most = most if most is not None else self._affordable()
-        self.levels = self._explored()
+        self._prepare_belief(belief)
+        self._most = most if most is not None else self._affordable_calls()
+        self.levels = self._explore_states()
         self.worth, self.accepts, self.costs = 0.0, 0.0, 0.0
-        self._code_N, self._choice_NK = self._solved()
+        self._code_N, self._choice_NK = self._solve_states()
 
     @classmethod
     def restored(cls, belief: Belief, code_N: Ints, choice_NK: Ints, figures: Sequence[float]) -> Self:
         """The policy that had this `solution`."""
         policy = cls.__new__(cls)
-        policy._prepare(belief)
+        policy._prepare_belief(belief)
         policy._most, policy.levels = None, []
         policy.worth, policy.value, policy.accepts, policy.costs = figures
         policy._code_N, policy._choice_NK = code_N, choice_NK
@@ -85,7 +85,7 @@ class Policy:
         asks_N[0] = True  # never empty
         self.levels, self._code_N, self._choice_NK = [], self._code_N[asks_N], self._choice_NK[asks_N]
 
-    def _prepare(self, belief: Belief) -> None:
+    def _prepare_belief(self, belief: Belief) -> None:
         """What follows from the belief at once."""
         self.belief, self.terms = belief, belief.terms
         self._asked: dict[tuple[tuple[int, ...], frozenset[str]], int] = {}
@@ -97,7 +97,7 @@ class Policy:
         self._rivals = [
             [other for other, one in enumerate(self.terms.voters) if one.teacher == voter.teacher] for voter in self.terms.voters
         ]
-        self._later = [[self._columns[name] for name in behind(voter.name, self.terms.order)] for voter in self.terms.voters]
+        self._later = [[self._columns[name] for name in names_behind(voter.name, self.terms.order)] for voter in self.terms.voters]
         self._short = any(voter.short for voter in self.terms.voters)
         self._unlabelled = min(max(belief.unlabelled, RARE), 1 - RARE) if self.terms.label else 1.0
         self._unseen = min(max(belief.unseen, RARE), 1 - RARE) if self.terms.image and belief.unseen < 1 else 1.0
@@ -111,8 +111,8 @@ class Policy:
         # What tells nothing has to be made up for by another Call.
         self.cost_K = self.cost_K / np.array(belief.telling or np.ones(len(price_K)))
 
-    def _affordable(self) -> int | None:
-        own = [self.terms.voters[column] for column in self.belief.own]
+    def _affordable_calls(self) -> int | None:
+        own = [self.terms.voters[column] for column in self.belief.own_columns]
         s = self.belief.model.symbols if self.terms.by_class else len(own) + 1
         pictures = 1 + (PICTURED - 1) * s if self._unseen < 1 else 1
         if prod(voter.bins * s + 1.0 for voter in own) * s * pictures <= EXACT:
@@ -121,18 +121,18 @@ class Policy:
 
     # finding the states
 
-    def _explored(self) -> list[Level]:
+    def _explore_states(self) -> list[Level]:
         depth = min(len(self.terms.voters), self.terms.max_calls or len(self.terms.voters))
-        code_N, levels = self._roots(), list[Level]()
+        code_N, levels = self._root_states(), list[Level]()
         for number in range(depth + 1):
             level, expandable = self._looked_at(code_N, last=number == depth)
             levels.append(level)
             if not len(expandable):
                 break
-            code_N = self._followed(level, expandable)
+            code_N = self._expand_states(level, expandable)
         return levels
 
-    def _roots(self) -> Ints:
+    def _root_states(self) -> Ints:
         """Nothing asked yet: a state without label, and one for each label (of groups: just one); each with all a picture may say."""
         symbols = self.belief.model.symbols
         labels = (symbols if self.terms.by_class else 1) if self.terms.label else 0
@@ -173,29 +173,29 @@ class Policy:
                 extra_N[says_N] = np.minimum(extra_N[says_N], full)
         return extra_N
 
-    def _followed(self, level: Level, expandable: Ints) -> Ints:
+    def _expand_states(self, level: Level, expandable: Ints) -> Ints:
         """Notes what each voter may say in these states, and gives the states that follow."""
         found: list[tuple[int, list[Ints], list[Floats], list[Ints]]] = [(k, [], [], []) for k in range(len(self.terms.voters))]
         for some in self.belief.parts(expandable):
             answers_NV = self.decode(level.code_N[some])
             hidden_NH = self.belief.hidden(answers_NV)
             for k, places, chances, codes in found:
-                may = self._may(answers_NV, k)
+                may = self._may_ask(answers_NV, k)
                 if may.any():
                     places.append(some[may])
                     chances.append(self.belief.model.outcomes(hidden_NH[may], k, answers_NV[may]).astype(np.float32))
-                    codes.append(self._after(answers_NV[may], k))
+                    codes.append(self._states_after(answers_NV[may], k))
         joined = [(k, np.concatenate(p), np.concatenate(c), np.concatenate(f)) for k, p, c, f in found if p]
         space = int(self._base_V[-1]) * int(self._codes_V[-1] + 1)
         if self._most is None:
-            following, places = numbered([codes for _, _, _, codes in joined], space)
+            following, places = number_states([codes for _, _, _, codes in joined], space)
         else:
             masses = [level.mass_N[some][:, None] * chance for _, some, chance, _ in joined]
-            following, places = likeliest([codes for _, _, _, codes in joined], masses, 2 * self._most)
+            following, places = likeliest_states([codes for _, _, _, codes in joined], masses, 2 * self._most)
         level.steps = [(k, some, chance, place) for (k, some, chance, _), place in zip(joined, places, strict=True)]
         return following
 
-    def _may(self, answers_NV: Ints, k: int) -> Flags:
+    def _may_ask(self, answers_NV: Ints, k: int) -> Flags:
         """Whether a voter may be asked: once, in its turn, and of short votes only the first Call is a full trace."""
         voter = self.terms.voters[k]
         asked_NV = answers_NV[:, : len(self.terms.voters)] != NONE
@@ -208,7 +208,7 @@ class Policy:
             may_N &= heard_N if voter.short else ~heard_N
         return np.asarray(may_N)
 
-    def _after(self, answers_NV: Ints, k: int) -> Ints:
+    def _states_after(self, answers_NV: Ints, k: int) -> Ints:
         """Codes of the states after each answer of a voter, [N, X], where X are the codes that it may have."""
         n, said_X = len(answers_NV), np.arange(self._codes_V[k])
         if self.terms.by_class:
@@ -217,7 +217,7 @@ class Policy:
         bins_X, symbols_X = np.divmod(said_X, self.belief.model.symbols)
         all_NXV = np.repeat(answers_NV[:, None, :], len(said_X), axis=1)
         all_NXV[:, :, k] = self.belief.model.symbols * bins_X + np.minimum(symbols_X, groups_N[:, None])
-        return self.encode(regrouped(all_NXV.reshape(n * len(said_X), -1), None, self.terms)[0]).reshape(n, -1)
+        return self.encode(regroup_codes(all_NXV.reshape(n * len(said_X), -1), None, self.terms)[0]).reshape(n, -1)
 
     def encode(self, answers_NV: Ints) -> Ints:
         """The states of rows; one who abstained is as if never asked."""
@@ -228,25 +228,25 @@ class Policy:
 
     # solving
 
-    def _solved(self) -> tuple[Ints, Ints]:
+    def _solve_states(self) -> tuple[Ints, Ints]:
         """(codes, sorted; the voters worth asking in each, the best first, then STOP)."""
-        self.worth = self._worth()
-        choices = self._evaluated(self.worth, ranked=True)
+        self.worth = self._lesson_worth()
+        choices = self._evaluate_levels(self.worth, ranked=True)
         code_N = np.concatenate([level.code_N for level in self.levels])
         order = np.argsort(code_N)
         return code_N[order], np.concatenate(choices)[order]
 
-    def _worth(self) -> float:
+    def _lesson_worth(self) -> float:
         """What a lesson is worth, in units of cost."""
         dear = 64 * float(self.cost_K.sum()) + 1e-12
-        self._evaluated(dear)
+        self._evaluate_levels(dear)
         if self.accepts <= 0:
             return dear
         if isinstance(self.terms.objective, Wanted):
-            return self._bought(self.terms.objective, dear)
+            return self._worth_for_wish(self.terms.objective, dear)
         least = dear
         for _ in range(30):
-            self._evaluated(least)
+            self._evaluate_levels(least)
             if self.accepts <= 0:
                 break
             now = self.costs / self.accepts
@@ -255,28 +255,28 @@ class Policy:
             least = now
         return WORTH[self.terms.objective] * least
 
-    def _bought(self, wanted: Wanted, dear: float) -> float:
+    def _worth_for_wish(self, wanted: Wanted, dear: float) -> float:
         """The least worth that brings the lessons wanted, or the largest that the budget pays, beside what asking everybody does."""
         total = max(self.terms.total, 1)
         whole = min(self.terms.whole, total)
         enough = inf if wanted.lessons is None else wanted.lessons - whole * self.accepts
         most = inf if wanted.budget is None else wanted.budget - whole * float(self.cost_K.sum())
-        least = self._turn(dear, lambda: self.accepts * (total - whole) >= enough)[1]
-        return min(least, self._turn(dear, lambda: self.costs * (total - whole) > most)[0])
+        least = self._bracket_worth(dear, lambda: self.accepts * (total - whole) >= enough)[1]
+        return min(least, self._bracket_worth(dear, lambda: self.costs * (total - whole) > most)[0])
 
-    def _turn(self, dear: float, beyond: Callable[[], bool]) -> tuple[float, float]:
+    def _bracket_worth(self, dear: float, beyond: Callable[[], bool]) -> tuple[float, float]:
         """The worths between which something comes true: it grows with the worth of a lesson."""
-        self._evaluated(dear)
+        self._evaluate_levels(dear)
         if not beyond():
             return dear, dear
         low, high = 0.0, dear
         for _ in range(40):
             middle = (low + high) / 2
-            self._evaluated(middle)
+            self._evaluate_levels(middle)
             low, high = (low, middle) if beyond() else (middle, high)
         return low, high
 
-    def _evaluated(self, worth: float, *, ranked: bool = False) -> list[Ints]:
+    def _evaluate_levels(self, worth: float, *, ranked: bool = False) -> list[Ints]:
         """Backward through the levels; sets the expected `accepts` and `costs` of a Sample. Per level the choices, where `ranked`."""
         value_N, accept_N, cost_N = np.zeros(1), np.zeros(1), np.zeros(1)
         choices: list[Ints] = []
@@ -317,9 +317,9 @@ class Policy:
 
     def choose(self, answers_NV: Ints, may_NK: Flags) -> Ints:
         """The column of the voter to ask next of each row, of those that may be asked; `STOP` where it is over."""
-        known_N, choice_NK = self._ranked(answers_NV)
+        known_N, choice_NK = self._rank_voters(answers_NV)
         if self._guesses and not known_N.all():
-            choice_NK[~known_N] = self._earlier(answers_NV[~known_N])
+            choice_NK[~known_N] = self._ask_in_unseen(answers_NV[~known_N])
         if self.terms.order:  # one who abstained left no trace in the state, and still had its turn
             may_NK = may_NK & ~np.stack([(answers_NV[:, later] != NONE).any(axis=1) for later in self._later], axis=1)
         open_NK = (choice_NK != STOP) & np.take_along_axis(may_NK, np.maximum(choice_NK, 0), axis=1)
@@ -327,14 +327,14 @@ class Policy:
         rows = np.arange(len(answers_NV))
         return np.where(open_NK[rows, first_N], choice_NK[rows, first_N], STOP)
 
-    def _ranked(self, answers_NV: Ints) -> tuple[Flags, Ints]:
+    def _rank_voters(self, answers_NV: Ints) -> tuple[Flags, Ints]:
         """(whether the state was looked at, the voters worth asking in it, the best first, then `STOP`) of each row."""
         code_N = self.encode(answers_NV)
         at_N = np.minimum(np.searchsorted(self._code_N, code_N), len(self._code_N) - 1)
         known_N = self._code_N[at_N] == code_N
         return known_N, np.where(known_N[:, None], self._choice_NK[at_N], STOP)
 
-    def _earlier(self, answers_NV: Ints) -> Ints:
+    def _ask_in_unseen(self, answers_NV: Ints) -> Ints:
         """Whom to ask in states too unlikely to be looked at, as bins make many: nobody where an answer is accepted, else those who were
         worth asking one answer earlier.
         """
@@ -343,7 +343,7 @@ class Policy:
         for column in range(len(self.terms.voters)):
             before_NV = answers_NV.copy()
             before_NV[:, column] = NONE
-            known_N, earlier_NK = self._ranked(before_NV if self.terms.by_class else regrouped(before_NV, None, self.terms)[0])
+            known_N, earlier_NK = self._rank_voters(before_NV if self.terms.by_class else regroup_codes(before_NV, None, self.terms)[0])
             taken_N = open_N & known_N & (answers_NV[:, column] >= 0)
             choice_NK[taken_N] = earlier_NK[taken_N]
             open_N &= ~taken_N
@@ -367,10 +367,10 @@ class Policy:
             return None
         codes, shut = self._codes(label, answers, probabilities, picture), frozenset(without)
         if (column := self._asked.get((codes, shut))) is None:
-            answers_1V = self._row(codes)
+            answers_1V = self._code_row(codes)
             asked_1K = answers_1V[:, : len(self.terms.voters)] != NONE
             may_1K = self.open(asked_1K) & ~np.array([voter.name in shut for voter in self.terms.voters])
-            column = noted(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
+            column = note_value(self._asked, (codes, shut), int(self.choose(answers_1V, may_1K)[0]))
         return None if column == STOP else self.terms.voters[column].name
 
     def accepted(
@@ -379,15 +379,15 @@ class Policy:
         """The answer that would be accepted now; None where none would."""
         codes = self._codes(label, answers, probabilities, picture)
         if (taken := self._taken.get(codes)) is None:
-            answers_1V = self._row(codes)
+            answers_1V = self._code_row(codes)
             lead = self.belief.lead(answers_1V, self.belief.posterior(answers_1V))
             says_K = symbols_of(answers_1V, self.terms)[0, : len(self.terms.voters)] == lead.symbol_N[0]
-            taken = noted(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
+            taken = note_value(self._taken, codes, int(says_K.argmax()) if lead.accepted_N[0] else STOP)
         return None if taken == STOP else answers[self.terms.voters[taken].name]
 
     def _codes(self, label: str | None, answers: Mapping[str, str | None], probabilities: Probabilities, picture: int) -> tuple[int, ...]:
         """By column; one who repeats another voter abstains."""
-        codes, _ = coded(self.terms, label, answers, None, self._columns, self._places)
+        codes, _ = code_sample(self.terms, label, answers, None, self._columns, self._places)
         codes = [ABSTAINED if column in self.belief.twins and code >= 0 else code for column, code in enumerate(codes)]
         if probabilities and self.terms.binned:
             for column, voter in enumerate(self.terms.voters):
@@ -395,6 +395,6 @@ class Policy:
                     codes[column] += self.terms.symbols * voter.bin(probabilities.get(voter.name))
         return (*codes[:-1], *((picture,) if self.terms.image else ()), codes[-1])
 
-    def _row(self, codes: tuple[int, ...]) -> Ints:
+    def _code_row(self, codes: tuple[int, ...]) -> Ints:
         answers_1V = np.array([codes], np.int64)
-        return answers_1V if self.terms.by_class else regrouped(answers_1V, None, self.terms)[0]
+        return answers_1V if self.terms.by_class else regroup_codes(answers_1V, None, self.terms)[0]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Floats, Ints
+from cotforge.consensus.sequential.answer_table import Flags, Floats, Ints
 
 RELATED = 0.25
 """Share from which on a teacher and the label are one voice where nobody is believed alone."""
@@ -45,19 +45,22 @@ class Relatives:
         label_N = codes_NV[:, -1]
         likelihood_NH = self.own * tables[-1][np.where(label_N < 0, len(tables[-1]) - 1, label_N)]
         for k in np.flatnonzero(self.share_K):
-            likelihood_NH += self.share_K[k] * _says(int(k), tables, codes_NV, symbols)
+            likelihood_NH += self.share_K[k] * _label_probability(int(k), tables, codes_NV, symbols)
         return likelihood_NH
 
     def before(self, k: int, tables: Sequence[Floats], codes_NV: Ints, symbols: int) -> tuple[Floats, Floats]:
         """By what to weigh hidden states before teacher k says (anything, the label besides), [N, H] each: it was not asked yet."""
         likelihood_NH = np.maximum(self.likelihood(tables, codes_NV, symbols), _TINY)
         copied_NH = self.share_K[k] * (codes_NV[:, -1:] >= 0) / likelihood_NH
-        return 1 - copied_NH * _says(k, tables, codes_NV, symbols), copied_NH
+        return 1 - copied_NH * _label_probability(k, tables, codes_NV, symbols), copied_NH
 
     def parts(self, weight_NH: Floats, tables: Sequence[Floats], codes_NV: Ints, symbols: int) -> tuple[Floats, dict[int, Floats]]:
         """Weights of rows and hidden states as those of labels that came about by themselves, and by teacher of those it made."""
         labelled_NH = weight_NH * (codes_NV[:, -1:] >= 0) / np.maximum(self.likelihood(tables, codes_NV, symbols), _TINY)
-        copied = {int(k): labelled_NH * self.share_K[k] * _says(int(k), tables, codes_NV, symbols) for k in np.flatnonzero(self.share_K)}
+        copied = {
+            int(k): labelled_NH * self.share_K[k] * _label_probability(int(k), tables, codes_NV, symbols)
+            for k in np.flatnonzero(self.share_K)
+        }
         own_NH = weight_NH.copy()
         for copied_NH in copied.values():
             own_NH -= copied_NH
@@ -73,7 +76,7 @@ PSEUDO = 20.0
 """Pseudo-labels that come about by themselves."""
 
 
-def _says(k: int, tables: Sequence[Floats], codes_NV: Ints, symbols: int) -> Floats:
+def _label_probability(k: int, tables: Sequence[Floats], codes_NV: Ints, symbols: int) -> Floats:
     """Probability that a teacher says the label: 0 or 1 where it was heard, [N, H]; 1 where there is no label."""
     label_N, heard_N = codes_NV[:, -1], codes_NV[:, k] >= 0
     says_SH = tables[k][:-1].reshape(-1, symbols, tables[k].shape[1]).sum(axis=0)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from cotforge.consensus.decider import Decider, Rows, Rule, Setting
-from cotforge.consensus.sequential.in_turn import CodedRows, decided
+from cotforge.consensus.sequential.in_turn import CodedRows, decide_in_turn
 from cotforge.consensus.sequential.terms import Terms
 from cotforge.consensus.sequential.waves import Waves
 
 if TYPE_CHECKING:
-    from cotforge.consensus.image.policy import PicturedPolicy, SamplePolicy
+    from cotforge.consensus.image.pictured_policy import PicturedPolicy, SamplePolicy
     from cotforge.consensus.image.samples import SamplePictures
+    from cotforge.consensus.sequential.answer_table import Evidence
     from cotforge.consensus.sequential.policy import Policy
-    from cotforge.consensus.sequential.table import Evidence
 
     AnyPolicy = Policy | PicturedPolicy
 
@@ -49,7 +49,7 @@ class Sequential(Rule):
 
     def learn(self, rows: Rows) -> Decider:
         assert isinstance(rows, CodedRows)
-        return decided(rows, self.run)
+        return decide_in_turn(rows, self.run)
 
     # while asking
 
@@ -60,7 +60,7 @@ class Sequential(Rule):
     def evidence(self, terms: Terms, pictures: "SamplePictures | None" = None) -> "Evidence":
         """Empty; the order of adding leaves no trace. `pictures`: of the Samples, where they may vote."""
         from cotforge.consensus.image.evidence import PicturedEvidence
-        from cotforge.consensus.sequential.table import Evidence
+        from cotforge.consensus.sequential.answer_table import Evidence
 
         return Evidence(terms) if pictures is None else PicturedEvidence(terms, pictures)
 
@@ -70,40 +70,40 @@ class Sequential(Rule):
 
     def policy(self, terms: Terms, evidence: "Evidence", upto: int, hasty: bool) -> "AnyPolicy":
         """Whom to ask, by what Samples of the waves up to `upto` said. It may take seconds; in haste it is learned less carefully."""
-        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image import pictured_policy as pictured
         from cotforge.consensus.image.evidence import PicturedEvidence
-        from cotforge.consensus.sequential.learning import learn
+        from cotforge.consensus.sequential.learning import learn_policy
         from cotforge.consensus.sequential.learning_cache import cache_of
 
         if isinstance(evidence, PicturedEvidence):
-            return pictured.learned(terms, evidence, upto, hasty, memory=cache_of(self.run))
+            return pictured.learn_pictured_policy(terms, evidence, upto, hasty, memory=cache_of(self.run))
         if terms.promise is not None:
-            from cotforge.consensus.sequential.aim import aimed
+            from cotforge.consensus.sequential.aim import aim_terms
 
-            terms = aimed(terms, evidence.table(terms), cache_of(self.run))
-        return learn(terms, evidence, upto, hasty, memory=cache_of(self.run))
+            terms = aim_terms(terms, evidence.table(terms), cache_of(self.run))
+        return learn_policy(terms, evidence, upto, hasty, memory=cache_of(self.run))
 
     async def policy_apart(self, terms: Terms, evidence: "Evidence", upto: int) -> "AnyPolicy | None":
         """The same with care, in a process of its own; None where that could not be."""
-        from cotforge.consensus.image import policy as pictured
+        from cotforge.consensus.image import pictured_policy as pictured
         from cotforge.consensus.image.evidence import PicturedEvidence
-        from cotforge.consensus.sequential.apart import learned
         from cotforge.consensus.sequential.learning_cache import cache_of
+        from cotforge.consensus.sequential.other_process import learn_elsewhere
 
         if isinstance(evidence, PicturedEvidence):
             return await pictured.learned_apart(terms, evidence, upto, memory=cache_of(self.run))
         if terms.promise is not None:
-            from cotforge.consensus.sequential.aim import aimed, is_known
+            from cotforge.consensus.sequential.aim import aim_terms, is_known
 
             told = evidence.table(terms)
             if not is_known(terms, told, cache_of(self.run)):
                 return None  # whoever asks finds it in a thread then
-            terms = aimed(terms, told, cache_of(self.run))
-        return await learned(terms, evidence, upto, memory=cache_of(self.run))
+            terms = aim_terms(terms, told, cache_of(self.run))
+        return await learn_elsewhere(terms, evidence, upto, memory=cache_of(self.run))
 
     def policy_about(self, policy: "AnyPolicy", id: str) -> "SamplePolicy | Policy":
         """The policy for the Sample of this id, where pictures are heard; else that of all."""
-        from cotforge.consensus.image.policy import PicturedPolicy
+        from cotforge.consensus.image.pictured_policy import PicturedPolicy
 
         return policy.about(id) if isinstance(policy, PicturedPolicy) else policy
 

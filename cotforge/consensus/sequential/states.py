@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Floats, Ints
+from cotforge.consensus.sequential.answer_table import Floats, Ints
 
 REMEMBERED = 1 << 16
 """Ways of having answered whose next voter is kept in mind: each takes about 200 bytes."""
@@ -14,7 +14,7 @@ _DENSE = 1 << 23
 Key = TypeVar("Key")
 
 
-def likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints, list[Ints]]:
+def likeliest_states(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints, list[Ints]]:
     """The likeliest codes, sorted, and for each array the places of its codes among them; of all others the place behind the last."""
     if not codes:
         return np.zeros(0, np.int64), []
@@ -34,7 +34,7 @@ def likeliest(codes: list[Ints], masses: list[Floats], most: int) -> tuple[Ints,
     return kept, places
 
 
-def numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
+def number_states(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
     """All distinct codes, sorted, and for each array the places of its codes among them."""
     if not codes:
         return np.zeros(0, np.int64), []
@@ -51,7 +51,7 @@ def numbered(codes: list[Ints], space: int) -> tuple[Ints, list[Ints]]:
     return distinct, [part.reshape(whole.shape) for part, whole in zip(np.split(places, ends), codes, strict=True)]
 
 
-def noted(known: dict[Key, int], key: Key, value: int) -> int:
+def note_value(known: dict[Key, int], key: Key, value: int) -> int:
     """Keep a value in mind, so that Samples that were answered alike are looked at once."""
     if len(known) >= REMEMBERED:
         known.clear()
@@ -59,6 +59,6 @@ def noted(known: dict[Key, int], key: Key, value: int) -> int:
     return value
 
 
-def behind(name: str, order: tuple[str, ...]) -> tuple[str, ...]:
+def names_behind(name: str, order: tuple[str, ...]) -> tuple[str, ...]:
     """Those that stand after it."""
     return order[order.index(name) + 1 :] if order else ()

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from cotforge.consensus.sequential.answer_table import NONE
 from cotforge.consensus.sequential.belief import Belief, new_model
 from cotforge.consensus.sequential.calibration import Calibration
 from cotforge.consensus.sequential.policy import STOP, Policy
-from cotforge.consensus.sequential.table import NONE
 from cotforge.consensus.sequential.terms import Terms
 
 MAGIC = b"cotforge learned 1\n"
@@ -35,19 +35,19 @@ def policy_bytes(policy: Policy) -> bytes:
     """The policy as bytes; without the levels by which it was found."""
     code_N, choice_NK, figures = policy.solution
     meta, arrays = _belief_parts(policy.belief)
-    return _written(meta | {"kind": "policy", "figures": list(figures)}, arrays | {"codes": code_N, "choices": choice_NK})
+    return _write_arrays(meta | {"kind": "policy", "figures": list(figures)}, arrays | {"codes": code_N, "choices": choice_NK})
 
 
 def policy_of(data: bytes, terms: Terms) -> Policy:
     """The policy of these terms that became these bytes. Raises Damaged."""
     try:
-        meta, arrays = _read(data, "policy")
+        meta, arrays = _read_arrays(data, "policy")
         code_N, choice_NK, voters = arrays["codes"], arrays["choices"], len(terms.voters)
         figures = [float(figure) for figure in meta["figures"]]
         sound = code_N.dtype == np.int64 and choice_NK.dtype == np.int8 and choice_NK.shape == (len(code_N), voters) and len(code_N) > 0
         if not sound or len(figures) != 4 or (np.diff(code_N) <= 0).any() or choice_NK.min() < STOP or choice_NK.max() >= voters:
             raise Damaged("no policy")
-        policy = Policy.restored(_belief(meta, arrays, terms), code_N, choice_NK, figures)
+        policy = Policy.restored(_restore_belief(meta, arrays, terms), code_N, choice_NK, figures)
         policy.next(None, {})
     except Damaged:
         raise
@@ -59,14 +59,14 @@ def policy_of(data: bytes, terms: Terms) -> Policy:
 def belief_bytes(belief: Belief) -> bytes:
     """The belief as bytes."""
     meta, arrays = _belief_parts(belief)
-    return _written(meta | {"kind": "belief"}, arrays)
+    return _write_arrays(meta | {"kind": "belief"}, arrays)
 
 
 def belief_of(data: bytes, terms: Terms) -> Belief:
     """The belief about these terms that became these bytes. Raises Damaged."""
     try:
-        meta, arrays = _read(data, "belief")
-        return _belief(meta, arrays, terms)
+        meta, arrays = _read_arrays(data, "belief")
+        return _restore_belief(meta, arrays, terms)
     except Damaged:
         raise
     except Exception as fault:  # as above
@@ -75,13 +75,13 @@ def belief_of(data: bytes, terms: Terms) -> Belief:
 
 def number_bytes(number: float) -> bytes:
     """A number as bytes."""
-    return _written({"kind": "number", "value": number}, {})
+    return _write_arrays({"kind": "number", "value": number}, {})
 
 
 def number_of(data: bytes) -> float:
     """The number in (0, 1) that became these bytes. Raises Damaged."""
     try:
-        number = float(_read(data, "number")[0]["value"])
+        number = float(_read_arrays(data, "number")[0]["value"])
     except Damaged:
         raise
     except Exception as fault:  # as above
@@ -93,7 +93,7 @@ def number_of(data: bytes) -> float:
 
 def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
     """(what fits into JSON, the arrays)."""
-    arrays: Arrays = {f"model{path}": owner[key] for path, owner, key in _places(belief.model)}
+    arrays: Arrays = {f"model{path}": owner[key] for path, owner, key in _array_places(belief.model)}
     if (near_CC := getattr(belief.model, "near_CC", None)) is not None:
         arrays["near"] = near_CC
     for name, weights_F in (("weights_F", belief.calibration.weights_F), ("none_F", belief.calibration.none_F)):
@@ -109,7 +109,7 @@ def _belief_parts(belief: Belief) -> tuple[dict[str, Any], Arrays]:
     }, arrays
 
 
-def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
+def _restore_belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     twins = {int(one): int(other) for one, other in meta["twins"]}
     unlabelled, unseen = float(meta["unlabelled"]), float(meta["unseen"])
     telling = tuple(float(share) for share in meta["telling"])
@@ -125,7 +125,7 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
         if near_CC is None or not sound or near_CC.diagonal().any() or not near_CC.any(axis=1).all():
             raise Damaged("no belief about these classes")
     model = new_model(terms, twins, near_CC)
-    for path, owner, key in _places(model):
+    for path, owner, key in _array_places(model):
         found, wanted = arrays[f"model{path}"], owner[key]
         if found.shape != wanted.shape or found.dtype != wanted.dtype or not np.isfinite(found).all():
             raise Damaged(f"no model of these terms: {path}")
@@ -141,7 +141,7 @@ def _belief(meta: Mapping[str, Any], arrays: Arrays, terms: Terms) -> Belief:
     return belief
 
 
-def _places(thing: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _array_places(thing: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
     """(path, mapping or list, key in it) of each array of floats in a model, and in what it is made of; `_tables` follow from these."""
     owner = thing if isinstance(thing, list) else vars(thing)
     for key, value in enumerate(owner) if isinstance(owner, list) else sorted(owner.items()):
@@ -150,13 +150,13 @@ def _places(thing: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
             if value.dtype == np.float64:
                 yield here, owner, key
         elif key != "_tables" and (isinstance(value, list) or (hasattr(value, "__dict__") and type(value).__module__.startswith(_HOME))):
-            yield from _places(value, here)
+            yield from _array_places(value, here)
 
 
 _HOME = __name__.rpartition(".")[0]
 
 
-def _written(meta: Mapping[str, Any], arrays: Arrays) -> bytes:
+def _write_arrays(meta: Mapping[str, Any], arrays: Arrays) -> bytes:
     named = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     about = [[name, array.dtype.newbyteorder("<").str, list(array.shape)] for name, array in named.items()]
     head = json.dumps({"meta": meta, "arrays": about}).encode()
@@ -164,7 +164,7 @@ def _written(meta: Mapping[str, Any], arrays: Arrays) -> bytes:
     return MAGIC + sha256(body).digest() + body
 
 
-def _read(data: bytes, kind: str) -> tuple[Mapping[str, Any], Arrays]:
+def _read_arrays(data: bytes, kind: str) -> tuple[Mapping[str, Any], Arrays]:
     """(what was in JSON, the arrays). Raises Damaged, KeyError, TypeError or ValueError where it is no such file."""
     start = len(MAGIC) + 32
     body = data[start:]

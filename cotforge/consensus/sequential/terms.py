@@ -124,7 +124,7 @@ Took = Mapping[str, Sequence[tuple[float, float]]]
 """(dollars, seconds) of each reply in the warm-up, by voter."""
 
 
-def prices(took: Took) -> dict[str, float]:
+def mean_prices(took: Took) -> dict[str, float]:
     """What a Call to each voter took in the warm-up, on average: dollars, where nobody has a price seconds, else 1.
 
     Of one that never answered, as much as of the others.

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cotforge.consensus.sequential.table import Flags, Ints, Table, symbols_of
+from cotforge.consensus.sequential.answer_table import AnswerTable, Flags, Ints, symbols_of
 from cotforge.consensus.sequential.terms import Terms
 
 ENOUGH = 20
@@ -13,7 +13,7 @@ SAME = 0.9
 """Share of them, of either, in which both say the same all the same: two models share about half of their errors (ours)."""
 
 
-def twins(table: Table, terms: Terms) -> dict[int, int]:
+def find_twins(table: AnswerTable, terms: Terms) -> dict[int, int]:
     """Columns of voters that repeat another one, with that one's; of twins the cheapest stays, then the first by name."""
     table = table.where(table.everybody_N)
     symbols_NV = symbols_of(table.answers_NV, terms)
@@ -23,12 +23,12 @@ def twins(table: Table, terms: Terms) -> dict[int, int]:
     for one, other in combinations(order, 2):
         if one in found or other in found or terms.voters[one].short != terms.voters[other].short:
             continue
-        if _alike(table, one, other):
+        if _are_twins(table, one, other):
             found[other] = one
     return found
 
 
-def _alike(table: Table, one: int, other: int) -> bool:
+def _are_twins(table: AnswerTable, one: int, other: int) -> bool:
     """Whether the two say the same even where one of them is wrong, or, with few gold rows, differs from most of the rest."""
     answers_NV = table.answers_NV
     table = table.where((answers_NV[:, one] >= 0) & (answers_NV[:, other] >= 0))

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Collection
 
-from cotforge.order import rank
+from cotforge.order import sample_rank
 
 WARM = 400
 """Samples of the warm-up at most, and gold ones among them (source: the simulation behind the defaults; less cost claims their honesty)."""
@@ -43,12 +43,12 @@ class Waves:
             self._needs.append(0)
         self._hasty = len(ends) - 1
         known = 0
-        for refit in _refits(total, ends[-1]):
+        for refit in _refit_points(total, ends[-1]):
             ends.append(refit)
             self._needs.append(known)
             known = len(ends) - 1
             if refit < total:
-                ends.append(min(total, refit + _filler(refit)))
+                ends.append(min(total, refit + _filler_waves(refit)))
                 self._needs.append(self._needs[-1])
         self._bounds = [end * _WHOLE // max(total, 1) for end in ends[:-1]]
 
@@ -72,13 +72,13 @@ class Waves:
         """(`wave`, `everybody`) of a Sample."""
         if id in self._gold:
             return 0, True
-        place = rank(id, self._seed)
+        place = sample_rank(id, self._seed)
         wave = self.of_rank(place)
         return wave, wave == 0 or self.audited(place)
 
     def fold(self, id: str) -> int:
         """A number by which a Sample with gold is parted from others for cross-validation."""
-        return rank(id, self._seed) % FOLDED
+        return sample_rank(id, self._seed) % FOLDED
 
     def audited(self, rank: int) -> bool:
         """Whether everybody is asked about it though it is not in the warm-up."""
@@ -98,14 +98,14 @@ def warm_up(total: int) -> int:
     return min(total, max(LEAST, min(WARM, round(SHARE * total))))
 
 
-def _filler(end: int) -> int:
+def _filler_waves(end: int) -> int:
     return max(BRIDGE, round(FILLER * end))
 
 
-def _refits(total: int, begun: int) -> list[int]:
+def _refit_points(total: int, begun: int) -> list[int]:
     """Where waves end behind those that have begun: at the refits that leave enough behind them to be worth it, and at the end."""
     ends, at = [], list(REFITS)
     while at[-1] * GROWTH <= LAST:
         at.append(at[-1] * GROWTH)
-    ends = [end for end in at if begun < end and end + 2 * _filler(end) < total]
+    ends = [end for end in at if begun < end and end + 2 * _filler_waves(end) < total]
     return [*ends, total] if begun < total else []

@@ -17,19 +17,19 @@ from typing import Self
 
 import aiohttp
 
-from cotforge.forge.batches.ends import TURNS, Ends
+from cotforge.forge.batches.ends import TURNS, PartEnds
 from cotforge.forge.batches.harvest import Harvest, Strange
 from cotforge.forge.batches.outbox import Outbox
-from cotforge.forge.batches.parts import Member, Part, Parts
-from cotforge.forge.batches.spool import MOST_BYTES, again, requests
-from cotforge.forge.progress import Meter
-from cotforge.forge.work import Work
+from cotforge.forge.batches.parts import BatchPart, PartMember, Parts
+from cotforge.forge.batches.spool import MOST_BYTES, missing_requests, requests_again
+from cotforge.forge.pending import PendingSample
+from cotforge.forge.progress import TeacherCounts
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.replies.text import one_line
-from cotforge.teachers.batch import OVER, Api, Batch, Refused, refusing_logprobs
+from cotforge.teachers.batch import OVER, Api, ApiRefused, Batch, refusing_logprobs
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import said_by
 
@@ -43,7 +43,7 @@ LIMITED = "token_limit_exceeded"
 Tell = Callable[[str], object]
 
 
-class Batches:
+class BatchRunner:
     """The batches of one teacher in one run: an async context, in the journal's event loop.
 
     `ended` is told of every Call that ended, once that is on the disk. All methods raise JournalError where nothing can be kept any more.
@@ -56,19 +56,19 @@ class Batches:
         folder: Path,
         run_id: str,
         *,
-        meter: Meter | None = None,
+        meter: TeacherCounts | None = None,
         ended: Callable[[Attempt], object] | None = None,
         most_bytes: int = MOST_BYTES,
         logprobs: bool = True,
     ) -> None:
         """`logprobs`: whether a teacher that asks for log probabilities does so here."""
-        self.teacher, self.folder, self.meter = teacher, folder, meter or Meter()
+        self.teacher, self.folder, self.meter = teacher, folder, meter or TeacherCounts()
         self.parts, self.api = Parts(journal, teacher), Api(teacher)
-        self.outbox = Outbox(self.parts, self.api, folder, run_id, meter=self.meter, tell=self._count, most_bytes=most_bytes)
+        self.outbox = Outbox(self.parts, self.api, folder, run_id, meter=self.meter, tell=self._count_attempt, most_bytes=most_bytes)
         self.strange = Strange(folder / "strange.jsonl")
-        self.open: list[Part] = []
+        self.open: list[BatchPart] = []
         """What the provider works on."""
-        self._parked: list[Part] = []
+        self._parked: list[BatchPart] = []
         self._harvests: dict[int, Harvest] = {}
         self._said: dict[int, str] = {}
         self._after, self._logprobs = 0.0, logprobs
@@ -85,24 +85,27 @@ class Batches:
         """Take over what was submitted; what was not is forgotten, so that what today's pipeline lacks is asked."""
         for part in self.parts.open():
             if part.state == "creating":
-                await self._recover(part, tell)
+                await self._recover_batch(part, tell)
             if part.state == "created":
                 self.open.append(part)
                 self.meter.in_flight += len(self.parts.unanswered(part))
             elif part.state in ("", "written", "uploaded"):
                 await self.outbox.drop(part)
         for url, count in self.parts.elsewhere():
-            tell(f"{self._who}: {count:,} batches wait at {url}; what they hold is not asked here: write that url until they are collected")
+            tell(
+                f"{self._who_asks}: {count:,} batches wait at {url}; "
+                "what they hold is not asked here: write that url until they are collected"
+            )
 
-    async def _recover(self, part: Part, tell: Tell) -> None:
+    async def _recover_batch(self, part: BatchPart, tell: Tell) -> None:
         """Whether the batch was made before its id could be noted: the provider's list knows, if not at once."""
         try:
             made = await self.outbox.find(part)
             if not made:
                 await asyncio.sleep(self.outbox.pause())
                 made = await self.outbox.find(part)
-        except Refused as refused:
-            tell(f"{self._who}: {part.file}: {refused}")
+        except ApiRefused as refused:
+            tell(f"{self._who_asks}: {part.file}: {refused}")
             if refused.outcome.error != "unknown":
                 self.outbox.left.append(part)
                 return
@@ -111,12 +114,12 @@ class Batches:
             return
         await (self.parts.step(part, "created", made) if made else self.outbox.drop(part))
 
-    async def submit(self, works: Iterator[Work | Fault], admit: Callable[[Call], bool] | None = None) -> None:
+    async def submit(self, works: Iterator[PendingSample | Fault], admit: Callable[[Call], bool] | None = None) -> None:
         """Bring what is missing to the provider, in one pass over `works`, in a thread. The first no of `admit` to a Call ends it."""
-        found = requests(works, self.teacher, self.parts.held, logprobs=self._logprobs)
-        await self._submit(self.outbox.submit(found, turn=1, max_tokens=self.teacher.max_tokens, admit=admit))
+        found = missing_requests(works, self.teacher, self.parts.held, logprobs=self._logprobs)
+        await self._submit_parts(self.outbox.submit(found, turn=1, max_tokens=self.teacher.max_tokens, admit=admit))
 
-    async def _submit(self, made: AsyncGenerator[Part, None]) -> None:
+    async def _submit_parts(self, made: AsyncGenerator[BatchPart, None]) -> None:
         async with aclosing(made):
             async for part in made:
                 self.open.append(part)
@@ -126,111 +129,111 @@ class Batches:
         wait = self.outbox.pause()
         while self.open or self._parked:
             self._after = 0.0
-            over = [part for part in list(self.open) if await self._look(part, tell)]
+            over = [part for part in list(self.open) if await self._look_at_part(part, tell)]
             if self._parked and (over or not self.open):
-                await self._unpark(self._parked.pop(0))
+                await self._unpark_part(self._parked.pop(0))
             if over:
                 wait = self.outbox.pause()
             elif self.open:
                 await asyncio.sleep(max(wait, self._after))
                 wait = self.outbox.pause(wait)
 
-    async def _look(self, part: Part, tell: Tell) -> bool:
+    async def _look_at_part(self, part: BatchPart, tell: Tell) -> bool:
         """Whether the Part is closed now."""
         try:
             batch = await self.api.look(part.batch)
-            self._say(part, batch, tell)
+            self._say_state(part, batch, tell)
             if batch.status not in OVER:
                 return False
             if batch.status == "failed" and batch.code == LIMITED and len(self.open) > 1:
-                await self._park(part)
+                await self._park_part(part)
                 return False
-            return await self._gather(part, batch)
-        except Refused as refused:
-            return await self._without(part, refused, tell)
+            return await self._gather_results(part, batch)
+        except ApiRefused as refused:
+            return await self._without_batch(part, refused, tell)
         except (aiohttp.ClientError, OSError) as fault:
             self.meter.trouble = f"connection: {said_by(fault)}"
             return False
 
-    async def _gather(self, part: Part, batch: Batch) -> bool:
+    async def _gather_results(self, part: BatchPart, batch: Batch) -> bool:
         """Bring in the results of a batch that is over, and close it, once all are there that the provider counts."""
-        harvest = self._harvest(part)
+        harvest = self._make_harvest(part)
         await harvest.read(self.api, batch)
         if harvest.lines < batch.done and harvest.looks < LOOKS:  # ids of files can come after the state, and a connection can be cut
             harvest.looks += 1
             return False
-        await harvest.ends.rest(lambda member: self._fate(member, batch))
-        await self._again(part, harvest.ends)
-        return await self._close(part, batch.status)
+        await harvest.ends.rest(lambda member: self._member_fate(member, batch))
+        await self._submit_again(part, harvest.ends)
+        return await self._close_part(part, batch.status)
 
-    def _fate(self, member: Member, batch: Batch) -> Attempt:
+    def _member_fate(self, member: PartMember, batch: Batch) -> Attempt:
         """How a member ends that a batch, now over, has no result for."""
         word = {"completed": "no_result", "failed": batch.code or "batch_failed"}.get(batch.status, batch.status)
         detail = batch.detail or f"batch {batch.id} has no result for it"
         outcome = Outcome(OutcomeKind.PASSING, word, detail, retry=batch.status in ("completed", "expired"))
-        attempt = failed(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
+        attempt = failed_attempt(member.key, outcome, number=member.attempt, max_tokens=self.teacher.max_tokens)
         return refusing_logprobs(attempt, self.teacher) if batch.status == "failed" else attempt
 
-    async def _again(self, part: Part, ends: Ends) -> None:
+    async def _submit_again(self, part: BatchPart, ends: PartEnds) -> None:
         """Put what was left unanswered into new batches, from the file that was kept for that."""
         if ends.again:
             self.meter.trouble = f"{len(ends.again):,} requests came back unanswered"
-            found = again(self.folder / part.file, ends.again, plain=ends.plain)
-            await self._submit(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
+            found = requests_again(self.folder / part.file, ends.again, plain=ends.plain)
+            await self._submit_parts(self.outbox.submit(found, turn=part.turn + 1, max_tokens=part.max_tokens))
 
-    async def _without(self, part: Part, refused: Refused, tell: Tell) -> bool:
+    async def _without_batch(self, part: BatchPart, refused: ApiRefused, tell: Tell) -> bool:
         """What becomes of a Part that its provider says no about; whether it is closed."""
         self.meter.trouble, self._after = str(refused), max(self._after, refused.outcome.after or 0.0)
-        harvest = self._harvest(part)
+        harvest = self._make_harvest(part)
         harvest.looks += not refused.outcome.retry
         if refused.outcome.retry or harvest.looks < LOOKS:
             return False
         if refused.status == 404 and time.time() - part.begun_at > KEPT_S:
             await self.outbox.give_up(part, Outcome(OutcomeKind.PASSING, "lost", refused.outcome.detail))
-            return await self._close(part, "lost")
+            return await self._close_part(part, "lost")
         why = f"cannot be looked at: {refused}; is the key of another project? its results are still awaited"
-        tell(f"{self._who}: batch {one_line(part.batch)} {why}")
+        tell(f"{self._who_asks}: batch {one_line(part.batch)} {why}")
         self.open.remove(part)
         self.outbox.left.append(part)
         return False
 
-    def _harvest(self, part: Part) -> Harvest:
+    def _make_harvest(self, part: BatchPart) -> Harvest:
         if part.id not in self._harvests:
             may = (self.folder / part.file).exists() and not self.outbox.closes
-            self._harvests[part.id] = Harvest(Ends(part, self.parts, self._count, turns=TURNS if may else 1), self.strange)
+            self._harvests[part.id] = Harvest(PartEnds(part, self.parts, self._count_attempt, turns=TURNS if may else 1), self.strange)
         return self._harvests[part.id]
 
-    async def _close(self, part: Part, why: str) -> bool:
+    async def _close_part(self, part: BatchPart, why: str) -> bool:
         if part.state != "closed":
             await self.outbox.close(part, why)
         self.open.remove(part)
         del self._harvests[part.id]
         return True
 
-    async def _park(self, part: Part) -> None:
+    async def _park_part(self, part: BatchPart) -> None:
         """Turned away for want of room: to be made a batch again when another is over."""
         await self.parts.step(part, "uploaded")
         self.open.remove(part)
         self._parked.append(part)
 
-    async def _unpark(self, part: Part) -> None:
+    async def _unpark_part(self, part: BatchPart) -> None:
         try:
             await self.outbox.create(part)
             if part.state == "created":
                 self.open.append(part)
-        except Refused as refused:
+        except ApiRefused as refused:
             await self.outbox.give_up(part, refused.outcome)
 
-    def _say(self, part: Part, batch: Batch, tell: Tell) -> None:
+    def _say_state(self, part: BatchPart, batch: Batch, tell: Tell) -> None:
         if self._said.get(part.id) != batch.status:
             self._said[part.id] = batch.status
-            tell(f"{self._who}: batch {one_line(batch.id)} ({part.file}): {batch.status}, {batch.done:,} of {batch.total:,} done")
+            tell(f"{self._who_asks}: batch {one_line(batch.id)} ({part.file}): {batch.status}, {batch.done:,} of {batch.total:,} done")
 
     @property
-    def _who(self) -> str:
+    def _who_asks(self) -> str:
         return f"teacher {self.teacher.name!r}"
 
-    def _count(self, stored: Attempt) -> None:
+    def _count_attempt(self, stored: Attempt) -> None:
         """An attempt has ended."""
         self.meter.in_flight -= 1
         self.meter.note(stored)
@@ -240,7 +243,7 @@ class Batches:
                 self._ended(stored)
 
 
-def waiting(loaded: Loaded, journal: Journal) -> list[str]:
+def waiting_lines(loaded: Loaded, journal: Journal) -> list[str]:
     """A line for each teacher of which batches are open."""
     lines = []
     for teacher in loaded.pipeline.teachers:

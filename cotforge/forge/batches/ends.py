@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from cotforge.forge.batches.parts import Member, Part, Parts
+from cotforge.forge.batches.parts import BatchPart, PartMember, Parts
 from cotforge.forge.batches.spool import CALLS
 from cotforge.replies.attempt import Attempt
 
@@ -13,10 +13,10 @@ TURNS = 2
 
 
 @dataclass
-class Ends:
+class PartEnds:
     """Of one Part; what may be asked once more is noted in `again`."""
 
-    part: Part
+    part: BatchPart
     parts: Parts
     tell: Callable[[Attempt], object]
     """Is told of every attempt that ended, once that is on the disk."""
@@ -27,7 +27,7 @@ class Ends:
     plain: bool = False
     """Whether that is asked without what the provider may have refused: log probabilities."""
 
-    async def put(self, ends: list[tuple[Attempt, Member]]) -> None:
+    async def put(self, ends: list[tuple[Attempt, PartMember]]) -> None:
         """Into the journal. Raises JournalError where they cannot be kept."""
         rows = []
         for end, member in ends:
@@ -40,7 +40,7 @@ class Ends:
         for row in rows:
             self.tell(row)
 
-    async def rest(self, fate: Callable[[Member], Attempt]) -> None:
+    async def rest(self, fate: Callable[[PartMember], Attempt]) -> None:
         """End every member that has no result."""
         members = self.parts.unanswered(self.part)
         for start in range(0, len(members), CALLS):

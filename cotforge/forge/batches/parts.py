@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from cotforge.errors import JournalError
 from cotforge.journal import Journal
 from cotforge.records import Sample
-from cotforge.redaction import redact
+from cotforge.redaction import redact_text
 from cotforge.teachers.kind import TeacherKind
 
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
 
 
 @dataclass(slots=True)
-class Part:
+class BatchPart:
     """One file of requests. Its state is changed by `Parts.step` alone."""
 
     id: int
@@ -52,7 +52,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class PartMember:
     """One attempt in a Part."""
 
     attempt: int
@@ -77,9 +77,9 @@ class Parts:
     """The Parts of one teacher in one journal. Writing methods are for the event loop, reading ones for any thread."""
 
     def __init__(self, journal: Journal, teacher: TeacherKind) -> None:
-        self.journal, self.teacher, self.url = journal, teacher, redact(teacher.urls[0])
+        self.journal, self.teacher, self.url = journal, teacher, redact_text(teacher.urls[0])
 
-    def open(self) -> list[Part]:
+    def open(self) -> list[BatchPart]:
         """Those that are not closed, of this teacher's model at this teacher's URL, whatever the teacher is called today.
 
         Raises JournalError where one's file has a name that could lead out of the run folder: it is removed once the Part is closed.
@@ -91,14 +91,14 @@ class Parts:
             self.url,
             self.teacher.urls[0],
         )
-        found = [Part(*row) for row in parts]
+        found = [BatchPart(*row) for row in parts]
         if strange := [part.file for part in found if not _FILE.fullmatch(part.file)]:
             raise JournalError(
                 f"{self.journal.path}: batches: {strange[0][:80]!r} is no name of a file of requests; was it changed by hand?"
             )
         for part in found:
             for state, value in self.journal.rows("SELECT state, value FROM steps WHERE batch = ? ORDER BY id", part.id):
-                _took(part, state, value)
+                _apply_step(part, state, value)
         return found
 
     def elsewhere(self) -> list[tuple[str, int]]:
@@ -112,7 +112,7 @@ class Parts:
         )
         return [(url, count) for url, count in rows]
 
-    async def begin(self, *, turn: int, max_tokens: int | None) -> Part:
+    async def begin(self, *, turn: int, max_tokens: int | None) -> BatchPart:
         """A new Part; it stands in the journal."""
         file, now = f"part-{secrets.token_hex(8)}.jsonl", time.time()
         await self.journal.write(
@@ -120,35 +120,35 @@ class Parts:
             self.teacher.name, self.teacher.model, self.url, file, max_tokens, turn, now,
         )  # fmt: skip
         ((number,),) = self.journal.rows("SELECT id FROM batches WHERE file = ?", file)
-        return Part(number, file, self.url, max_tokens, turn, now)
+        return BatchPart(number, file, self.url, max_tokens, turn, now)
 
-    def enlist(self, part: Part, key: str, input_tokens: int, about: Sample | None) -> str:
+    def enlist(self, part: BatchPart, key: str, input_tokens: int, about: Sample | None) -> str:
         """A new attempt as a member of the Part: its `custom_id`. It is on the disk before any later `step` is."""
         attempt, _ = self.journal.begin(key, self.teacher.name, self.teacher.model, about=about)
         self.journal.write("INSERT INTO members VALUES (?, ?, ?, ?)", attempt, part.id, bytes.fromhex(key), input_tokens)
         return custom_id(attempt, key)
 
-    def step(self, part: Part, state: str, value: str = "") -> asyncio.Future[None]:
+    def step(self, part: BatchPart, state: str, value: str = "") -> asyncio.Future[None]:
         """The Part's next state; the Future tells when it is on the disk, with all that was written before."""
-        _took(part, state, value)
+        _apply_step(part, state, value)
         return self.journal.write("INSERT INTO steps (batch, state, value, at) VALUES (?, ?, ?, ?)", part.id, state, value, time.time())
 
-    def members(self, part: Part, attempts: Iterable[int]) -> dict[int, Member]:
+    def members(self, part: BatchPart, attempts: Iterable[int]) -> dict[int, PartMember]:
         """Those of `attempts` (256 at most) that are members."""
         wanted = list(attempts)
         marks = ",".join("?" * len(wanted))
-        return {member.attempt: member for member in self._members(f"AND attempt IN ({marks})", part.id, *wanted)}
+        return {member.attempt: member for member in self._query_members(f"AND attempt IN ({marks})", part.id, *wanted)}
 
-    def unanswered(self, part: Part) -> list[Member]:
-        return self._members("AND replies.id IS NULL", part.id)
+    def unanswered(self, part: BatchPart) -> list[PartMember]:
+        return self._query_members("AND replies.id IS NULL", part.id)
 
-    def _members(self, where: str, *values: int) -> list[Member]:
+    def _query_members(self, where: str, *values: int) -> list[PartMember]:
         rows = self.journal.rows(
             "SELECT attempt, members.key, members.input_tokens, replies.id IS NOT NULL FROM members "
             f"LEFT JOIN replies ON replies.id = attempt WHERE batch = ? {where} ORDER BY attempt",
             *values,
         )
-        return [Member(attempt, key.hex(), tokens, bool(answered)) for attempt, key, tokens, answered in rows]
+        return [PartMember(attempt, key.hex(), tokens, bool(answered)) for attempt, key, tokens, answered in rows]
 
     def held(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` that a Part holds, any teacher's: they are asked already."""
@@ -162,7 +162,7 @@ class Parts:
         return {key.hex() for (key,) in rows}
 
 
-def _took(part: Part, state: str, value: str) -> None:
+def _apply_step(part: BatchPart, state: str, value: str) -> None:
     part.state = state
     if state == "uploaded" and value:
         part.input_file = value

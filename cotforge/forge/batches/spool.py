@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cotforge.errors import JournalError
-from cotforge.forge.work import Work
+from cotforge.forge.pending import PendingSample
 from cotforge.images import data_url
 from cotforge.records import Call, Fault
 from cotforge.regular_files import open_regular
 from cotforge.teachers.batch import ENDPOINT
 from cotforge.teachers.teacher import Teacher
-from cotforge.teachers.wire import input_tokens, request, without_logprobs
+from cotforge.teachers.wire import build_request, input_tokens, without_logprobs
 
 MOST_BYTES = 190_000_000
 """Of a file (ours): OpenAI's limit is 200 MB, whichever megabyte is meant."""
@@ -37,8 +37,8 @@ class Request:
     """None where it is taken from an earlier file."""
 
 
-def requests(
-    works: Iterator[Work | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]], *, logprobs: bool = True
+def missing_requests(
+    works: Iterator[PendingSample | Fault], teacher: Teacher, held: Callable[[list[str]], set[str]], *, logprobs: bool = True
 ) -> Iterator[Request | Fault]:
     """The teacher's missing Calls as requests, without those that `held` knows to be asked already; a Fault where a picture is gone."""
     for work in works:
@@ -54,10 +54,10 @@ def requests(
             yield fault
             continue
         for call in calls:
-            yield Request(call.key, input_tokens(call), b"".join(request(call, teacher, images, logprobs=logprobs)), call)
+            yield Request(call.key, input_tokens(call), b"".join(build_request(call, teacher, images, logprobs=logprobs)), call)
 
 
-def chunked(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]:
+def chunk_requests(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]:
     """The same in lists that are small enough to be held."""
     chunk: list[Request | Fault] = []
     size = 0
@@ -72,7 +72,7 @@ def chunked(found: Iterator[Request | Fault]) -> Iterator[list[Request | Fault]]
 
 
 @contextmanager
-def kept(path: Path) -> Iterator[None]:
+def explain_disk(path: Path) -> Iterator[None]:
     """Says in one line where a file cannot be written: a JournalError."""
     try:
         yield
@@ -85,7 +85,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with kept(path):
+        with explain_disk(path):
             path.parent.mkdir(mode=0o700, exist_ok=True)
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._waiting: list[bytes] = []
@@ -104,7 +104,7 @@ class Spool:
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        with kept(self.path):
+        with explain_disk(self.path):
             self._file.writelines(waiting)
             self._file.flush()
 
@@ -115,7 +115,7 @@ class Spool:
             self._file.close()
 
 
-def again(path: Path, wanted: Mapping[str, tuple[str, int]], *, plain: bool = False) -> Iterator[Request]:
+def requests_again(path: Path, wanted: Mapping[str, tuple[str, int]], *, plain: bool = False) -> Iterator[Request]:
     """The requests of a file whose `custom_id` is in `wanted`, which maps it to (key, input tokens). A line that is torn is left out.
 
     `plain` ones ask for no log probabilities.

@@ -15,34 +15,38 @@ SMOKE_SAMPLES = 8
 
 
 class Rollouts(Spec):
-    """How the student's own completions are made, and which two of one sample become a pair.
+    """How the student's completions are sampled, and which two of one sample become a pair.
 
     Right against wrong is the rollout DPO of Phi-4-Mini-Reasoning (arXiv 2504.21233). It gives no numbers: all defaults are chosen by us.
     arXiv 2404.19733 taught reasoning so with 30 completions and 10 pairs of a sample, at temperature 0.8.
     """
 
     of: Literal["lessons", "source"] = "lessons"
-    """Samples that the student is asked about: those of the lessons, or every readable sample of the source with its raw label."""
+    """Samples the student is asked about. `lessons`: those of the lessons. `source`: every readable
+    sample of the source, with its raw label."""
     at_most: int | None = Field(default=None, ge=1)
-    """Samples, drawn by the stage's seed; null takes all."""
+    """Most samples, drawn by the stage's seed. Null: all."""
     per_sample: int = Field(default=8, ge=2)
-    """Completions of one sample."""
+    """Completions per sample."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of the completions, drawn from all tokens."""
+    """Sampling temperature of the completions. They are drawn from all tokens."""
     max_completion: int = Field(default=1024, ge=1)
-    """Tokens of one completion, at most; one that is cut off is in no pair."""
+    """Most tokens per completion. A completion that is cut off is not used in a pair."""
     pairs_per_sample: int = Field(default=1, ge=1)
-    """Pairs of one sample, at most: those of the most similar lengths, and of different completions while there are some."""
+    """Most pairs per sample. Pairs of similar length come first, with different completions as long
+    as there are some."""
     margin: float = Field(default=0.5, gt=0, le=1)
-    """Reward of the chosen completion above that of the rejected one, at least; 1 is full marks."""
+    """Smallest difference in reward between the chosen and the rejected completion. 1 is full
+    marks."""
     length_ratio: float | None = Field(default=2.0, ge=1)
-    """Tokens of the longer completion of a pair over those of the shorter one, at most; null takes any."""
+    """Largest ratio of the longer to the shorter completion of a pair, in tokens. Null: no limit."""
     engine: Literal["auto", "vllm", "transformers"] = "auto"
-    """Who makes the completions; `auto` is vLLM on a GPU where it is installed and serves the student, else transformers."""
+    """What generates the completions: `vllm` or `transformers`. `auto`: vLLM on a GPU if it is
+    installed and supports the student."""
 
 
 class Dpo(TrlStage):
-    """Preference: of a right and a wrong text about a picture, the right one becomes likelier."""
+    """Direct preference optimisation: of a right and a wrong text about an image, the right one becomes more likely."""
 
     rows_are: ClassVar[str] = "pairs"
     learns_texts: ClassVar[bool] = True
@@ -50,14 +54,17 @@ class Dpo(TrlStage):
     curves: ClassVar[tuple[Curve, ...]] = (LOSS, Curve("Right text preferred", (("rewards/accuracies", "share"),), share=True))
 
     kind: Literal["dpo"]
+    """`dpo`: direct preference optimisation on pairs of a right and a wrong text."""
     data: Literal["lessons", "rollouts"] = "lessons"
-    """`lessons`: the dataset's pairs; `rollouts`: the student's own completions, made with the weights that the stage begins with."""
+    """`lessons`: the preference pairs of the dataset. `rollouts`: pairs of the student's own
+    completions, sampled with the weights the stage starts with."""
     rewards: tuple[Reward, ...] = (Reward(measure="correct"),)
-    """What makes one of two completions the better, with `data: rollouts`."""
+    """With `data: rollouts`: the measures that decide which of two completions is better. Default:
+    `correct`."""
     rollouts: Rollouts = Rollouts()
-    """How completions are made and paired, with `data: rollouts`."""
+    """With `data: rollouts`: how completions are sampled and paired."""
     beta: float | None = Field(default=None, gt=0)
-    """Weight of the distance to the weights that the stage began with. Null is TRL's own: 0.1."""
+    """Weight of the distance to the weights the stage starts with. Null: TRL's default, 0.1."""
 
     @model_validator(mode="after")
     def _has_rollouts(self) -> Self:

@@ -7,22 +7,23 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan.curriculum import Choices, PacedStage
 from cotforge.plan.reader import Reader
 from cotforge.plan.rewards import Reward, reward_faults, reward_words
 from cotforge.plan.stage import HARMLESS, Curve, LearnsFrom
-from cotforge.plan.variants import FORM, Variant, expanded, form
-from cotforge.spec import Spec, WrongKey
+from cotforge.plan.variants import FORM, Variant, expand_variant, loss_form
+from cotforge.spec import Spec, WrongKey, written_as
 
 
 class Clip(Spec):
-    """How far the ratio of new to old probability may leave 1 before a token stops to teach: 1 - low to 1 + high."""
+    """Range of the ratio of new to old token probability, from 1 - `low` to 1 + `high`; outside of
+    it a token stops learning."""
 
     low: float = Field(default=0.2, gt=0, lt=1)
-    """Acts where a token is to become less likely. TRL's own default."""
+    """Lower range, for tokens that become less likely. Default: TRL's."""
     high: float = Field(default=0.2, gt=0)
-    """Acts where a token is to become more likely. TRL's own default."""
+    """Upper range, for tokens that become more likely. Default: TRL's."""
 
 
 CLIPS = {"cliplow-upper": {"low": 0.2, "high": 0.1}, "cliplow-lower": {"low": 0.4, "high": 0.2}}
@@ -32,9 +33,12 @@ Both narrow what is explored, by what arXiv 2509.26114 finds of either bound.
 """
 
 
-def _clip(given: Any) -> Any:
+ClipName = Literal["cliplow-upper", "cliplow-lower"]
+
+
+def _parse_clip(given: Any) -> Any:
     if isinstance(given, str) and given not in CLIPS:
-        raise ValueError(f"no clip named {shown(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
+        raise ValueError(f"no clip named {show_value(given)}; there are {', '.join(CLIPS)}, or {{low: ..., high: ...}}")
     return CLIPS[given] if isinstance(given, str) else given
 
 
@@ -44,18 +48,23 @@ BUDGETED = frozenset({"dapo", "cispo", "vespo"})
 """Losses of TRL's that are a sum over the tokens of a whole step, divided by one number."""
 
 
-def _scaling(given: Any) -> Any:
+Scaling = Literal["group", "batch", "none"]
+
+
+def _parse_scaling(given: Any) -> Any:
     """TRL also takes true for `group` and false for `none`."""
     return ("group" if given else "none") if isinstance(given, bool) else given
 
 
-class Vllm(Spec):
-    """Where vLLM makes completions."""
+class VllmOptions(Spec):
+    """Where vLLM runs."""
 
     url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+")
-    """Of a server on another GPU, without `/v1`; null is in the process of the training, asleep while it learns."""
+    """URL of a vLLM server on another GPU, without `/v1`. Null: vLLM runs inside the training
+    process and sleeps during updates."""
     memory: float | None = Field(default=None, gt=0, lt=1)
-    """Share of the GPU in the process of the training; null is what weights and cache need, at most what the training leaves."""
+    """Share of the GPU for vLLM inside the training process. Null: what weights and cache need,
+    within what training leaves free."""
 
 
 GROUPS = 16
@@ -72,7 +81,8 @@ def passes_of(groups: int, batch: int, group: int) -> int:
 
 
 class Grpo(PacedStage):
-    """Reinforcement: the student says several things about a picture, and the better ones become likelier."""
+    """Reinforcement learning by GRPO: the student writes several completions per image, and the
+    better ones become more likely."""
 
     harmless: ClassVar[frozenset[str]] = HARMLESS | {
         "log_completions", "log_unique_prompts", "num_completions_to_print", "vllm_gpu_memory_utilization", "vllm_group_port",
@@ -106,43 +116,53 @@ class Grpo(PacedStage):
     }
 
     kind: Literal["grpo"]
+    """`grpo`: reinforcement learning on the student's own completions."""
     variant: Variant | None = None
-    """Keys of a paper's objective, `plan.variants.VARIANTS`; those that the stage gives itself win."""
-    accumulate: int = Field(default=8, ge=1)
-    """Forward passes of one optimizer step; where it is not given, as many as 16 groups take."""
+    """A published objective, which sets several keys: `dr_grpo`, `dapo`, `gspo` or `c3po`. Keys
+    given beside it take precedence. Null: none."""
+    accumulate: Annotated[int, Field(ge=1), written_as(Annotated[int, Field(ge=1)] | None)] = 8
+    """Forward passes per optimizer step. Left out, or null: as many as 16 groups need."""
     data: Literal["lessons", "source"] = "lessons"
-    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    """`lessons`: the dataset. `source`: every readable sample of the source, with its raw label."""
     reader: Reader | None = None
-    """A second model that has to come to the answer by the student's reasoning, without the picture: one more reward, and where it is
-    given there may be no other (RACRO, arXiv 2506.04559)."""
+    """A second model that must find the answer from the student's reasoning alone, without the
+    image (RACRO, arXiv 2506.04559). It is one more reward; `rewards` may then be `[]`. Null: none."""
     rewards: tuple[Reward, ...]
-    """What is better."""
-    clip: Annotated[Clip | None, BeforeValidator(_clip)] = None
-    """Two numbers, or `cliplow-upper` or `cliplow-lower`; null is TRL's own, 0.2 on both sides."""
+    """Measures that are rewarded, each with a weight."""
+    clip: Annotated[Clip | None, BeforeValidator(_parse_clip, json_schema_input_type=ClipName | Clip | None)] = None
+    """Clipping range: `{low, high}`, `cliplow-upper` or `cliplow-lower`. Null: TRL's default, 0.2
+    on both sides."""
     updates_per_rollout: int = Field(default=1, ge=1)
-    """Optimizer steps on the same completions; from 2 on the ratio leaves 1, and the clip can act. TRL's own default."""
+    """Optimizer steps per rollout. Clipping only has an effect from 2 on. Default: TRL's."""
     group: int = Field(default=8, ge=2)
-    """Completions of one prompt. TRL's own default."""
+    """Completions per prompt. Default: TRL's."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of the completions. TRL's own default."""
+    """Sampling temperature of the completions. Default: TRL's."""
     max_completion: int = Field(default=1024, ge=1)
-    """Tokens of one completion, at most. Ours."""
+    """Most tokens per completion."""
     beta: float | None = Field(default=None, ge=0)
-    """Weight of the distance to the weights that the stage began with; 0 loads no such copy. Null is TRL's own: 0."""
+    """Weight of the KL distance to the weights the stage starts with. With 0 no copy of them is
+    loaded. Null: TRL's default, 0."""
     loss_type: Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
-    """How the losses of tokens are weighed. TRL's own default: every token of a rollout counts the same."""
-    scale_rewards: Annotated[Literal["group", "batch", "none"], BeforeValidator(_scaling)] = "group"
-    """By whose standard deviation advantages are divided. TRL's own default."""
+    """How the losses of tokens are averaged, by TRL's names: `dapo`, `grpo`, `dr_grpo`, `bnpo`,
+    `cispo`, `sapo`, `luspo` or `vespo`. `dapo`, TRL's default, weighs every token of a rollout
+    equally."""
+    scale_rewards: Annotated[Scaling, BeforeValidator(_parse_scaling, json_schema_input_type=Scaling | bool)] = "group"
+    """Standard deviation that advantages are divided by: that of the `group`, that of the `batch`,
+    or `none`. TRL's `true` and `false` mean `group` and `none`. Default: TRL's."""
     use_bias_correction_kl: bool = True
-    """Whether the KL term, the k3 estimate, is weighed by the ratio, so that its gradient is unbiased. TRL's own default."""
+    """Weigh the KL term (k3 estimator) by the probability ratio, which makes its gradient unbiased.
+    Default: TRL's."""
     resample: int = Field(default=0, ge=0, le=100)
-    """Times that groups whose completions all got the same reward are drawn again, with other prompts (DAPO's dynamic sampling)."""
+    """How often groups with equal rewards are replaced by new prompts (dynamic sampling of DAPO)."""
     token_budget: int | None = Field(default=None, ge=1)
-    """Tokens that a step learns from: completions are taken until theirs reach it, and the loss is divided by it (C3PO); null takes all."""
+    """Tokens per optimizer step. Completions are added until they reach it, and the loss is divided
+    by it (C3PO). Null: all completions are used."""
     rollouts: Literal["auto", "transformers", "vllm"] = "auto"
-    """Who makes the completions; `auto` is vLLM where there is a GPU, vLLM, and a student that it can be given, else transformers."""
-    vllm: Vllm | None = None
-    """Null is vLLM's place and share as `{}` gives them."""
+    """What generates the completions: `transformers` or `vllm`. `auto`: vLLM on a GPU if it is
+    installed and supports the student."""
+    vllm: VllmOptions | None = None
+    """Settings of vLLM, where it generates the completions. Null: the defaults of this section."""
 
     @model_validator(mode="before")
     @classmethod
@@ -150,7 +170,7 @@ class Grpo(PacedStage):
         """The keys of the variant, and `accumulate`, where it is not given: whole groups, 16 of them at least."""
         if not isinstance(given, dict):
             return given
-        given = expanded(given)
+        given = expand_variant(given)
         if given.get("accumulate") is not None:
             return given
         batch, group = (given.get(name, cls.model_fields[name].default) for name in ("batch", "group"))
@@ -204,7 +224,7 @@ class Grpo(PacedStage):
         if self.clip is not None and self.updates_per_rollout < 2:
             raise ValueError("clip: cannot act while every completion is used for one step only; set updates_per_rollout to 2 or more")
         if self.clip is not None and (loss := self.trl.get("loss_type", self.loss_type)) in UNCLIPPED:
-            raise ValueError(f"clip: the loss {shown(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
+            raise ValueError(f"clip: the loss {show_value(loss)} has no clip of two bounds; leave clip out, or set loss_type to dapo")
         return self
 
     @model_validator(mode="after")
@@ -214,7 +234,7 @@ class Grpo(PacedStage):
                 raise ValueError("token_budget: is missing; variant c3po needs one that the completions of nearly every step reach")
             return self
         if (loss := self.trl.get("loss_type", self.loss_type)) not in BUDGETED:
-            raise ValueError(f"token_budget: the loss {shown(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
+            raise ValueError(f"token_budget: the loss {show_value(loss)} is divided by something else; take {', '.join(sorted(BUDGETED))}")
         if cut := sorted({"steps_per_generation", "generation_batch_size"} & self.trl.keys()):
             raise ValueError(f"token_budget: is that of a whole rollout; leave {' and '.join(cut)} out of trl:")
         return self
@@ -251,4 +271,4 @@ class Grpo(PacedStage):
         words = [*super().words(steps), reward_words(named)]
         clip = [f"clip -{self.clip.low:g} +{self.clip.high:g}, {self.updates_per_rollout} updates"] if self.clip else []
         other = {name: value for name in FORM if (value := getattr(self, name)) != type(self).model_fields[name].default}
-        return [*words, f"groups of {self.group}", *clip, *form(other | self.trl)]
+        return [*words, f"groups of {self.group}", *clip, *loss_form(other | self.trl)]

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.plan import modules as parts
-from cotforge.plan.evaluation import listed
+from cotforge.plan.evaluation import ONE_OR_LIST
 from cotforge.plan.stage import Curve, Stage
 from cotforge.spec import PathText, Spec, WrongKey
 
@@ -23,46 +23,53 @@ KNOWN = (*parts.GROUPS, "vision", "projector")
 
 
 class MergeInput(Spec):
-    """A model that is merged."""
+    """One of the models that are merged."""
 
     model: PathText = Field(min_length=1)
-    """A stage before it by name, `base` for the student before any stage, a folder, or an id on the Hub: a student or a text model."""
+    """An earlier stage by name, `base` (the student before any stage), a folder or a Hub id. It may
+    be a student or a text model."""
     weight: float = 1.0
-    """How much it counts; for slerp mergekit's `t`: 0 is `base`, 1 the model."""
+    """Weight of this model. For `slerp` it is mergekit's `t` and required: 0 is `base`, 1 this
+    model."""
     density: float = Field(default=1.0, gt=0, le=1)
-    """For ties and dare: the share of its difference that is kept, the largest numbers (ties) or a random draw (dare)."""
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(parts.numbered), Field(min_length=1)] | None = None
-    """In which layers it counts, from 0, such as `[0, 1, 6-27]`; null is everywhere."""
+    """For `ties` and `dare_...`: share of the differences that is kept, the largest ones (`ties`)
+    or a random draw (`dare_...`)."""
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], parts.WITH_RANGES, Field(min_length=1)] | None = None
+    """Layers this model contributes to, from 0, such as `[0, 1, 6-27]`. Null: all."""
 
 
 class Merge(Stage):
-    """No training: weights of several models of one shape are merged. The words are mergekit's."""
+    """Merges weights of several models of the same shape, without training. Key names follow
+    mergekit."""
 
     curves: ClassVar[tuple[Curve, ...]] = ()
 
     kind: Literal["merge"]
+    """`merge`: merge weights of several models, without training."""
     method: Method
-    """How; `layer_swap` puts each model's `layers` in the place of the student's, or between both by its `weight` (arXiv 2505.05464)."""
+    """How weights are merged: `linear`, `task_arithmetic`, `ties`, `dare_linear`, `dare_ties`,
+    `layer_swap` or `slerp`. `layer_swap` replaces the student's `layers` by each model's, or mixes
+    both by `weight` (arXiv 2505.05464)."""
     models: tuple[MergeInput, ...] = Field(min_length=1)
-    """The models that are merged; whatever is not merged, the configuration and the processor are those of the student it begins with."""
+    """The models to merge. Everything else (other weights, configuration, processor) comes from the
+    student the stage starts with."""
     base: PathText | None = Field(default=None, min_length=1)
-    """Mergekit's base_model, from which differences are taken and slerp begins; null is the student that it begins with."""
-    modules: Annotated[tuple[str, ...], BeforeValidator(listed)] = ("attn", "mlp", "norm")
-    """Which weights: `attn`, `mlp`, `norm`, `embed`, `head`, `vision`, `projector`, or a regular expression after `re:`.
-
-    The default is that of arXiv 2505.05464's code: the language part without what has a row for each token.
-    """
+    """mergekit's `base_model`: differences are taken from it, and `slerp` starts at it. Null: the
+    student the stage starts with."""
+    modules: Annotated[tuple[str, ...], ONE_OR_LIST] = ("attn", "mlp", "norm")
+    """Which weights are merged: `attn`, `mlp`, `norm`, `embed`, `head`, `vision`, `projector`, or a
+    regular expression after `re:`. The default is that of the code for arXiv 2505.05464: the
+    language part without embeddings and head."""
     normalize: bool | None = None
-    """Whether the sum is divided by that of the weights. Null is mergekit's default: true for linear and ties, else false."""
+    """Divide the sum by the sum of the weights. Null: mergekit's default, true for `linear` and
+    `ties`."""
     lambda_: float = Field(default=1.0, alias="lambda")
-    """A factor of the sum of differences."""
+    """Factor of the sum of differences."""
     rescale: bool = True
-    """For dare: whether what is kept is divided by `density`, as in arXiv 2311.03099.
-
-    Mergekit 0.1.5 divides by the share that is kept of the sum of sizes, which is nearly the same.
-    """
+    """For `dare_...`: divide the kept differences by `density`, as in arXiv 2311.03099. mergekit
+    0.1.5 divides by the kept share of the sum of absolute values, which is nearly the same."""
     seed: int = 0
-    """Of what dare draws. Default chosen by us."""
+    """Random seed of `dare_...`."""
 
     @property
     def normalizes(self) -> bool:
@@ -78,7 +85,7 @@ class Merge(Stage):
         """Of models that are plainly meant as folders."""
         for key, model in self.reads().items():
             if model.startswith((".", "/")) and not (root / model).is_dir():
-                yield f"{key}: {shown(model)} is no folder"
+                yield f"{key}: {show_value(model)} is no folder"
 
     def key_fields(self) -> dict[str, Any]:
         """Without the places of models, whose weights count."""
@@ -94,7 +101,7 @@ class Merge(Stage):
     @field_validator("modules")
     @classmethod
     def _are_known(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
-        if fault := parts.wrong(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
+        if fault := parts.wrong_modules(modules, KNOWN) or (None if modules else f"there is none; give {', '.join(KNOWN)}"):
             raise ValueError(fault)
         return modules
 

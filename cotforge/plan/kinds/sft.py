@@ -2,19 +2,23 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from cotforge.plan.curriculum import Choices, PacedStage
-from cotforge.plan.part import Part
+from cotforge.plan.part import DataPart
 from cotforge.plan.prior import Prior
 from cotforge.plan.stage import LOSS, Curve, LearnsFrom
-from cotforge.spec import WrongKey
+from cotforge.spec import WrongKey, written_as
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ShareOrAll = Annotated[Share, written_as(Share | bool)]
+"""`true` is 1."""
 
 
 class Sft(PacedStage):
-    """Supervised: the student learns the completion, given picture and prompt."""
+    """Supervised fine-tuning: the student learns the completion, given image and prompt."""
 
     learns_texts: ClassVar[bool] = True
     keyless_defaults: ClassVar[frozenset[str]] = frozenset({"part", "prior", "short_answers", "shuffle_answers"})
@@ -28,23 +32,27 @@ class Sft(PacedStage):
     curricula: ClassVar[Choices] = {"easy_first": ("pass_rate", "length"), "bandit": ("loss",), "review": ("loss", "pass_rate")}
 
     kind: Literal["sft"]
+    """`sft`: supervised fine-tuning on the lessons."""
     data: Literal["lessons", "source"] = "lessons"
-    """`lessons`: the dataset; `source`: every readable sample of the source with its raw label."""
+    """`lessons`: the dataset. `source`: every readable sample of the source, with its raw label."""
     too_long: Literal["drop", "fail"] = "drop"
-    """Of lessons longer than `longest`, which are never cut: leave them out, or train nothing. Ours."""
+    """Lessons longer than `longest`, which are never cut. `drop`: leave them out. `fail`: stop
+    before training."""
     longest: int | None = Field(default=None, ge=1)
-    """Tokens of a whole lesson, picture included; null is what the student's positions hold."""
+    """Most tokens of a whole lesson, image included. Null: the student's context length."""
     prior: Prior | None = None
-    """Bends the gradients towards an expert in reasoning (DRIFT, arXiv 2510.15050); null is plain sft."""
-    part: Part | None = None
-    """Of the data, the part that is learned, where several branches share them (Disperse-Then-Merge, arXiv 2405.13432); null is all."""
-    shuffle_answers: float = Field(default=0.0, ge=0, le=1)
-    """The share of lessons that are learned with the answer of another sample, so that they teach the form of reasoning alone (PA-FAS,
-    arXiv 2511.17927); `true` is all of them. The dataset stays as it is."""
+    """Pulls the gradients towards a reasoning model (DRIFT, arXiv 2510.15050). Null: plain
+    fine-tuning."""
+    part: DataPart | None = None
+    """Learn from one part of the data, for stages that share it (Disperse-Then-Merge, arXiv
+    2405.13432). Null: all of it."""
+    shuffle_answers: ShareOrAll = 0.0
+    """Share of lessons learned with the answer of another sample, which teaches only the form of
+    reasoning (PA-FAS, arXiv 2511.17927). `true` means all. The dataset does not change."""
 
-    short_answers: float = Field(default=0.0, ge=0, le=1)
-    """The share of lessons that are learned a second time in short form: the prompt asks for the answer alone (CAR, arXiv 2505.15154);
-    `true` is all of them."""
+    short_answers: ShareOrAll = 0.0
+    """Share of lessons learned a second time as prompt and answer alone (CAR, arXiv 2505.15154).
+    `true` means all."""
 
     @property
     def learns_from(self) -> LearnsFrom:

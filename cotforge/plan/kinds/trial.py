@@ -6,16 +6,18 @@ from cotforge.plan.stage import KeyContext, Stage
 
 
 class Try(Stage):
-    """No training: the student is tried on what `eval:` holds out."""
+    """Evaluates the student on the held-out samples, without training."""
 
     leaves_weights: ClassVar[bool] = False
     keyless_defaults: ClassVar[frozenset[str]] = frozenset({"probe"})
 
     kind: Literal["eval"]
+    """`eval`: evaluate the student as it is, without training."""
     probe: Literal["swapped_reasoning", "short_or_long"] | None = None
-    """What is measured beside. `swapped_reasoning`: whether the answer follows the picture or the reasoning, when the student goes on from
-    another sample's reasoning (PA-FAS, arXiv 2511.17927); `short_or_long`: accuracy and tokens where it answers shortly first, and reasons
-    where the perplexity of that speaks against it (CAR, arXiv 2505.15154)."""
+    """An extra measurement. `swapped_reasoning`: does the answer follow the image or the reasoning,
+    when the reasoning comes from another sample (PA-FAS, arXiv 2511.17927)? `short_or_long`:
+    accuracy and tokens if the student answers briefly first and reasons only where its perplexity
+    is high (CAR, arXiv 2505.15154). Null: none."""
 
     def inputs(self, context: KeyContext) -> dict[str, Any]:
         """What it is tried on."""

@@ -17,7 +17,7 @@ KINDS: tuple[type[TeacherKind], ...] = (OpenAITeacher, BatchTeacher, Transformer
 """Every kind there is; a teacher that names none is of the first."""
 
 
-def _completed(given: Any) -> Any:
+def _complete_section(given: Any) -> Any:
     """A teacher's section with its kind, and without what other kinds have and it leaves at its default.
 
     Run folders of earlier versions keep every key of every kind.
@@ -39,5 +39,5 @@ def _left_out(key: Any, value: Any, kinds: Iterable[type[TeacherKind]]) -> bool:
 if TYPE_CHECKING:
     AnyTeacher = TeacherKind
 else:
-    AnyTeacher = Annotated[Union[KINDS], Field(discriminator="kind"), BeforeValidator(_completed)]  # noqa: UP007
+    AnyTeacher = Annotated[Union[KINDS], Field(discriminator="kind"), BeforeValidator(_complete_section)]  # noqa: UP007
     """An entry of `teachers`, by its `kind`."""

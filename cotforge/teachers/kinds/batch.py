@@ -9,10 +9,12 @@ from cotforge.teachers.teacher import Batched
 
 
 class BatchTeacher(ServedTeacher):
-    """A model that is asked by files of requests."""
+    """A model behind an OpenAI-compatible batch API."""
 
     kind: Literal["batch"] = "batch"
+    """`batch`: an OpenAI-compatible batch API, which takes files of requests and answers in hours."""
     batch: Batched = Batched()
+    """Limits of the batch API."""
 
     @model_validator(mode="after")
     def _has_no_replicas(self) -> Self:

@@ -6,28 +6,29 @@ from typing import ClassVar, Literal
 from cotforge.images import Urls
 from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
-from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.kind import Opening, TeacherBackend
 from cotforge.teachers.kinds.served import ServedTeacher
 from cotforge.teachers.openai import Session
 
 
 class OpenAITeacher(ServedTeacher):
-    """A model that is asked Call by Call over HTTP."""
+    """A model behind a server with OpenAI's chat API."""
 
     sends_pictures: ClassVar[bool] = True
     playable: ClassVar[bool] = True
 
     kind: Literal["openai"] = "openai"
+    """`openai`: any server with OpenAI's chat API; one request per call."""
 
     @property
     def connections(self) -> int:
         return self.concurrency * len(self.url)
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         return Servers(self, opening.session, share=opening.share)
 
 
-class Servers(Place):
+class Servers(TeacherBackend):
     """Its servers."""
 
     adaptive = True

@@ -17,24 +17,25 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from cotforge.errors import TeacherError, grouped
+from cotforge.errors import TeacherError, group_faults
 from cotforge.images import Urls
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.regular_files import open_regular
-from cotforge.replies.attempt import Attempt, failed
+from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.spec import PathText
-from cotforge.teachers.kind import Opening, Place, TeacherKind
+from cotforge.teachers.kind import Opening, TeacherBackend, TeacherKind
 from cotforge.teachers.wire import attempt_of
 
 
 class ReplayTeacher(TeacherKind):
-    """Replies in a file."""
+    """Replies that exist already, read from a file."""
 
     instant: ClassVar[bool] = True
 
     kind: Literal["replay"] = "replay"
+    """`replay`: replies from a file."""
     path: PathText | None = None
-    """JSON lines, in one of the forms above."""
+    """JSON lines, one reply each, matched by the row's `id`. Required. Null is refused."""
 
     @model_validator(mode="after")
     def _has_a_path(self) -> Self:
@@ -45,11 +46,11 @@ class ReplayTeacher(TeacherKind):
     def look(self, root: Path) -> None:
         Replay(self, root).close()
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         return opening.stack.enter_context(closing(Replay(self, opening.root)))
 
 
-class Replay(Place):
+class Replay(TeacherBackend):
     """The replies of one file, indexed on disk (its size never matters to memory).
 
     Raises TeacherError where the file is not there, or where a line is not a reply (all such lines are named, ten at most).
@@ -84,14 +85,14 @@ class Replay(Place):
                     name = row.get("id", row.get("custom_id"))
                     if name is None:
                         raise ValueError("has neither 'id' nor 'custom_id'")
-                    _body(row)
+                    _row_body(row)
                     self._index.execute("INSERT OR REPLACE INTO at VALUES (?, ?, ?)", (str(name), int(row.get("index", 0)), offset))
                 except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError) as fault:
                     missing = isinstance(fault, KeyError) and f"field {fault} is missing"
                     faults.append(f"{path}:{number}: not a reply: {missing or fault}")
             offset += len(line)
         self._index.execute("COMMIT")
-        if faults := grouped(faults):
+        if faults := group_faults(faults):
             more = [f"{path}: and {len(faults) - 10:,} more lines"] if len(faults) > 10 else []
             raise TeacherError(*faults[:10], *more)
 
@@ -105,13 +106,13 @@ class Replay(Place):
         found = self._index.execute("SELECT offset FROM at WHERE id = ? AND number = ?", (call.sample.id, call.index)).fetchone()
         if found is None:
             nothing = Outcome(OutcomeKind.PASSING, "no_reply", f"{self.teacher.path} has none for this sample")
-            return failed(call.key, nothing, number=number, max_tokens=self.teacher.max_tokens)
+            return failed_attempt(call.key, nothing, number=number, max_tokens=self.teacher.max_tokens)
         self._file.seek(found[0])
-        body = json.dumps(_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
+        body = json.dumps(_row_body(json.loads(self._file.readline())))  # in ASCII: half a surrogate pair stays an escape
         return attempt_of(body, number=number, call=call, teacher=self.teacher, seconds=0.0).with_retry(False)
 
 
-def _body(row: dict[str, Any]) -> dict[str, Any]:
+def _row_body(row: dict[str, Any]) -> dict[str, Any]:
     """The row as a chat completion."""
     if (response := row.get("response")) is not None:
         return dict(response.get("body", response))

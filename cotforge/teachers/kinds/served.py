@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.spec import AutoOrOff
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session
@@ -23,13 +23,13 @@ def server_url(url: str) -> str:
     url = url.strip()
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise ValueError("a URL must not hold a password; name an environment variable with key_env")
-    if (why := _unreachable(url)) is not None:
-        told = "this" if "@" in url else shown(url)
+    if (why := _why_unreachable(url)) is not None:
+        told = "this" if "@" in url else show_value(url)
         raise ValueError(f"{told} is not a URL of a server{why}; write it like 'http://localhost:8000/v1'")
     return url.rstrip("/")
 
 
-def _unreachable(url: str) -> str | None:
+def _why_unreachable(url: str) -> str | None:
     """What is wrong with a URL, as `: why`, empty where that is plain to see; None where nothing is."""
     if not url.isprintable() or any(c in url for c in ' \\"<>^`{|}'):
         return ": it holds a character that a URL has not"
@@ -56,7 +56,7 @@ def _host_is_sound(host: str, *, bracketed: bool) -> bool:
     return re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?", ascii) is not None and len(ascii) <= 253
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -65,11 +65,14 @@ class ServedTeacher(TeacherKind):
 
     may_charge: ClassVar[bool] = True
 
-    url: Annotated[tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_listed)] = ()
-    """Base URL, or one per replica of the same model."""
+    url: Annotated[
+        tuple[Annotated[str, AfterValidator(server_url)], ...], BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...])
+    ] = ()
+    """Base URL, or a list of replicas of the same model. Required; `batch` takes one."""
     logprobs: AutoOrOff = "auto"
-    """`auto`: where `consensus.logprobs` is so too, the log probabilities of a reply's tokens are asked for, unless the server refuses the
-    field or `body` has one of its own; kept of them is the probability of the answer. Never part of a Call's key."""
+    """`auto`: the tokens' log probabilities are requested, if `consensus.logprobs` is `auto` and
+    the server accepts the field. `off`: they are not. A field of this name in `body` takes
+    precedence. Never part of a call's key."""
 
     @model_validator(mode="after")
     def _has_a_url(self) -> Self:

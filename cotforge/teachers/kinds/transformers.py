@@ -2,13 +2,13 @@
 
 from typing import ClassVar, Literal
 
-from cotforge.teachers.kind import Opening, Place
+from cotforge.teachers.kind import Opening, TeacherBackend
 from cotforge.teachers.local import Local
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
 
 
 class TransformersTeacher(LocalTeacher):
-    """A model in processes of our own, by transformers."""
+    """A model that transformers runs in processes on this machine."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     loader: ClassVar[str] = "cotforge.teachers.local.transformers"
@@ -16,6 +16,7 @@ class TransformersTeacher(LocalTeacher):
     ahead: ClassVar[int] = 2
 
     kind: Literal["transformers"] = "transformers"
+    """`transformers`: the model runs on this machine, by transformers."""
 
-    async def open(self, opening: Opening) -> Place:
+    async def open(self, opening: Opening) -> TeacherBackend:
         return await opening.stack.enter_async_context(Local(self, opening.root))

@@ -10,17 +10,17 @@ from typing import Self
 from cotforge.errors import TeacherError
 from cotforge.images import Urls
 from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
-from cotforge.replies.attempt import Attempt, failed
-from cotforge.teachers.kind import Place
-from cotforge.teachers.local.engine import Said
-from cotforge.teachers.local.process import Gone, Process
+from cotforge.replies.attempt import Attempt, failed_attempt
+from cotforge.teachers.kind import TeacherBackend
+from cotforge.teachers.local.engine import Generation
 from cotforge.teachers.local.spec import LocalTeacher
+from cotforge.teachers.local.worker_process import Gone, Process
 from cotforge.teachers.wire import attempt_of
 
 __all__ = ["Local"]
 
 
-class Local(Place):
+class Local(TeacherBackend):
     """One local teacher while it is loaded: `async with Local(teacher, root) as local:` starts its workers and ends them.
 
     Inside, `addresses` names them: `gpu:0`, or `cpu`. Raises TeacherError, one line, where they cannot be. Pictures go by reference.
@@ -57,7 +57,7 @@ class Local(Place):
 
         def ended(outcome: Outcome) -> Attempt:
             seconds = time.monotonic() - begun
-            return failed(call.key, outcome, number=number, max_tokens=self.teacher.max_tokens, seconds=seconds)
+            return failed_attempt(call.key, outcome, number=number, max_tokens=self.teacher.max_tokens, seconds=seconds)
 
         def passing(error: str, detail: str) -> Attempt:
             return ended(Outcome(OutcomeKind.PASSING, error, detail, retry=True))
@@ -77,7 +77,7 @@ class Local(Place):
         if said.error:
             kind = OutcomeKind.PASSING if said.passing else OutcomeKind.REFUSED
             return ended(Outcome(kind, said.error, said.detail, retry=said.passing, of_request=not said.passing))
-        body = _completion(self.teacher.model, said)
+        body = _completion_body(self.teacher.model, said)
         return attempt_of(body, number=number, call=call, teacher=self.teacher, seconds=time.monotonic() - begun).with_retry(False)
 
 
@@ -86,22 +86,22 @@ class _Worker:
 
     def __init__(self, teacher: LocalTeacher, model: str, place: str, devices: str) -> None:
         self._teacher, self._model, self._place, self._devices = teacher, model, place, devices
-        self._starting = self._start()
+        self._starting = self._start_process()
         self._again = True
 
-    def _start(self) -> asyncio.Task[Process]:
+    def _start_process(self) -> asyncio.Task[Process]:
         return asyncio.create_task(Process.start(self._teacher, self._model, place=self._place, devices=self._devices))
 
     async def process(self) -> Process:
         """The process, once it is ready; one that died is replaced, the first time. Raises TeacherError where there is none any more."""
-        if self._alive() is False and self._again:
-            self._again, self._starting = False, self._start()
+        if self._is_alive() is False and self._again:
+            self._again, self._starting = False, self._start_process()
         process = await asyncio.shield(self._starting)  # a Call that is cancelled leaves it to the others
         if process.gone and not self._again:
             raise TeacherError(f"{process.why}, the second time")
         return process
 
-    def _alive(self) -> bool | None:
+    def _is_alive(self) -> bool | None:
         """Whether the process lives; None where it is not there yet, or could not be started."""
         if not self._starting.done() or self._starting.cancelled() or self._starting.exception():
             return None
@@ -110,11 +110,11 @@ class _Worker:
     async def end(self) -> None:
         self._starting.cancel()
         await asyncio.wait([self._starting])
-        if self._alive() is not None:
+        if self._is_alive() is not None:
             await self._starting.result().end()
 
 
-def _completion(model: str, said: Said) -> str:
+def _completion_body(model: str, said: Generation) -> str:
     """As a chat completion, the form in which the journal keeps every reply."""
     message = {"role": "assistant", "content": said.content}
     usage = {

@@ -37,7 +37,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Generation:
     """What became of one request: a text, or the error."""
 
     id: int
@@ -59,7 +59,7 @@ class Unfit(Exception):
     """The engine cannot begin, or cannot go on: one line for the user, and the end of its worker."""
 
 
-class Engine(Protocol):
+class InferenceEngine(Protocol):
     """A model that answers many requests at a time. It is used from one thread, and made by its module's `load(teacher, model)`.
 
     `load` gets the model as a folder's absolute path or a Hub id, and raises Unfit where it cannot be.
@@ -71,16 +71,16 @@ class Engine(Protocol):
     def drop(self, id: int) -> None:
         """Forget a request that nobody waits for any more; an unknown id is none of its concern."""
 
-    def step(self) -> list[Said]:
+    def step(self) -> list[Generation]:
         """Do some work; what is finished. Called while something is unfinished. What this raises is the end of the worker."""
 
     def close(self) -> None:
         """Let go of everything outside this process."""
 
 
-def opened(image: bytes | str, digest: str) -> Image.Image:
+def open_picture(image: bytes | str, digest: str) -> Image.Image:
     """The picture, decoded. Raises Fault where it cannot be, or where its file holds other bytes by now."""
-    with _readable():
+    with _explain_unreadable():
         data = image if isinstance(image, bytes) else Path(image).read_bytes()
         if data is not image and hashlib.sha256(data).hexdigest() != digest:
             raise Fault("image_changed", f"image: {image!r} has changed since it was read; start again to take the new one")
@@ -90,12 +90,12 @@ def opened(image: bytes | str, digest: str) -> Image.Image:
 
 def size_of(image: bytes | str) -> tuple[int, int]:
     """Its width and height in pixels, from its head alone. Raises Fault where it has none."""
-    with _readable(), Image.open(image if isinstance(image, str) else io.BytesIO(image)) as picture:
+    with _explain_unreadable(), Image.open(image if isinstance(image, str) else io.BytesIO(image)) as picture:
         return picture.size
 
 
 @contextlib.contextmanager
-def _readable() -> Iterator[None]:
+def _explain_unreadable() -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as fault:  # what Pillow raises for broken files

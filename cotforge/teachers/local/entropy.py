@@ -6,7 +6,7 @@ import torch
 from transformers import LogitsProcessor
 
 
-def entropy(logits: torch.Tensor) -> torch.Tensor:
+def token_entropy(logits: torch.Tensor) -> torch.Tensor:
     """Of the distribution that each row of logits stands for, in nats, from 0 to log of their number; -inf is a token of no chance."""
     return torch.special.entr(logits.float().softmax(dim=-1)).sum(dim=-1)
 
@@ -21,7 +21,7 @@ class Entropies(LogitsProcessor):  # type: ignore[misc]
         self._steps_TB: list[torch.Tensor] = []
 
     def __call__(self, input_ids: Any, scores: torch.Tensor) -> torch.Tensor:
-        self._steps_TB.append(entropy(scores))
+        self._steps_TB.append(token_entropy(scores))
         return scores
 
     def mean(self, row: int, *, tokens: int) -> float | None:

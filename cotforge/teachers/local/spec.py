@@ -20,7 +20,7 @@ SAMPLING = ("min_p", "no_repeat_ngram_size", "repetition_penalty", "top_k", "typ
 
 
 class LocalTeacher(TeacherKind):
-    """A model in processes of our own: a worker per GPU, each with the whole model."""
+    """A model in worker processes on this machine, one worker per GPU, each with the whole model."""
 
     libraries: ClassVar[tuple[str, ...]]
     """What has to be installed; the extra of the kind's name brings them."""
@@ -32,9 +32,11 @@ class LocalTeacher(TeacherKind):
     """Times `concurrency` that each worker should have, so that it never waits: with 2 a next batch lies ready beside the one in work."""
 
     gpus: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = "all"
-    """Numbers of the GPUs, one worker each; none is the CPU, and so is `all` where there are none."""
+    """Numbers of the GPUs, one worker each; `all` takes every GPU. `[]`, or no GPU on the machine:
+    the CPU."""
     engine: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further arguments of the library's loader; never part of a Call."""
+    """Further arguments of `from_pretrained` or `vllm.LLM`, such as `dtype`, `max_model_len` or
+    `tensor_parallel_size`. Never part of a call's key."""
 
     @model_validator(mode="after")
     def _trusts_code_openly(self) -> Self:
@@ -78,19 +80,19 @@ class LocalTeacher(TeacherKind):
 
         A model that is spread over several GPUs gets as many per worker. Raises TeacherError where there are not enough.
         """
-        visible = _visible() if self.gpus else []
+        visible = _visible_gpus() if self.gpus else []
         wanted = tuple(range(len(visible))) if self.gpus == "all" else self.gpus
         if missing := [gpu for gpu in wanted if gpu >= len(visible)]:
             raise TeacherError(f"teacher {self.name!r}: gpus: there is no gpu {missing[0]}; {len(visible)} are visible")
         if not wanted:
             return {"cpu": ""}
-        each = self._spread(len(wanted))
+        each = self._gpus_per_worker(len(wanted))
         if each > len(wanted):
             raise TeacherError(f"teacher {self.name!r}: engine: spreads the model over {each} gpus, and has {len(wanted)}")
         groups = [wanted[start : start + each] for start in range(0, len(wanted) - each + 1, each)]
         return {"gpu:" + "+".join(map(str, group)): ",".join(visible[gpu] for gpu in group) for group in groups}
 
-    def _spread(self, all: int) -> int:
+    def _gpus_per_worker(self, all: int) -> int:
         """How many GPUs one worker needs."""
         if "device_map" in self.engine:
             return all
@@ -98,7 +100,7 @@ class LocalTeacher(TeacherKind):
         return max(1, sizes[0] * sizes[1]) if all and isinstance(sizes[0], int) and isinstance(sizes[1], int) else 1
 
 
-def _visible() -> list[str]:
+def _visible_gpus() -> list[str]:
     """The GPUs of this machine as CUDA_VISIBLE_DEVICES names them; those that it leaves visible where it is set."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:

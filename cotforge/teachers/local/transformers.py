@@ -11,7 +11,7 @@ from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, AutoM
 
 from cotforge.errors import in_words
 from cotforge.records import Fault
-from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened, size_of
+from cotforge.teachers.local.engine import TAGS, Asking, Generation, Unfit, open_picture, size_of
 from cotforge.teachers.local.entropy import Entropies
 from cotforge.teachers.local.seeded_draws import SeededDraws
 from cotforge.teachers.local.spec import SAMPLING, LocalTeacher
@@ -38,7 +38,7 @@ class _Row:
     """Its messages with their pictures decoded, in the form of chat templates."""
 
 
-def load(teacher: LocalTeacher, model: str) -> "Transformers":
+def load_transformers(teacher: LocalTeacher, model: str) -> "Transformers":
     """The engine on the one device that is visible: bf16 on a GPU, float32 on the CPU, where `engine` does not say otherwise."""
     arguments = {"trust_remote_code": False, "use_safetensors": True, **teacher.engine}
     where = {name: arguments[name] for name in FROM if name in arguments}
@@ -100,13 +100,13 @@ class Transformers:
     def close(self) -> None:
         self._waiting.clear()
 
-    def step(self) -> list[Said]:
+    def step(self) -> list[Generation]:
         if len(self._waiting) < self.batch and time.monotonic() - self._came < GATHER_S:
             time.sleep(GATHER_S / 5)
             return []
-        return self._answers(self._next())
+        return self._answer_batch(self._next_batch())
 
-    def _next(self) -> list[Asking]:
+    def _next_batch(self) -> list[Asking]:
         """The oldest that waits, with those nearest to it in length: they are padded the least."""
         if not self._waiting:
             return []
@@ -116,25 +116,25 @@ class Transformers:
         self._waiting = [row for place, row in enumerate(self._waiting) if place not in taken]
         return rows
 
-    def _answers(self, batch: Sequence[Asking]) -> list[Said]:
+    def _answer_batch(self, batch: Sequence[Asking]) -> list[Generation]:
         """What the model says to each, whose pictures can be read."""
         said, rows = [], []
         for asking in batch:
             try:
-                rows.append(_Row(asking, self._chat(asking)))
+                rows.append(_Row(asking, self._chat_messages(asking)))
             except Fault as fault:
-                said.append(Said(asking.id, error=fault.reason, detail=fault.detail))
+                said.append(Generation(asking.id, error=fault.reason, detail=fault.detail))
         self._short, self._most = False, 1
         if rows:
-            said += self._tried(rows)
+            said += self._try_rows(rows)
         if self._short:
             self.batch = self._most
         return said
 
-    def _tried(self, rows: Sequence[_Row]) -> list[Said]:
+    def _try_rows(self, rows: Sequence[_Row]) -> list[Generation]:
         """What fails together is tried by halves, so that one request is the end of itself only. Raises where the device is broken."""
         try:
-            said = self._generate(rows)
+            said = self._generate_rows(rows)
         except torch.OutOfMemoryError as fault:
             error, detail = "out_of_memory", str(fault)
             self._short = True
@@ -149,38 +149,38 @@ class Transformers:
             torch.cuda.synchronize()
             torch.cuda.empty_cache()
         if len(rows) == 1:
-            return [Said(rows[0].asking.id, error=error, detail=detail)]
+            return [Generation(rows[0].asking.id, error=error, detail=detail)]
         half = len(rows) // 2
-        return self._tried(rows[:half]) + self._tried(rows[half:])
+        return self._try_rows(rows[:half]) + self._try_rows(rows[half:])
 
-    def _chat(self, asking: Asking) -> list[dict[str, Any]]:
+    def _chat_messages(self, asking: Asking) -> list[dict[str, Any]]:
         def part(given: Mapping[str, Any]) -> Mapping[str, Any]:
             if given["type"] != "image":
                 return given
-            return {"type": "image", "image": opened(asking.images[given["digest"]], given["digest"])}
+            return {"type": "image", "image": open_picture(asking.images[given["digest"]], given["digest"])}
 
         return [{"role": message["role"], "content": [part(given) for given in message["content"]]} for message in asking.messages]
 
-    def _generate(self, rows: Sequence[_Row]) -> list[Said]:
+    def _generate_rows(self, rows: Sequence[_Row]) -> list[Generation]:
         asking = rows[0].asking  # all are sampled alike: they are one teacher's
-        inputs = self._inputs(rows, asking.body.get("chat_template_kwargs", {}))
+        inputs = self._model_inputs(rows, asking.body.get("chat_template_kwargs", {}))
         lengths = inputs["attention_mask"].sum(dim=1).tolist()
         if (room := self._context - max(lengths)) < 1:
             raise Fault("too_long", f"a prompt of {max(lengths):,} tokens; the model reads {self._context:,}")
         inputs = inputs.to(self.model.device, dtype=self.model.dtype)
-        entropies, draws = Entropies() if asking.entropy else None, _draws(rows)
+        entropies, draws = Entropies() if asking.entropy else None, _row_draws(rows)
         processors = [each for each in (entropies, draws) if each is not None]
         with torch.inference_mode():
             tokens = self.model.generate(
                 **inputs, max_new_tokens=min(asking.max_tokens or LONGEST, room), pad_token_id=self._words.pad_token_id,
-                logits_processor=LogitsProcessorList(processors), **self._sampling(asking),
+                logits_processor=LogitsProcessorList(processors), **self._sampling_arguments(asking),
             )[:, inputs["input_ids"].shape[1] :].tolist()  # fmt: skip
-        said = [self._said(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
+        said = [self._decode_answer(row.asking, length, new) for row, length, new in zip(rows, lengths, tokens, strict=True)]
         if entropies is None:
             return said
         return [replace(one, entropy=entropies.mean(row, tokens=one.output_tokens)) for row, one in enumerate(said)]
 
-    def _inputs(self, rows: Sequence[_Row], template: Mapping[str, Any]) -> Any:
+    def _model_inputs(self, rows: Sequence[_Row], template: Mapping[str, Any]) -> Any:
         """The batch as the model reads it. Where chats end with the assistant's message (all do, or none), that is gone on with."""
         padded = {"padding": True, "padding_side": "left", "return_tensors": "pt"}
         if rows[0].chat[-1]["role"] != "assistant":
@@ -196,10 +196,10 @@ class Transformers:
         texts = [before + text for before, text in zip(asked, begun, strict=True)]
         return self.processor(text=texts, images=shown if any(shown) else None, add_special_tokens=False, **padded)
 
-    def _sampling(self, asking: Asking) -> dict[str, Any]:
+    def _sampling_arguments(self, asking: Asking) -> dict[str, Any]:
         """Arguments of `generate`; the 50 likeliest tokens, its own default, are nobody's wish."""
         own = {name: asking.body[name] for name in SAMPLING if name in asking.body}
-        if stops := _stops(asking):
+        if stops := _stop_texts(asking):
             own |= {"stop_strings": stops, "tokenizer": self._words}
         if not asking.temperature:
             return {**own, "do_sample": False}
@@ -208,7 +208,7 @@ class Transformers:
         drawn = {"do_sample": True, "temperature": asking.temperature, "top_k": self.model.generation_config.top_k or 0}
         return drawn | ({} if asking.top_p is None else {"top_p": asking.top_p}) | own
 
-    def _said(self, asking: Asking, length: int, tokens: list[int]) -> Said:
+    def _decode_answer(self, asking: Asking, length: int, tokens: list[int]) -> Generation:
         """One answer, up to its end: the token that ends it is counted, and not part of the text."""
         end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
         tokens = tokens[:end]
@@ -216,18 +216,18 @@ class Transformers:
             tokens.pop()
         spoken = [token for token in tokens if token not in self._mute]
         text: str = self._words.decode(spoken, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        stopped = min((text.index(stop) for stop in _stops(asking) if stop in text), default=None)
+        stopped = min((text.index(stop) for stop in _stop_texts(asking) if stop in text), default=None)
         cut = end is None and stopped is None
-        return Said(asking.id, text[:stopped], "length" if cut else "stop", length, len(tokens) + (end is not None))
+        return Generation(asking.id, text[:stopped], "length" if cut else "stop", length, len(tokens) + (end is not None))
 
 
-def _draws(rows: Sequence[_Row]) -> SeededDraws | None:
+def _row_draws(rows: Sequence[_Row]) -> SeededDraws | None:
     """What draws for each row by its own seed, from all tokens; all of a batch have one, or none has."""
     seeds = [row.asking.seed for row in rows if row.asking.seed is not None]
     temperature = rows[0].asking.temperature
     return SeededDraws(seeds, temperature=temperature) if seeds and temperature else None
 
 
-def _stops(asking: Asking) -> list[str]:
+def _stop_texts(asking: Asking) -> list[str]:
     stop = asking.body.get("stop") or []
     return [stop] if isinstance(stop, str) else list(stop)

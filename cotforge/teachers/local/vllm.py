@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from cotforge.errors import in_words
 from cotforge.records import Fault
-from cotforge.teachers.local.engine import TAGS, Asking, Said, Unfit, opened
+from cotforge.teachers.local.engine import TAGS, Asking, Generation, Unfit, open_picture
 from cotforge.teachers.local.spec import LocalTeacher
 
 KEPT = 4
@@ -27,7 +27,7 @@ NOTHING: Final = [{"role": "user", "content": ""}]
 """In the request of which only the sampling is read."""
 
 
-def load(teacher: LocalTeacher, model: str) -> "Vllm":
+def load_vllm(teacher: LocalTeacher, model: str) -> "VllmEngine":
     """The model in vLLM, ready to be asked. Raises Unfit where it cannot be loaded, or sees no images."""
     # Spawned, not forked: a forked engine would hold this process's socket open, and its death would not be noticed.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
@@ -39,12 +39,12 @@ def load(teacher: LocalTeacher, model: str) -> "Vllm":
         looked = {name: options[name] for name in LOOKED if name in options}
         if not vllm.EngineArgs(model=model, **looked).create_model_config().is_multimodal_model:
             raise Unfit(f"{model} is no vision-language model")
-        return Vllm(vllm.LLM(model=model, **options))
+        return VllmEngine(vllm.LLM(model=model, **options))
     except (OSError, RuntimeError, TypeError, ValueError) as fault:  # the files, the memory, or the arguments
         raise Unfit(_root_cause(fault)) from fault
 
 
-class Vllm:
+class VllmEngine:
     """An `Engine` around a `vllm.LLM`, whose own process works on while requests are added here."""
 
     def __init__(self, llm: Any) -> None:
@@ -53,11 +53,11 @@ class Vllm:
         added = getattr(llm.get_tokenizer(), "added_tokens_decoder", {}).values()
         self._fields = {"skip_special_tokens": not any(token.special and token.content in TAGS for token in added)}
         self._inside: dict[int, str] = {}
-        self._opened = lru_cache(KEPT)(opened)
+        self._opened = lru_cache(KEPT)(open_picture)
         if children := active_children():
-            threading.Thread(target=self._watch, args=([child.sentinel for child in children],), daemon=True).start()
+            threading.Thread(target=self._watch_processes, args=([child.sentinel for child in children],), daemon=True).start()
 
-    def _watch(self, sentinels: list[int]) -> None:
+    def _watch_processes(self, sentinels: list[int]) -> None:
         """Wake `step` when vLLM's own process is gone: where that was killed, for its memory say, vLLM would wait for it forever."""
         wait(sentinels)
         self._engine.engine_core.outputs_queue.put_nowait(RuntimeError("vLLM's own process ended; its log has the root cause"))
@@ -67,15 +67,15 @@ class Vllm:
         from vllm import exceptions
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        messages = [self._message(message, asking.images) for message in asking.messages]
+        messages = [self._vllm_message(message, asking.images) for message in asking.messages]
         try:
-            self._inside[asking.id] = self._added(asking, messages)
+            self._inside[asking.id] = self._add_request(asking, messages)
         except EngineDeadError:
             pass  # the next `step` finds it dead as well, and that ends the worker
         except (ValueError, getattr(exceptions, "VLLMClientError", ValueError)) as fault:  # the second since 0.28 or so
             raise Fault("too_long" if getattr(fault, "parameter", "") == "input_tokens" else "refused", str(fault)) from fault
 
-    def _added(self, asking: Asking, messages: list[dict[str, Any]]) -> str:
+    def _add_request(self, asking: Asking, messages: list[dict[str, Any]]) -> str:
         """vLLM's own id of the request."""
         from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
 
@@ -89,10 +89,10 @@ class Vllm:
         _, (prompt,) = self._llm.renderer.render_chat([messages], chat, tokens, prompt_extras=extras)
         return str(self._engine.add_request(str(asking.id), prompt, request.to_sampling_params(limit, self._defaults)))
 
-    def _message(self, message: Mapping[str, Any], images: Mapping[str, bytes | str]) -> dict[str, Any]:
-        return {"role": message["role"], "content": [self._part(part, images) for part in message["content"]]}
+    def _vllm_message(self, message: Mapping[str, Any], images: Mapping[str, bytes | str]) -> dict[str, Any]:
+        return {"role": message["role"], "content": [self._vllm_part(part, images) for part in message["content"]]}
 
-    def _part(self, part: Mapping[str, Any], images: Mapping[str, bytes | str]) -> Mapping[str, Any]:
+    def _vllm_part(self, part: Mapping[str, Any], images: Mapping[str, bytes | str]) -> Mapping[str, Any]:
         """A picture is known to vLLM by its digest, so that its processor and encoder look at equal ones once."""
         if part["type"] != "image":
             return part
@@ -103,19 +103,19 @@ class Vllm:
         if (inside := self._inside.pop(id, None)) is not None:
             self._engine.abort_request([inside], internal=True)
 
-    def step(self) -> list[Said]:
+    def step(self) -> list[Generation]:
         """What the batch's next step finished; waits for it. Raises Unfit where vLLM's own process failed."""
         try:
-            return [self._said(output) for output in self._engine.step() if output.finished]
+            return [self._read_output(output) for output in self._engine.step() if output.finished]
         except Exception as fault:
             raise Unfit(_root_cause(fault)) from fault
 
-    def _said(self, output: Any) -> Said:
+    def _read_output(self, output: Any) -> Generation:
         id, text = int(output.request_id), output.outputs[0]
         self._inside.pop(id, None)
         if text.finish_reason not in ("stop", "length"):
-            return Said(id, error="engine_error", detail=f"vLLM ended the request with {text.finish_reason!r}", passing=True)
-        return Said(id, text.text, text.finish_reason, len(output.prompt_token_ids), len(text.token_ids))
+            return Generation(id, error="engine_error", detail=f"vLLM ended the request with {text.finish_reason!r}", passing=True)
+        return Generation(id, text.text, text.finish_reason, len(output.prompt_token_ids), len(text.token_ids))
 
     def close(self) -> None:
         self._engine.engine_core.shutdown()

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from cotforge.errors import in_words
 from cotforge.records import Fault
-from cotforge.teachers.local.engine import Asking, Engine, Said, Unfit
+from cotforge.teachers.local.engine import Asking, Generation, InferenceEngine, Unfit
 from cotforge.teachers.local.spec import LocalTeacher
 
 GRACE_S = 5.0
@@ -37,7 +37,7 @@ Inbox = SimpleQueue[tuple[Any, ...] | None]
 class Desk:
     """One engine with the requests and pictures it has been given."""
 
-    def __init__(self, engine: Engine, teacher: LocalTeacher, say: Callable[[Said], None]) -> None:
+    def __init__(self, engine: InferenceEngine, teacher: LocalTeacher, say: Callable[[Generation], None]) -> None:
         self._engine, self._teacher, self._say = engine, teacher, say
         self._unfinished: set[int] = set()
         self._pictures: dict[str, bytes | str] = {}
@@ -48,12 +48,12 @@ class Desk:
             while not self._unfinished or not inbox.empty():
                 if (message := inbox.get()) is None:
                     return
-                self._take(*message)
+                self._take_message(*message)
             for said in self._engine.step():
                 self._unfinished.discard(said.id)
                 self._say(said)
 
-    def _take(self, what: str, which: Any, content: Any = None, seed: int | None = None) -> None:
+    def _take_message(self, what: str, which: Any, content: Any = None, seed: int | None = None) -> None:
         if what == "picture":
             self._pictures[which] = content
         elif what == "forget":
@@ -62,24 +62,24 @@ class Desk:
             self._unfinished.discard(which)
             self._engine.drop(which)
         else:
-            self._ask(which, content, seed)
+            self._ask_engine(which, content, seed)
 
-    def _ask(self, id: int, messages: tuple[dict[str, Any], ...], seed: int | None) -> None:
+    def _ask_engine(self, id: int, messages: tuple[dict[str, Any], ...], seed: int | None) -> None:
         digests = [part["digest"] for message in messages for part in message["content"] if part["type"] == "image"]
         teacher = self._teacher
         try:
             images = {digest: self._pictures[digest] for digest in digests}
             self._engine.add(Asking(id, messages, images, teacher.temperature, teacher.top_p, teacher.max_tokens, teacher.body, seed))
         except Fault as fault:
-            self._say(Said(id, error=fault.reason, detail=fault.detail))
+            self._say(Generation(id, error=fault.reason, detail=fault.detail))
         except Exception as fault:  # an engine's own: this request is lost, the others are not
             traceback.print_exc()
-            self._say(Said(id, error="engine_error", detail=in_words(fault)))
+            self._say(Generation(id, error="engine_error", detail=in_words(fault)))
         else:
             self._unfinished.add(id)
 
 
-def main(descriptor: int) -> int:
+def serve_socket(descriptor: int) -> int:
     """Serve at the socket until it is closed, be it by the death of the other side. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started this: it may still want what is in flight
     connection = socket.socket(fileno=descriptor)
@@ -94,9 +94,9 @@ def main(descriptor: int) -> int:
     teacher: LocalTeacher
     teacher, model = pickle.load(stream)
     inbox: Inbox = SimpleQueue()
-    threading.Thread(target=_receive, args=(stream, inbox), daemon=True).start()
+    threading.Thread(target=_receive_messages, args=(stream, inbox), daemon=True).start()
     try:
-        engine: Engine = importlib.import_module(teacher.loader).load(teacher, model)
+        engine: InferenceEngine = importlib.import_module(teacher.loader).load(teacher, model)
         say("ready", True)
         try:
             Desk(engine, teacher, lambda said: say("said", asdict(said))).serve(inbox)
@@ -117,7 +117,7 @@ def main(descriptor: int) -> int:
     return 0
 
 
-def _receive(stream: BinaryIO, inbox: Inbox) -> None:
+def _receive_messages(stream: BinaryIO, inbox: Inbox) -> None:
     """Always ready to receive, so that sending never waits for a step. At the end the engine has `GRACE_S`, then all is killed."""
     with contextlib.suppress(EOFError, OSError):
         while True:

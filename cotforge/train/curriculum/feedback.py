@@ -17,18 +17,18 @@ def of_prompts(
     prompt without any has NaN. Else the share of wrong answers in [0, 1], by the columns `answer` and `truth`.
     """
     if by == "reward_variance":
-        totals = [_total(values, weights) for values in zip(*rewards, strict=True)]
-        return [_variance(totals[start : start + group]) for start in range(0, len(totals), group)]
+        totals = [_weighted_total(values, weights) for values in zip(*rewards, strict=True)]
+        return [_sample_variance(totals[start : start + group]) for start in range(0, len(totals), group)]
     wrong = [answer is None or answer != truth for answer, truth in zip(columns["answer"], columns["truth"], strict=True)]
     return [fmean(wrong[start : start + group]) for start in range(0, len(wrong), group)]
 
 
-def _total(values: Sequence[float], weights: Sequence[float]) -> float:
+def _weighted_total(values: Sequence[float], weights: Sequence[float]) -> float:
     """NaN where no reward applies."""
     known = [value * weight for value, weight in zip(values, weights, strict=True) if not math.isnan(value)]
     return math.fsum(known) if known else math.nan
 
 
-def _variance(totals: Sequence[float]) -> float:
+def _sample_variance(totals: Sequence[float]) -> float:
     known = [total for total in totals if not math.isnan(total)]
     return pvariance(known) if known else math.nan

@@ -31,7 +31,7 @@ class Shuffled:
     def of_pass(self, number: int) -> list[int]:
         """The same for the same seed and number."""
         if self.lengths is None:
-            return [self.rows[place] for place in permuted(len(self.rows), seed=self.seed, number=number)]
+            return [self.rows[place] for place in random_permutation(len(self.rows), seed=self.seed, number=number)]
         grouped = Grouped([self.lengths[row] for row in self.rows], self.size, self.seed)
         grouped.set_epoch(number)
         return [self.rows[place] for place in grouped]
@@ -55,10 +55,10 @@ class EasyFirst:
         later = self.later
         if number:
             return later.of_pass(number)
-        mixed = [later.rows[place] for place in permuted(len(later), seed=later.seed, number=0)]
+        mixed = [later.rows[place] for place in random_permutation(len(later), seed=later.seed, number=0)]
         seen, rest = mixed[: self.reach], mixed[self.reach :]
         ranked = sorted(seen, key=lambda row: self.hardness[row])
-        parts = cut(ranked, self.buckets, size=later.size)
+        parts = cut_parts(ranked, self.buckets, size=later.size)
         ordered = [
             Shuffled(part, seed=part_seed(later.seed, place), size=later.size, lengths=later.lengths).of_pass(1)
             for place, part in enumerate(parts)
@@ -127,7 +127,7 @@ class Passes:
         self._pass = None
 
 
-def permuted(count: int, *, seed: int, number: int) -> list[int]:
+def random_permutation(count: int, *, seed: int, number: int) -> list[int]:
     """The numbers below `count` in random order."""
     found: list[int] = torch.randperm(count, generator=torch.Generator().manual_seed((seed * 1_000_003 + number) % 2**63)).tolist()
     return found
@@ -138,7 +138,7 @@ def part_seed(seed: int, part: int) -> int:
     return seed * 1_009 + part + 1
 
 
-def cut(rows: Sequence[int], parts: int, *, size: int = 1) -> list[list[int]]:
+def cut_parts(rows: Sequence[int], parts: int, *, size: int = 1) -> list[list[int]]:
     """Rows in so many consecutive parts about as large, of which none is empty; all but the last have whole multiples of `size`."""
     bounds = [round(len(rows) * place / parts / size) * size for place in range(parts)] + [len(rows)]
     return [list(rows[low:high]) for low, high in pairwise(bounds) if low < high]

@@ -86,7 +86,7 @@ class Bandit:
         self._steps = self._newest = 0
 
     def draw(self, count: int) -> list[int]:
-        self._newest = self._choose()
+        self._newest = self._choose_arm()
         self._steps += 1
         return self.arms[self._newest].passes.draw(count)
 
@@ -117,7 +117,7 @@ class Bandit:
             arm.passes.restore(kept["passes"])
             arm.steps, arm.last, arm.value = kept["steps"], kept["last"], kept["value"]
 
-    def _choose(self) -> int:
+    def _choose_arm(self) -> int:
         untried = [place for place, arm in enumerate(self.arms) if arm.value is None]
         if untried:
             return min(untried, key=lambda place: (self.arms[place].steps, place))
@@ -156,7 +156,7 @@ class Review:
         self._window += [(value, row) for value, row in zip(new, self._new, strict=True) if math.isfinite(value)]
         self._since += not self._again
         if self._since == self.every and not self._waiting:
-            self._begin()
+            self._begin_review()
 
     def metrics(self) -> dict[str, float]:
         """`curriculum/reviewed`: the share of the step's rows that came once more."""
@@ -174,7 +174,7 @@ class Review:
         self._window = [(value, row) for value, row in state["window"]]
         self._again, self._new = 0, []
 
-    def _begin(self) -> None:
+    def _begin_review(self) -> None:
         """The hardest rows of the window are to come; lessons in batches of about one length."""
         ranked = sorted(self._window, key=lambda one: (-one[0], one[1]))
         hardest = [row for _, row in ranked[: round(self.share * len(ranked))]]

@@ -20,12 +20,12 @@ class Saving(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """The checkpoint's folder is there; all processes have the same state."""
-        if ranks.first():
+        if ranks.is_first():
             file = Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE
             file.write_text(json.dumps(self.sampler.state()), encoding="utf-8")
 
 
-def restore(sampler: RowSampler, checkpoint: Path | None) -> None:
+def restore_sampler(sampler: RowSampler, checkpoint: Path | None) -> None:
     """Have a sampler go on from a checkpoint, where there is one."""
     if checkpoint is not None:
         sampler.restore(json.loads((checkpoint / FILE).read_text(encoding="utf-8")))

@@ -7,8 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from cotforge.train.data.learnable import text_of
+from cotforge.train.data.lesson_records import processed_prompt
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import asked
 
 SAMPLE = 16
 """Lessons with the most letters, and as many spread over all, whose tokens are counted: half a second of a processor's work."""
@@ -35,13 +35,13 @@ def extent_of(lessons: Lessons, processor: Any, *, texts: tuple[str, ...], patch
     `patch` is the side of a vision token in pixels.
     """
     rows = lessons.seen(["images", "prompt", *texts])
-    lengths = list(_letters(lessons, texts))
+    lengths = list(_lesson_letters(lessons, texts))
     step = max(1, len(lengths) // SAMPLE)
     spread = range(0, len(lengths), step)
     made = {
         place: found
         for place in {*nlargest(SAMPLE, range(len(lengths)), lengths.__getitem__), *spread}
-        if (found := _made(rows, place, processor, texts, patch))
+        if (found := _measure_lesson(rows, place, processor, texts, patch))
     }
     if not made:
         return None
@@ -55,17 +55,17 @@ def extent_of(lessons: Lessons, processor: Any, *, texts: tuple[str, ...], patch
     )
 
 
-def _letters(lessons: Lessons, texts: tuple[str, ...]) -> Iterator[int]:
+def _lesson_letters(lessons: Lessons, texts: tuple[str, ...]) -> Iterator[int]:
     for row in lessons.rows(["prompt", *texts]):
         yield len(text_of(row["prompt"])) + max((len(text_of(row[name])) for name in texts), default=0)
 
 
-def _made(rows: Any, place: int, processor: Any, texts: tuple[str, ...], patch: int) -> tuple[int, int, float] | None:
+def _measure_lesson(rows: Any, place: int, processor: Any, texts: tuple[str, ...], patch: int) -> tuple[int, int, float] | None:
     """Tokens, patches, and bytes of the pictures of one lesson."""
     try:
         row = rows[place]
         prompt = {"images": row["images"], "prompt": row["prompt"]}
-        made = [asked(prompt | ({"completion": row[name]} if name else {}), processor) for name in texts or ("",)]
+        made = [processed_prompt(prompt | ({"completion": row[name]} if name else {}), processor) for name in texts or ("",)]
         shown = made[0][0]
         spoken = [text.get("completion", "") for _, text in made]
         said = max(len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in spoken)
@@ -73,10 +73,10 @@ def _made(rows: Any, place: int, processor: Any, texts: tuple[str, ...], patch: 
         return None
     pictures = shown.get("pixel_values")
     size = 0.0 if pictures is None else float(pictures.numel() * 4)
-    return int(shown["input_ids"].shape[-1]) + said, _patches(shown, patch), size
+    return int(shown["input_ids"].shape[-1]) + said, _count_patches(shown, patch), size
 
 
-def _patches(shown: Any, patch: int) -> int:
+def _count_patches(shown: Any, patch: int) -> int:
     pictures = shown.get("pixel_values")
     if (grid := shown.get("image_grid_thw")) is not None:
         return int(grid.prod(-1).sum())

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cotforge.errors import PipelineError
 from cotforge.teachers.local.engine import TAGS
-from cotforge.train.students.student import Pupil
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import apply_chat_template, prepare_multimodal_messages
 
 USUAL_SIDE, USUAL_RATIO = 64, 4
@@ -52,7 +52,9 @@ class Learnable:
         words = pupil.processor.tokenizer
         special = {str(token) for token in words.added_tokens_decoder.values() if token.special} | {*words.all_special_tokens}
         tokens = (
-            {token for token in special if token not in meant} | _placeholders(pupil) | {*words.convert_ids_to_tokens(sorted(pupil.ends))}
+            {token for token in special if token not in meant}
+            | _placeholder_tokens(pupil)
+            | {*words.convert_ids_to_tokens(sorted(pupil.ends))}
         )
         named = sorted({token for token in tokens if token and token.strip()} - {*TAGS}, key=lambda token: (-len(token), token))
         return cls(pupil.processor, pupil.ends, pupil.spec.named, re.compile("|".join(map(re.escape, named)) or r"(?!)"))
@@ -85,7 +87,7 @@ class Learnable:
         try:
             fault = self._rendered_fault(prompt, wanted, pictures)
         except Exception as error:
-            return refused(error)
+            return processor_refusal(error)
         return self.lesson_fault(fault, wanted) if fault else ""
 
     def lesson_fault(self, fault: str, wanted: str) -> str:
@@ -100,17 +102,17 @@ class Learnable:
         not count. Empty where nothing is wrong.
         """
         end = next((place for place, token in enumerate(tokens) if token in self.ends), len(tokens))
-        said, wish = self._squeezed(tokens[:end]), squeezed(wanted)
+        said, wish = self._squeezed_tokens(tokens[:end]), squeeze_text(wanted)
         if not wish:
             return "is given an empty text"
-        opened = _LAST_TAG.search(squeezed(prompt[-SAID:]))
+        opened = _LAST_TAG.search(squeeze_text(prompt[-SAID:]))
         if opened and wish.startswith(opened.group()):
             said = opened.group() + said
         if wish not in said:
-            thought = squeezed("".join(_THOUGHT.findall(wanted)))
-            if thought and thought not in said + self._squeezed(tokens[end:]):
+            thought = squeeze_text("".join(_THOUGHT.findall(wanted)))
+            if thought and thought not in said + self._squeezed_tokens(tokens[end:]):
                 return "drops what stands in <think>"
-            return "changes the text of an answer" if not self._squeezed(tokens[end + 1 :]) else "ends the turn too early"
+            return "changes the text of an answer" if not self._squeezed_tokens(tokens[end + 1 :]) else "ends the turn too early"
         counts, before = Counter(_TAGS.findall(said)), Counter(_TAGS.findall(wish))
         if any(counts[tag] > count for tag, count in before.items()) or wish in _ANY_TAG.sub("", said.replace(wish, "", 1)):
             return "repeats the text of an answer"
@@ -122,22 +124,22 @@ class Learnable:
         A student that never learns an end talks on to its limit: huggingface/trl#2059.
         """
         if not tail:
-            return f"gives an answer no end of turn ({self._named(self.ends)})"
+            return f"gives an answer no end of turn ({self._token_names(self.ends)})"
         token, count = Counter(token for token in tail if token in self.ends).most_common(1)[0]
         if count > 1:
-            return f"ends an answer {count} times ({self._named([token])})"
+            return f"ends an answer {count} times ({self._token_names([token])})"
         rest = self.processor.tokenizer.decode([token for token in tail if token not in self.ends], skip_special_tokens=True)
         return "says more after the end of turn" if rest.strip() else ""
 
     def check_template(self, text: str) -> None:
         """Raises PipelineError where the chat template does to plain words, in the tags of `text`, what a lesson must not suffer."""
-        plain = "".join(part if place % 2 else _plain(part, place) for place, part in enumerate(_TAGS.split(text)))
+        plain = "".join(part if place % 2 else _plain_words(part, place) for place, part in enumerate(_TAGS.split(text)))
         try:
             fault = self._rendered_fault([{"role": "user", "content": "Which?"}], plain, 0)
         except Exception:  # it needs a picture; that of a lesson said more
             return
         if fault:
-            raise PipelineError(f"train.student: the chat template of {self.model!r} {fault}; {_remedy(fault)}")
+            raise PipelineError(f"train.student: the chat template of {self.model!r} {fault}; {_fault_remedy(fault)}")
 
     def _rendered_fault(self, prompt: list[dict[str, Any]], wanted: str, pictures: int) -> str:
         spoken = {
@@ -159,7 +161,7 @@ class Learnable:
         except Exception as fault:
             if isinstance(fault, OSError) and fault.errno is not None:
                 raise PipelineError(f"a lesson's picture cannot be read: {fault}") from fault
-            return refused(fault)
+            return processor_refusal(fault)
         if min(size) >= USUAL_SIDE and max(size) <= USUAL_RATIO * min(size):
             return ""
         if size not in self._sizes:
@@ -173,18 +175,18 @@ class Learnable:
             text = self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False)
             self.processor(images=[[blank]], text=[text], return_tensors="pt", add_special_tokens=False)
         except Exception as fault:
-            return refused(fault)
+            return processor_refusal(fault)
         return ""
 
-    def _squeezed(self, tokens: Sequence[int]) -> str:
+    def _squeezed_tokens(self, tokens: Sequence[int]) -> str:
         words = self.processor.tokenizer
-        return squeezed(words.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if tokens else ""
+        return squeeze_text(words.decode(tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False)) if tokens else ""
 
-    def _named(self, tokens: Iterable[int]) -> str:
+    def _token_names(self, tokens: Iterable[int]) -> str:
         return ", ".join(map(str, self.processor.tokenizer.convert_ids_to_tokens(sorted(tokens))))
 
 
-def refused(fault: Exception) -> str:
+def processor_refusal(fault: Exception) -> str:
     """What a processor, or the reader of a picture, raised, in a line. Raises it again where the machine or the file is at fault."""
     if isinstance(fault, MemoryError | pa.ArrowException) or (isinstance(fault, OSError) and fault.errno is not None):
         raise fault
@@ -197,12 +199,12 @@ def text_of(messages: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(str(message["content"] or "") for message in messages)
 
 
-def squeezed(text: str) -> str:
+def squeeze_text(text: str) -> str:
     """A text without white space, in Unicode's compatibility form: what templates and tokenizers may change."""
     return "".join(unicodedata.normalize("NFKC", text).split())
 
 
-def _placeholders(pupil: Pupil) -> set[str]:
+def _placeholder_tokens(pupil: Pupil) -> set[str]:
     """What stands for pictures, videos and sounds in a text."""
     words, processor = pupil.processor.tokenizer, pupil.processor
     ids = {getattr(pupil.model.config, f"{kind}_token_id", None) for kind in ("image", "video", "audio")}
@@ -211,13 +213,13 @@ def _placeholders(pupil: Pupil) -> set[str]:
     return found | {str(token) for token in named if token}
 
 
-def _plain(part: str, place: int) -> str:
+def _plain_words(part: str, place: int) -> str:
     """Plain words in the place of a text, which keep the white space around it."""
     inside = part.strip()
     return part.replace(inside, f"Some words {place}.") if inside else part
 
 
-def _remedy(fault: str) -> str:
+def _fault_remedy(fault: str) -> str:
     if fault.startswith("gives an answer no end"):
         return "in a copy of its folder, have chat_template.jinja end the assistant's turn with {{ eos_token }}"
     if "end of turn" in fault or fault.startswith("ends"):

@@ -5,26 +5,26 @@ from array import array
 from collections.abc import Iterable
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.train import ranks
-from cotforge.train.work import Work
+from cotforge.train.stage_run import StageRun
 
 FILE = "left-out.csv"
 """In the stage's folder."""
 
 
-def leave_out(work: Work, faults: Iterable[tuple[str, str]], what: str) -> "array[int] | None":
+def leave_out(work: StageRun, faults: Iterable[tuple[str, str]], what: str) -> "array[int] | None":
     """The rows without a fault, None where those are all; the others are told of, and listed in `left-out.csv`.
 
     `faults` has the id and the fault of each row, which is empty where there is none. Raises PipelineError where no row is left.
     """
-    rows, line = ranks.shared(lambda: _listed(work, faults, what))
+    rows, line = ranks.from_first(lambda: _list_left_out(work, faults, what))
     if line:
         work.record.say(line)
     return rows if line else None
 
 
-def _listed(work: Work, faults: Iterable[tuple[str, str]], what: str) -> tuple["array[int]", str]:
+def _list_left_out(work: StageRun, faults: Iterable[tuple[str, str]], what: str) -> tuple["array[int]", str]:
     rows, count, first, file = array("q"), 0, "", work.out / FILE
     with file.open("w", newline="", encoding="utf-8") as opened:
         write = csv.writer(opened)
@@ -32,7 +32,7 @@ def _listed(work: Work, faults: Iterable[tuple[str, str]], what: str) -> tuple["
         for count, (name, fault) in enumerate(faults, 1):
             if fault:
                 first = first or f"the first, {name!r}: {fault}"
-                write.writerow((guarded(name), guarded(fault)))
+                write.writerow((guard_cell(name), guard_cell(fault)))
             else:
                 rows.append(count - 1)
     if not first:

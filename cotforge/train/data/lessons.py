@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 from pyarrow.dataset import ParquetFragmentScanOptions
 
+from cotforge.atomic import replace_file
 from cotforge.errors import PipelineError, SourceError, in_words
-from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, schema, table
+from cotforge.export.columns import ASSISTANT, IMAGES, TEXT, TEXTS, USER, Columns, arrow_schema, arrow_table
 from cotforge.export.rows import split_name
 from cotforge.images.loading import lies_in
 from cotforge.plan import Eval
@@ -51,7 +52,7 @@ class Lessons:
     @cached_property
     def digest(self) -> str:
         """Changes with the files: their names, which carry a hash of what is in them where cotforge wrote them, sizes and ends."""
-        return sha256(json.dumps([(file.name, file.stat().st_size, _footer(file)) for file in self.files]).encode()).hexdigest()
+        return sha256(json.dumps([(file.name, file.stat().st_size, _footer_hash(file)) for file in self.files]).encode()).hexdigest()
 
     def pairs(self) -> "Lessons":
         """The right and wrong texts of the same dataset. Raises PipelineError where it has none."""
@@ -83,13 +84,13 @@ class Lessons:
 
     def dataset(self, columns: Sequence[str] | None = None) -> Any:
         """A `datasets.Dataset` of the rows, on the disk and not in memory; images are decoded when asked for."""
-        return self._dataset(columns, decode=True)
+        return self._hf_dataset(columns, decode=True)
 
     def seen(self, columns: Sequence[str]) -> Any:
         """The same, a picture of a batch decoded once: `datasets` decodes a list's first one twice, and a row as often as it is drawn."""
-        return self._dataset(columns, decode=False).with_transform(_decoded)
+        return self._hf_dataset(columns, decode=False).with_transform(_decode_rows)
 
-    def _dataset(self, columns: Sequence[str] | None, *, decode: bool) -> Any:
+    def _hf_dataset(self, columns: Sequence[str] | None, *, decode: bool) -> Any:
         import datasets  # a second, which `cotforge check` has no need of
 
         datasets.disable_progress_bars()
@@ -103,12 +104,12 @@ class Lessons:
         return found if columns is None else found.select_columns(list(columns))
 
 
-def find(place: str | Path, *, cache: Path, without: str | None = None) -> Lessons:
+def find_lessons(place: str | Path, *, cache: Path, without: str | None = None) -> Lessons:
     """The lessons of a dataset's folder, or of an id on the Hub, all splits but `without`.
 
     Raises PipelineError where there are none, or where they lack what a student needs.
     """
-    folder = Path(place) if Path(place).exists() else _fetched(str(place))
+    folder = Path(place) if Path(place).exists() else _fetch_dataset(str(place))
     files = [
         file
         for file in sorted(folder.rglob("*.parquet"))
@@ -143,26 +144,24 @@ def write_source(
     Where `file` was written for the same `key`, with these columns, nothing is read. Raises SourceError where no sample has a label.
     """
     if not _is_written(file, key):
-        shape = schema(SOURCE)
+        shape = arrow_schema(SOURCE)
         shape = shape.with_metadata({**shape.metadata, b"cotforge": key.encode()})
-        passing = file.with_name(f".{file.name}.new")
-        with pq.ParquetWriter(passing, shape) as writer:
-            found = _rows(samples, prompt, completion, held_out)
-            while rows := list(islice(found, GROUP)):
-                writer.write_table(table(rows, SOURCE, shape))
-        if not pq.read_metadata(passing).num_rows:
-            passing.unlink()
-            raise SourceError("source: no sample has a label; `data: source` needs labels")
-        passing.replace(file)
+        with replace_file(file) as passing:
+            with pq.ParquetWriter(passing, shape) as writer:
+                found = _source_rows(samples, prompt, completion, held_out)
+                while rows := list(islice(found, GROUP)):
+                    writer.write_table(arrow_table(rows, SOURCE, shape))
+            if not pq.read_metadata(passing).num_rows:
+                raise SourceError("source: no sample has a label; `data: source` needs labels")
     return Lessons((file,), file.parent / "cache")
 
 
-def picture(cell: dict[str, Any]) -> Image.Image:
+def decode_picture(cell: dict[str, Any]) -> Image.Image:
     """An image as it stands in a row, decoded."""
     return Image.open(io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else cell["path"]).convert("RGB")
 
 
-def _decoded(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+def _decode_rows(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Some rows, a list for each column, with their pictures as `datasets` decodes them."""
     if "images" not in rows:
         return rows
@@ -176,7 +175,7 @@ def _decoded(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return rows | {"images": [[known[cell["bytes"] or cell["path"]] for cell in cells] for cells in rows["images"]]}
 
 
-def _rows(
+def _source_rows(
     samples: Iterable[Sample | Fault], prompt: Callable[[Sample], str], completion: Callable[[str], str], held_out: Eval | None
 ) -> Iterator[tuple[Any, ...]]:
     for sample in samples:
@@ -215,14 +214,14 @@ def _is_of(file: Path, split: str | None) -> bool:
     return split is not None and file.name.partition("-")[0] in (split, split_name(split))
 
 
-def _footer(file: Path) -> str:
+def _footer_hash(file: Path) -> str:
     """A hash of the end of a parquet file, which tells where everything lies in it."""
     with file.open("rb") as opened:
         opened.seek(-min(65_536, file.stat().st_size), 2)
         return sha256(opened.read()).hexdigest()
 
 
-def _fetched(name: str) -> Path:
+def _fetch_dataset(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     if name.startswith((".", "/", "~")):

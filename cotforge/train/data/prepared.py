@@ -6,7 +6,6 @@ A lesson is two records in two files, each found by its place: its tokens, and w
 import csv
 import gc
 import os
-import shutil
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,11 +22,12 @@ import torch
 from safetensors.torch import load, save
 from torch.utils.data import DataLoader
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.train import ranks
 from cotforge.train.data.learnable import Learnable
+from cotforge.train.data.lesson_records import ACROSS, MARKS, CheckedLesson, Making, Record, Unlearnable
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.making import ACROSS, MARKS, Checked, Making, Record, Unlearnable
 from cotforge.train.students import processors
 
 VERSION = "3"
@@ -58,7 +58,7 @@ class Prepared:
         return [int(length) for length in np.load(self.folder / "lengths.npy")]
 
     @cached_property
-    def _places(self) -> Any:
+    def _learned_places(self) -> Any:
         """Where each lesson stands among those that are not left out."""
         return np.cumsum(np.asarray(self.lengths) > 0) - 1
 
@@ -84,11 +84,11 @@ class Prepared:
         return (self.folder / "pictures.bin").exists()
 
     @cached_property
-    def _tokens(self) -> Any:
+    def _token_array(self) -> Any:
         return np.memmap(self.folder / "tokens.bin", np.uint8, "r")
 
     @cached_property
-    def _pictures(self) -> Any:
+    def _picture_array(self) -> Any:
         return np.memmap(self.folder / "pictures.bin", np.uint8, "r")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -97,12 +97,12 @@ class Prepared:
 
     def __getitem__(self, row: int) -> tuple[Record, Record]:
         """(tokens, pictures) of a lesson."""
-        begin, end, first, last = self.index[self._places[row]]
-        tokens = load(self._tokens[begin:end].tobytes())
-        return tokens, load(self._pictures[first:last].tobytes()) if self.keeps_pictures else self.making[row][1]
+        begin, end, first, last = self.index[self._learned_places[row]]
+        tokens = load(self._token_array[begin:end].tobytes())
+        return tokens, load(self._picture_array[first:last].tobytes()) if self.keeps_pictures else self.making[row][1]
 
 
-def prepare(
+def prepare_lessons(
     lessons: Lessons,
     processor: Any,
     *,
@@ -122,7 +122,7 @@ def prepare(
         VERSION,
         version("transformers"),
         lessons.digest,
-        _spelling(processor),
+        _processor_spelling(processor),
         str(kind),
         f"{cache_gb:g}",
         learnable.key if learnable else "",
@@ -131,38 +131,35 @@ def prepare(
 
     def make() -> None:
         if not folder.exists():
-            passing = cache / f".{folder.name}.new"
-            shutil.rmtree(passing, ignore_errors=True)
-            passing.mkdir(parents=True)
-            _make(Checked(making, learnable), passing, round(cache_gb * 1e9), kind, tell)
-            passing.rename(folder)
+            with replace_folder(folder) as passing:
+                _make_files(CheckedLesson(making, learnable), passing, round(cache_gb * 1e9), kind, tell)
 
-    ranks.shared(make)
+    ranks.from_first(make)
     return Prepared(folder, making)
 
 
-def collate(made: Sequence[tuple[Record, Record]], pad: int) -> Record:
+def collate_lessons(made: Sequence[tuple[Record, Record]], pad: int) -> Record:
     """A batch from lessons: tokens padded on the right, labels where the completion stands, pictures one after the other."""
     texts = [torch.cat([tokens["prompt"], tokens["completion"]]).long() for tokens, _ in made]
-    ids = _padded(texts, pad)
-    seen = _padded([torch.ones_like(text) for text in texts], 0)
+    ids = _pad_rows(texts, pad)
+    seen = _pad_rows([torch.ones_like(text) for text in texts], 0)
     learnt = [torch.cat([torch.full_like(tokens["prompt"], -100), tokens["completion"]]).long() for tokens, _ in made]
-    batch = {"input_ids": ids, "attention_mask": seen, "labels": _padded(learnt, -100)}
+    batch = {"input_ids": ids, "attention_mask": seen, "labels": _pad_rows(learnt, -100)}
     for name in MARKS:
         if name in made[0][0]:
-            batch[name] = _padded([tokens[name].long() for tokens, _ in made], 0)
+            batch[name] = _pad_rows([tokens[name].long() for tokens, _ in made], 0)
     if ACROSS in made[0][0]:
-        batch[ACROSS] = _stacked([tokens[ACROSS][None].long() for tokens, _ in made])
+        batch[ACROSS] = _stack_parts([tokens[ACROSS][None].long() for tokens, _ in made])
     for name in dict.fromkeys(name for _, pictures in made for name in pictures):
-        batch[name] = _stacked([pictures[name] for _, pictures in made if name in pictures])
+        batch[name] = _stack_parts([pictures[name] for _, pictures in made if name in pictures])
     return batch
 
 
-def _padded(rows: Sequence[Any], fill: int) -> Any:
+def _pad_rows(rows: Sequence[Any], fill: int) -> Any:
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=fill)
 
 
-def _stacked(parts: Sequence[Any]) -> Any:
+def _stack_parts(parts: Sequence[Any]) -> Any:
     """Parts one after the other; smaller ones are filled up with zeros, as processors do within a batch."""
     shape = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
     if all(list(part.shape[1:]) == shape for part in parts):
@@ -175,7 +172,7 @@ def _stacked(parts: Sequence[Any]) -> Any:
     return whole
 
 
-def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[str], object]) -> None:
+def _make_files(checked: CheckedLesson, folder: Path, room: int, kind: Any, tell: Callable[[str], object]) -> None:
     """Fill the folder: lessons that can be learned in three files, why the others cannot in `faults.csv`."""
     places, lengths = array("q"), array("q")
     with (
@@ -185,16 +182,16 @@ def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[
     ):
         keeps, size = True, 0.0
         listed = csv.writer(faults)
-        for row, made in enumerate(_all(checked)):
+        for row, made in enumerate(_all_records(checked)):
             if isinstance(made, Unlearnable):
-                listed.writerow((row, _fault(made, checked.learnable)))
+                listed.writerow((row, _lesson_fault(made, checked.learnable)))
                 lengths.append(0)
                 continue
             tokens, seen = made
             begun = texts.tell(), pictures.tell()
             lengths.append(len(tokens["prompt"]) + len(tokens["completion"]))
             texts.write(save({name: value.contiguous() for name, value in tokens.items()}))
-            blob = save({name: _as(value, kind).contiguous() for name, value in seen.items()}) if keeps else b""
+            blob = save({name: _cast_pixels(value, kind).contiguous() for name, value in seen.items()}) if keeps else b""
             size += len(blob) if keeps else size / (len(places) // 4)  # of the rest, as large as those before
             keeps = keeps and size <= room and (len(places) < 4 * SURE or size / (len(places) // 4 + 1) * len(checked) <= 2 * room)
             pictures.write(blob if keeps else b"")
@@ -207,16 +204,16 @@ def _make(checked: Checked, folder: Path, room: int, kind: Any, tell: Callable[[
     np.save(folder / "lengths.npy", np.frombuffer(lengths, np.int64))
 
 
-def _fault(made: Unlearnable, learnable: Learnable | None) -> str:
+def _lesson_fault(made: Unlearnable, learnable: Learnable | None) -> str:
     """Raises PipelineError where the chat template is the cause."""
     return learnable.lesson_fault(made.reason, made.text) if learnable and made.text else made.reason
 
 
-def _as(value: Any, kind: Any) -> Any:
+def _cast_pixels(value: Any, kind: Any) -> Any:
     return value.to(kind) if value.is_floating_point() else value
 
 
-def _all(checked: Checked) -> Iterator[tuple[Record, Record] | Unlearnable]:
+def _all_records(checked: CheckedLesson) -> Iterator[tuple[Record, Record] | Unlearnable]:
     workers = 0 if len(checked) <= ALONE else workers_here()
     with shared_heap(workers):
         found = iter(DataLoader(checked, batch_size=None, num_workers=workers))  # type: ignore[no-untyped-call,unused-ignore]
@@ -249,9 +246,9 @@ def workers_here() -> int:
     return max(0, min(WORKERS, len(os.sched_getaffinity(0)) - 1))
 
 
-def _spelling(processor: Any) -> str:
+def _processor_spelling(processor: Any) -> str:
     with TemporaryDirectory() as folder:
-        processors.save(processor, folder)
+        processors.save_processor(processor, folder)
         found = sha256()
         for name in SPELT:
             file = Path(folder) / name

@@ -38,7 +38,7 @@ class LessonsTwice(Lessons):
     @cached_property
     def digest(self) -> str:
         """Changes with the lessons, and with those that are learned twice."""
-        return sha256(f"{super().digest} {self.again} {asking().text} {saying().text}".encode()).hexdigest()
+        return sha256(f"{super().digest} {self.again} {short_prompt().text} {short_completion().text}".encode()).hexdigest()
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Every row as plain values, the short ones last."""
@@ -47,16 +47,16 @@ class LessonsTwice(Lessons):
         wanted = [*dict.fromkeys((*columns, *NEEDED))] if columns is not None and written else columns
         for row, lesson in enumerate(super().rows(wanted)):
             if row in chosen:
-                whole = short(lesson) if written else lesson
+                whole = short_lesson(lesson) if written else lesson
                 yield whole if columns is None else {name: whole[name] for name in columns}
 
     def seen(self, columns: Sequence[str]) -> Any:
         """As of all lessons, the short ones last."""
-        return _Rows(super().seen([*dict.fromkeys((*columns, *NEEDED))]), self.again)
+        return _TwiceRows(super().seen([*dict.fromkeys((*columns, *NEEDED))]), self.again)
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _TwiceRows:
     """Goes to the loader's workers."""
 
     rows: Any
@@ -67,7 +67,7 @@ class _Rows:
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         whole = len(self.rows)
-        lesson: dict[str, Any] = self.rows[row] if row < whole else short(self.rows[self.again[row - whole]])
+        lesson: dict[str, Any] = self.rows[row] if row < whole else short_lesson(self.rows[self.again[row - whole]])
         return lesson
 
 
@@ -80,20 +80,20 @@ def with_short(lessons: Lessons, share: float, *, seed: int) -> LessonsTwice:
     return LessonsTwice(lessons.files, lessons.cache, lessons.without, again=tuple(sorted(drawn)))
 
 
-def short(lesson: dict[str, Any]) -> dict[str, Any]:
+def short_lesson(lesson: dict[str, Any]) -> dict[str, Any]:
     """A lesson in short form."""
     sample = Sample(str(lesson.get("id") or ""), (), lesson["question"], tuple(lesson["options"] or ()), None)
-    said = {"role": "assistant", "content": saying().complete("", lesson["answer"])}
-    return lesson | {"prompt": [{"role": "user", "content": asking().render(sample)}], "completion": [said]}
+    said = {"role": "assistant", "content": short_completion().complete("", lesson["answer"])}
+    return lesson | {"prompt": [{"role": "user", "content": short_prompt().render(sample)}], "completion": [said]}
 
 
 @cache
-def asking() -> Prompt:
+def short_prompt() -> Prompt:
     """What a student is asked for the answer alone."""
     return Prompt.load(ASKED, Path())
 
 
 @cache
-def saying() -> Prompt:
+def short_completion() -> Prompt:
     """What it says then."""
     return Prompt.load(SAID, Path(), LEARNING)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from cotforge.answers import answer_span
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.prompts import Family
 from cotforge.records import Reply
@@ -43,11 +43,11 @@ class ShuffledLessons(Lessons):
 
     def seen(self, columns: Sequence[str]) -> Any:
         """As of all lessons, with the other answers in the completions."""
-        return _Rows(super().seen(columns), self.answers) if "completion" in columns else super().seen(columns)
+        return _ShuffledRows(super().seen(columns), self.answers) if "completion" in columns else super().seen(columns)
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _ShuffledRows:
     """Goes to the loader's workers."""
 
     rows: Any
@@ -72,7 +72,7 @@ def demand_reasoning(stage: Sft, prompts: Family) -> None:
         )
 
 
-def shuffled(lessons: Lessons, share: float, *, seed: int) -> ShuffledLessons:
+def with_shuffled_answers(lessons: Lessons, share: float, *, seed: int) -> ShuffledLessons:
     """So large a share of the lessons, drawn, each with the answer of another of them that has the same options.
 
     A lesson whose completion does not end with its answer, or that no other one has the options of, keeps its own.
@@ -84,12 +84,12 @@ def shuffled(lessons: Lessons, share: float, *, seed: int) -> ShuffledLessons:
             rows.append(row)
             answers.append(lesson["answer"])
             groups.append(tuple(lesson.get("options") or ()))
-    given = swaps(groups, share, seed=seed)
+    given = draw_swaps(groups, share, seed=seed)
     found = {rows[place]: answers[other] for place, other in sorted(given.items())}
     return ShuffledLessons(lessons.files, lessons.cache, lessons.without, answers=found)
 
 
-def swaps(groups: Sequence[tuple[str, ...]], share: float, *, seed: int) -> dict[int, int]:
+def draw_swaps(groups: Sequence[tuple[str, ...]], share: float, *, seed: int) -> dict[int, int]:
     """By place, the place whose answer it gets: within its group, never its own; drawn, so that an answer may be the same by chance.
 
     What a group answers stays as frequent as it was, so that the answers tell nothing of the pictures, not even what is wrong.
@@ -119,7 +119,7 @@ def ending_with(text: str, answer: str) -> str:
     return text[: span.start] + answer + text[span.end :]
 
 
-def listed(lessons: ShuffledLessons, folder: Path) -> str:
+def list_shuffled(lessons: ShuffledLessons, folder: Path) -> str:
     """Write `shuffled.csv` into a stage's folder; what became of the answers, in a line. Empty where no answer was exchanged."""
     same = 0
     with (folder / FILE).open("w", newline="", encoding="utf-8") as opened:
@@ -129,7 +129,7 @@ def listed(lessons: ShuffledLessons, folder: Path) -> str:
             if row in lessons.answers:
                 learned = lessons.answers[row]
                 same += learned == lesson["answer"]
-                write.writerow((guarded(str(lesson["id"])), guarded(lesson["answer"]), guarded(learned)))
+                write.writerow((guard_cell(str(lesson["id"])), guard_cell(lesson["answer"]), guard_cell(learned)))
     if not lessons.answers:
         (folder / FILE).unlink()
         return ""

@@ -14,9 +14,9 @@ from cotforge.plan import Student
 from cotforge.records import ANSWERED, Call, Fault, Outcome, OutcomeKind, Reply, Sample
 from cotforge.redaction import holds_credential
 from cotforge.teachers.kinds.openai import OpenAITeacher
-from cotforge.teachers.local.engine import Asking, Said
+from cotforge.teachers.local.engine import Asking, Generation
 from cotforge.teachers.openai import Session
-from cotforge.teachers.preflight import preflight
+from cotforge.teachers.preflight import check_teachers
 from cotforge.train.evaluation.batch_size import BATCH, next_batch
 
 STUDENT = "student"
@@ -40,10 +40,10 @@ class Question:
 
 def by_size(questions: Sequence[Question]) -> list[int]:
     """Their places, the largest first: by the number of pictures, then by letters and pixels, which stand for tokens."""
-    return sorted(range(len(questions)), key=lambda place: _size(questions[place]), reverse=True)
+    return sorted(range(len(questions)), key=lambda place: _question_size(questions[place]), reverse=True)
 
 
-def _size(question: Question) -> tuple[int, int]:
+def _question_size(question: Question) -> tuple[int, int]:
     letters = sum(len(part["text"]) for message in question.messages for part in message["content"] if part["type"] == "text")
     pictures = question.sample.pictures
     return len(pictures), letters // 4 + sum(picture.width * picture.height for picture in pictures) // 28**2
@@ -70,7 +70,7 @@ class Asker(Protocol):
         """A Reply each, in order, with `error` where none came; `done` is told how many more are over."""
 
 
-class Checkpoint:
+class CheckpointAsker:
     """A student loaded into this process; it knows how large a batch fits."""
 
     engine = "transformers"
@@ -84,7 +84,7 @@ class Checkpoint:
         self._engine = Transformers(model, processor, batch=batch or BATCH)
 
     @classmethod
-    def load(cls, model: str, *, root: Path = Path(), batch: int | None = None, spec: Student | None = None) -> "Checkpoint":
+    def load(cls, model: str, *, root: Path = Path(), batch: int | None = None, spec: Student | None = None) -> "CheckpointAsker":
         """From a folder, relative to `root`, or a Hub id; in the dtype and with the budget of pixels of `spec`, where there is one.
 
         Raises PipelineError where it is no vision-language model that can be loaded.
@@ -92,11 +92,11 @@ class Checkpoint:
         import torch
         from transformers.utils import logging
 
-        from cotforge.train.students import student
+        from cotforge.train.students import loaded_student
 
         logging.disable_progress_bar()
         asked = Student(model=model, dtype=dtype_of(spec), max_pixels=spec.max_pixels if spec else None)
-        pupil = student.for_inference(asked, student.place(model, root))
+        pupil = loaded_student.for_inference(asked, loaded_student.model_folder(model, root))
         return cls(pupil.model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), pupil.processor, name=model, batch=batch)
 
     def answers(
@@ -106,21 +106,23 @@ class Checkpoint:
 
         At a temperature the same answers each time too, as long as batches are the same.
         """
-        found = self._said(questions, done, max_tokens=max_tokens, temperature=temperature)
-        return [_reply(found[place]) for place in range(len(questions))]
+        found = self._generate_said(questions, done, max_tokens=max_tokens, temperature=temperature)
+        return [_reply_of(found[place]) for place in range(len(questions))]
 
-    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Said]:
+    def drawn(self, questions: Sequence[Question], *, max_tokens: int, seed: int, done: Callable[[int], object]) -> list[Generation]:
         """What it says at temperature 1, with the entropy of its tokens: the same for the same seed; no other draw is touched."""
         plain = {"temperature": 1.0, "top_p": 1.0, "body": {"top_k": 0, "repetition_penalty": 1.0}}
-        found = self._said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
+        found = self._generate_said(questions, done, seed=seed, max_tokens=max_tokens, entropy=True, **plain)
         return [found[place] for place in range(len(questions))]
 
-    def _said(self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any) -> dict[int, Said]:
+    def _generate_said(
+        self, questions: Sequence[Question], done: Callable[[int], object], *, seed: int = SEED, **sampling: Any
+    ) -> dict[int, Generation]:
         """By the place of a question, what became of it. What else is drawn in this process is not touched."""
         import torch
 
         learning, device = self._model.training, self._model.device
-        left, found = by_size(questions), dict[int, Said]()
+        left, found = by_size(questions), dict[int, Generation]()
         self._model.eval()
         try:
             with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -128,21 +130,21 @@ class Checkpoint:
                 while left:
                     size = self._engine.batch
                     chunk, left = left[:size], left[size:]
-                    with self._growing(size):
-                        found |= {said.id: said for said in self._batch([(place, questions[place]) for place in chunk], sampling)}
+                    with self._adapt_batch_size(size):
+                        found |= {said.id: said for said in self._generate_batch([(place, questions[place]) for place in chunk], sampling)}
                     done(len(chunk))
         finally:
             self._model.train(learning)
         return found
 
-    def _batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Said]:
+    def _generate_batch(self, chunk: Sequence[tuple[int, Question]], sampling: Mapping[str, Any]) -> Iterator[Generation]:
         waiting = 0
         for place, question in chunk:
             try:
                 images = {picture.digest: picture.file or picture.load() for picture in question.sample.pictures}
                 self._engine.add(Asking(place, question.messages, images, seed=question.seed, **sampling))
             except Fault as fault:
-                yield Said(place, error=fault.reason, detail=fault.detail)
+                yield Generation(place, error=fault.reason, detail=fault.detail)
             else:
                 waiting += 1
         while waiting:
@@ -152,17 +154,19 @@ class Checkpoint:
 
     def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
         """exp(-1/T sum log p) over the T tokens of each text as the answer to a question. Raises Fault where a picture cannot be read."""
-        from cotforge.train.evaluation.perplexity import perplexities  # torch
+        from cotforge.train.evaluation.perplexity import completion_perplexities  # torch
 
         learning = self._model.training
         self._model.eval()
         try:
-            return list(perplexities(self._model, self._engine.processor, (_lesson(question, text) for question, text in texts)))
+            return list(
+                completion_perplexities(self._model, self._engine.processor, (_question_row(question, text) for question, text in texts))
+            )
         finally:
             self._model.train(learning)
 
     @contextmanager
-    def _growing(self, size: int) -> Iterator[None]:
+    def _adapt_batch_size(self, size: int) -> Iterator[None]:
         """Sets the size of the next batch by the memory that this one takes; one that did not fit is the last that was tried."""
         import torch
 
@@ -179,20 +183,20 @@ class Checkpoint:
         self._engine.batch = next_batch(size, used=torch.cuda.max_memory_allocated() - before, room=int(SPARE * room))
 
 
-def _reply(said: Said) -> Reply:
+def _reply_of(said: Generation) -> Reply:
     return Reply(
         "", said.content, finish_reason=said.finish_reason, input_tokens=said.input_tokens, output_tokens=said.output_tokens,
         outcome=Outcome(OutcomeKind.REFUSED, said.error, said.detail) if said.error else ANSWERED,
     )  # fmt: skip
 
 
-def _lesson(question: Question, text: str) -> dict[str, Any]:
+def _question_row(question: Question, text: str) -> dict[str, Any]:
     """A question and an answer as a row of lessons. Raises Fault where a picture cannot be read."""
-    from cotforge.teachers.local.engine import opened
+    from cotforge.teachers.local.engine import open_picture
 
     asked = "\n".join(part["text"] for message in question.messages for part in message["content"] if part["type"] == "text")
     return {
-        "images": [opened(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
+        "images": [open_picture(picture.file or picture.load(), picture.digest) for picture in question.sample.pictures],
         "prompt": [{"role": "user", "content": asked}],
         "completion": [{"role": "assistant", "content": text}],
     }
@@ -226,7 +230,7 @@ class Endpoint:
             raise PipelineError(f"--url{told}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
             teacher = teacher.model_copy(update={"model": asyncio.run(_only_model(teacher))})
-        asyncio.run(preflight([teacher]))
+        asyncio.run(check_teachers([teacher]))
         return cls(teacher, sending=sending)
 
     def answers(
@@ -235,16 +239,16 @@ class Endpoint:
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
         sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
-        return asyncio.run(self._all(questions, self._teacher.model_copy(update=sampled), done))
+        return asyncio.run(self._ask_all(questions, self._teacher.model_copy(update=sampled), done))
 
-    async def _all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
+    async def _ask_all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)
 
         async def one(question: Question) -> Reply:
             async with free:
                 try:
                     async with asyncio.timeout(self._patience):
-                        reply = await self._ask(session, question, teacher)
+                        reply = await self._ask_one(session, question, teacher)
                 except TimeoutError:
                     reply = Reply("", outcome=Outcome(OutcomeKind.PASSING, "timeout", f"no answer within {self._patience:g} s"))
             done(1)
@@ -253,7 +257,7 @@ class Endpoint:
         async with Session() as session:
             return await asyncio.gather(*map(one, questions))
 
-    async def _ask(self, session: Session, question: Question, teacher: OpenAITeacher) -> Reply:
+    async def _ask_one(self, session: Session, question: Question, teacher: OpenAITeacher) -> Reply:
         key = sha256(repr(question.messages).encode()).hexdigest()
         call = Call(key, question.sample, STUDENT, teacher.model, 0, question.messages)
         urls = self._sending.of(question.sample.pictures)

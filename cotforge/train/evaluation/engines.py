@@ -12,9 +12,9 @@ from cotforge.errors import PipelineError, TeacherError
 from cotforge.plan import Student
 from cotforge.records import Reply
 from cotforge.train import ranks
-from cotforge.train.evaluation.askers import STUDENT, Asker, Checkpoint, Question, by_size, dtype_of
+from cotforge.train.evaluation.askers import STUDENT, Asker, CheckpointAsker, Question, by_size, dtype_of
 from cotforge.train.evaluation.in_vllm import InVllm
-from cotforge.train.links import linked
+from cotforge.train.links import link_or_copy
 
 T = TypeVar("T")
 Engine = Literal["auto", "vllm", "transformers"]
@@ -50,18 +50,18 @@ class Shared:
         self, questions: Sequence[Question], *, max_tokens: int, done: Callable[[int], object], temperature: float = 0.0
     ) -> list[Reply]:
         """In order. `done` is told what this process has done, times the number of processes."""
-        if not ranks.several():
+        if not ranks.is_distributed():
             return self.asker.answers(questions, max_tokens=max_tokens, done=done, temperature=temperature)
         order, told = by_size(questions), 0
 
         def counted(more: int) -> None:
             nonlocal told
-            more = min(more * ranks.processes(), len(questions) - told)
+            more = min(more * ranks.process_count(), len(questions) - told)
             told += more
             done(more)
 
         own = [questions[place] for place in ranks.share_of(order)]
-        parts = ranks.every(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted, temperature=temperature))
+        parts = ranks.gather_processes(lambda: self.asker.answers(own, max_tokens=max_tokens, done=counted, temperature=temperature))
         done(len(questions) - told)
         found = {
             place: reply for process, part in enumerate(parts) for place, reply in zip(ranks.share_of(order, process), part, strict=True)
@@ -71,10 +71,10 @@ class Shared:
     def perplexities(self, texts: Sequence[tuple[Question, str]]) -> list[float]:
         """In order, a part of them by each process. Raises PipelineError where its own asker cannot tell them."""
         asker = self.asker
-        if not isinstance(asker, Checkpoint):
+        if not isinstance(asker, CheckpointAsker):
             raise PipelineError(f"{asker.name}: perplexities are told by transformers alone; set eval.engine to transformers")
         order = list(range(len(texts)))
-        parts = ranks.every(lambda: asker.perplexities([texts[place] for place in ranks.share_of(order)]))
+        parts = ranks.gather_processes(lambda: asker.perplexities([texts[place] for place in ranks.share_of(order)]))
         found = dict[int, float]()
         for process, part in enumerate(parts):
             found.update(zip(ranks.share_of(order, process), part, strict=True))
@@ -95,39 +95,39 @@ class Candidate:
 
     def loaded(self) -> Shared:
         """By transformers, in every process. Raises as `Checkpoint.load`."""
-        return Shared(Checkpoint.load(self.model, root=self.root, batch=self.batch, spec=self.spec))
+        return Shared(CheckpointAsker.load(self.model, root=self.root, batch=self.batch, spec=self.spec))
 
     def in_vllm(self, cache: Path) -> InVllm:
         """For the first of the processes; called in all of them, which free their GPU's memory first.
 
         Under a budget of pixels vLLM is given the processor with that budget, in a folder of links in `cache`.
         """
-        share = min((free for free in ranks.every(_free_memory) if free is not None), default=None)
-        return InVllm(ranks.shared(lambda: self._served(cache)), name=self.model, dtype=dtype_of(self.spec), share=share)
+        share = min((free for free in ranks.gather_processes(_free_memory) if free is not None), default=None)
+        return InVllm(ranks.from_first(lambda: self._serving_folder(cache)), name=self.model, dtype=dtype_of(self.spec), share=share)
 
-    def _served(self, cache: Path) -> Path:
+    def _serving_folder(self, cache: Path) -> Path:
         from cotforge.train.students import processors
 
         weights = self.root / self.model
         if not weights.is_dir():
-            from cotforge.train.students import student
+            from cotforge.train.students import loaded_student
 
-            weights = student.place(self.model, self.root)
+            weights = loaded_student.model_folder(self.model, self.root)
         if self.spec is None or self.spec.max_pixels is None:
             return weights
         folder = cache / "served"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        processor = processors.load(weights)
-        processors.bound(processor, self.spec.max_pixels)
-        processors.save(processor, folder)
+        processor = processors.load_processor(weights)
+        processors.bound_pixels(processor, self.spec.max_pixels)
+        processors.save_processor(processor, folder)
         for file in weights.iterdir():
             if file.is_file() and file.name != OLD_PROCESSOR and not (folder / file.name).exists():
-                linked(str(file.resolve()), str(folder / file.name))
+                link_or_copy(str(file.resolve()), str(folder / file.name))
         return folder
 
 
-def evaluated(
+def evaluate_candidate(
     candidate: Candidate,
     engine: Engine,
     questions: int,
@@ -146,7 +146,7 @@ def evaluated(
     if _takes_vllm(engine, questions, key):
         asker = candidate.in_vllm(cache)
         try:
-            return ranks.shared(lambda: by(asker))
+            return ranks.from_first(lambda: by(asker))
         except TeacherError as fault:
             said = str(fault).removeprefix(f"teacher {STUDENT!r}").lstrip(" :")
             if engine == "vllm":
@@ -155,7 +155,7 @@ def evaluated(
     return by(candidate.loaded())
 
 
-def check(engine: Engine, key: str = "eval.engine") -> None:
+def check_engine(engine: Engine, key: str = "eval.engine") -> None:
     """Raises PipelineError where the engine that is asked for, by a key of the pipeline file, is not installed."""
     if engine == "vllm" and find_spec("vllm") is None:
         raise PipelineError(f"{key}: 'vllm' is not installed: pip install 'cotforge[vllm]', or set {key} to auto")
@@ -164,7 +164,7 @@ def check(engine: Engine, key: str = "eval.engine") -> None:
 def _takes_vllm(engine: Engine, questions: int, key: str) -> bool:
     import torch
 
-    check(engine, key)
+    check_engine(engine, key)
     installed = find_spec("vllm") is not None
     return engine == "vllm" or (engine == "auto" and questions >= FEWEST and installed and torch.cuda.is_available())
 

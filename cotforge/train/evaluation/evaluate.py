@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cotforge.answers import read
+from cotforge.answers import read_reply
+from cotforge.atomic import write_whole
 from cotforge.errors import PipelineError
 from cotforge.measures import words_of
 from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
-from cotforge.scores import Answered, scores
+from cotforge.scores import AnsweredSample, score_answers
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
-from cotforge.train.evaluation.held import Held
-from cotforge.train.evaluation.one_sided import commonest, never_answered, one_sided
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.evaluation.one_sided import commonest_label, never_answered, one_sided
 
 LONGEST = 1024
 """Tokens of an answer at most, where no stage says how many (ours)."""
@@ -32,13 +33,13 @@ class Exchange:
     trace: Trace
 
 
-Probe = Callable[[Asker, Held, Sequence[Exchange]], dict[str, Any]]
+Probe = Callable[[Asker, HeldOutSamples, Sequence[Exchange]], dict[str, Any]]
 """More figures by name, from what was said and from what the asker says to further questions; all processes call it together."""
 
 
-def evaluate(
+def evaluate_asker(
     asker: Asker,
-    held: Held,
+    held: HeldOutSamples,
     *,
     max_tokens: int = LONGEST,
     rescue: int = 0,
@@ -55,9 +56,9 @@ def evaluate(
     questions = [Question(sample, held.messages(sample)) for sample in held.samples]
     replies = asker.answers(questions, max_tokens=max_tokens, done=done)
     traces = [trace_of(question, reply, held) for question, reply in zip(questions, replies, strict=True)]
-    rescued = _rescued(asker, held, questions, replies, traces, tokens=rescue) if rescue else {}
+    rescued = _rescue_answers(asker, held, questions, replies, traces, tokens=rescue) if rescue else {}
     answers = [
-        _answered(question.sample, trace, rescued.get(place))
+        _answered_sample(question.sample, trace, rescued.get(place))
         for place, (question, trace, reply) in enumerate(zip(questions, traces, replies, strict=True))
         if reply.error is None
     ]
@@ -70,7 +71,7 @@ def evaluate(
         "model": asker.name,
         "dtype": asker.dtype,
         "engine": asker.engine,
-        **(figures := scores(answers, labels, seed=seed)),
+        **(figures := score_answers(answers, labels, seed=seed)),
         "never_answered": never_answered(figures, labels),
         "failed": len(replies) - len(answers),
         "unlabelled": held.unlabelled,
@@ -83,26 +84,24 @@ def evaluate(
     }
 
 
-def longest(plan: Plan | None) -> int:
+def most_tokens(plan: Plan | None) -> int:
     """Tokens that an answer may have: as many as the student is trained to give."""
     return max((stage.longest_answer or 0 for stage in (plan.expanded() if plan else ())), default=0) or LONGEST
 
 
-def write(folder: Path, name: str, found: dict[str, Any]) -> Path:
+def write_figures(folder: Path, name: str, found: dict[str, Any]) -> Path:
     """`eval/<name>.json` of a run folder, by rename."""
     path = folder / "eval" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    passing = path.with_name(f".{path.name}.new")
-    passing.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return passing.replace(path)
+    return write_whole(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
-def told(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_recall")) -> str:
+def figures_text(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_recall")) -> str:
     """The figures as a person reads them."""
     lines = [f"{found['model']}: {found['n']:,} held-out samples" + (f", {found['failed']:,} failed" if found["failed"] else "")]
     figures = dict.fromkeys((*metrics, "format_rate", "truncated_rate", "reasoning_words"))
-    lines += [f"  {name:16} {figure(found, name)}" for name in figures]
-    if (always := commonest(found)) is not None:
+    lines += [f"  {name:16} {figure_text(found, name)}" for name in figures]
+    if (always := commonest_label(found)) is not None:
         lines.append(f"  {always.name:16} {always.share:.3f}")
     known = [(label, share) for label, share in found["recall"].items() if share is not None]
     if found["macro_recall"] is not None and len(known) <= 100:
@@ -110,7 +109,7 @@ def told(found: dict[str, Any], metrics: Sequence[str] = ("accuracy", "macro_rec
     return "\n".join([*lines, *(f"  guard: {line}" for line in one_sided(found))])
 
 
-def figure(found: dict[str, Any], name: str) -> str:
+def figure_text(found: dict[str, Any], name: str) -> str:
     """One of them, with its interval."""
     if found.get(name) is None:
         return "unknown"
@@ -118,13 +117,13 @@ def figure(found: dict[str, Any], name: str) -> str:
     return f"{found[name]:.3f}" + (f"  {interval[0]:.3f} to {interval[1]:.3f}" if interval else "")
 
 
-def trace_of(question: Question, reply: Reply, held: Held) -> Trace:
+def trace_of(question: Question, reply: Reply, held: HeldOutSamples) -> Trace:
     """What came back, read as a teacher's reply is."""
-    return read(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
+    return read_reply(reply, Call("", question.sample, STUDENT, STUDENT, 0, question.messages), held.task)
 
 
-def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:
-    return Answered(
+def _answered_sample(sample: Sample, trace: Trace, saved: str | None) -> AnsweredSample:
+    return AnsweredSample(
         truth=sample.label or "",
         answer=trace.answer if trace.answer is not None else saved,
         well_formed=trace.well_formed,
@@ -134,20 +133,20 @@ def _answered(sample: Sample, trace: Trace, saved: str | None) -> Answered:
     )
 
 
-def _rescued(
-    asker: Asker, held: Held, questions: Sequence[Question], replies: Sequence[Reply], traces: Sequence[Trace], *, tokens: int
+def _rescue_answers(
+    asker: Asker, held: HeldOutSamples, questions: Sequence[Question], replies: Sequence[Reply], traces: Sequence[Trace], *, tokens: int
 ) -> dict[int, str]:
     """The answers of thoughts that were cut off, by place.
 
     Source: arXiv 2509.03321's evaluation, which closes the thought and lets the model go on for up to 256 tokens.
     """
     cut = [place for place, trace in enumerate(traces) if trace.fault == "truncated" and trace.answer is None and not replies[place].error]
-    begun = [(questions[place], replies[place].content + closing(replies[place].content)) for place in cut]
+    begun = [(questions[place], replies[place].content + closing_text(replies[place].content)) for place in cut]
     ends = gone_on(asker, held, begun, tokens=tokens)
     return {place: answer for place, answer in zip(cut, ends, strict=True) if answer is not None}
 
 
-def gone_on(asker: Asker, held: Held, begun: Sequence[tuple[Question, str]], *, tokens: int) -> list[str | None]:
+def gone_on(asker: Asker, held: HeldOutSamples, begun: Sequence[tuple[Question, str]], *, tokens: int) -> list[str | None]:
     """The answers that the asker comes to when it goes on from these beginnings of its own; None where none can be read."""
     again = [replace(question, messages=(*question.messages, _so_far(text))) for question, text in begun]
     ends = asker.answers(again, max_tokens=tokens, done=bool) if again else []
@@ -163,7 +162,7 @@ def _so_far(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [{"type": "text", "text": text}]}
 
 
-def closing(text: str) -> str:
+def closing_text(text: str) -> str:
     """What has to follow a text that was cut off, so that nothing but the answer can follow that."""
     last = [match.group().lower() for match in _OPENED.finditer(text)][-1:]
     if last == ["<answer>"]:

@@ -40,15 +40,15 @@ class InVllm:
         """Raises TeacherError where vLLM cannot be loaded, does not serve this student, or died twice."""
         if self._kept is not None:
             runner, local = self._kept
-            return runner.run(_all(local, questions, done))
+            return runner.run(_ask_all(local, questions, done))
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
-        return asyncio.run(_alone(self._set(max_tokens, temperature, continued=continued), questions, done))
+        return asyncio.run(_ask_alone(self._set_sampling(max_tokens, temperature, continued=continued), questions, done))
 
     @contextmanager
     def kept(self, *, max_tokens: int, temperature: float) -> Iterator[None]:
         """Has the processes stay for all calls of `answers`, which are to have these tokens and this temperature."""
         with asyncio.Runner() as runner:
-            local = Local(self._set(max_tokens, temperature), Path())
+            local = Local(self._set_sampling(max_tokens, temperature), Path())
             self._kept = runner, runner.run(local.__aenter__())
             try:
                 yield
@@ -56,7 +56,7 @@ class InVllm:
                 self._kept = None
                 runner.run(local.__aexit__())
 
-    def _set(self, max_tokens: int, temperature: float, *, continued: bool = False) -> VllmTeacher:
+    def _set_sampling(self, max_tokens: int, temperature: float, *, continued: bool = False) -> VllmTeacher:
         """At a temperature it draws from all tokens, whatever the model's makers recommend."""
         body: dict[str, Any] = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
         drawn: dict[str, Any] = {"temperature": temperature}
@@ -66,18 +66,18 @@ class InVllm:
         return self._teacher.model_copy(update={"max_tokens": max_tokens, "body": body, **drawn})
 
 
-async def _alone(teacher: VllmTeacher, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
+async def _ask_alone(teacher: VllmTeacher, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
     async with Local(teacher, Path()) as local:
-        return await _all(local, questions, done)
+        return await _ask_all(local, questions, done)
 
 
-async def _all(local: Local, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
+async def _ask_all(local: Local, questions: Sequence[Question], done: Callable[[int], object]) -> list[Reply]:
     free: asyncio.Queue[str] = asyncio.Queue()
 
     async def one(question: Question) -> Reply:
         at = await free.get()
         try:
-            reply = await _asked(local, question, at)
+            reply = await _ask_question(local, question, at)
         finally:
             free.put_nowait(at)
         done(1)
@@ -89,7 +89,7 @@ async def _all(local: Local, questions: Sequence[Question], done: Callable[[int]
     return await asyncio.gather(*map(one, questions))
 
 
-async def _asked(local: Local, question: Question, at: str) -> Reply:
+async def _ask_question(local: Local, question: Question, at: str) -> Reply:
     """Asked again once where the process died meanwhile."""
     key = sha256(repr(question.messages).encode()).hexdigest()
     call = Call(key, question.sample, STUDENT, local.teacher.model, 0, question.messages)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cotforge.errors import shown
+from cotforge.errors import show_value
 from cotforge.scores import UNREAD
 
 NEARLY, MORE = 0.95, 0.05
@@ -30,7 +30,7 @@ class Commonest:
     @property
     def name(self) -> str:
         """In one phrase."""
-        return f"always {shown(self.label)}"
+        return f"always {show_value(self.label)}"
 
     @property
     def macro_recall(self) -> float:
@@ -52,7 +52,7 @@ class Commonest:
         return bool(found["accuracy_interval"][0] > self.share)
 
 
-def commonest(found: Mapping[str, Any]) -> Commonest | None:
+def commonest_label(found: Mapping[str, Any]) -> Commonest | None:
     """Of some figures; of labels that are equally common, the first. None where there is only one, which nobody can miss."""
     support: dict[str, int] = {label: count for label, count in found.get("support", {}).items() if count}
     if len(support) < 2:
@@ -63,15 +63,15 @@ def commonest(found: Mapping[str, Any]) -> Commonest | None:
 
 def never_answered(found: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
     """The labels of a closed set that are right for some samples and were the answer to none; empty where no answer could be read."""
-    given = _given(found)
+    given = _given_answers(found)
     return [label for label in labels if found["support"].get(label) and not given[label]] if given else []
 
 
 def one_answer(found: Mapping[str, Any]) -> str | None:
     """What a student answers to all questions, or to nearly all and mostly wrongly; None where it tells them apart."""
-    given = _given(found)
+    given = _given_answers(found)
     read = sum(given.values())
-    if read < 2 or commonest(found) is None:
+    if read < 2 or commonest_label(found) is None:
         return None
     label, times = given.most_common(1)[0]
     share, right = times / read, found["support"].get(label, 0) / found["n"]
@@ -80,21 +80,22 @@ def one_answer(found: Mapping[str, Any]) -> str | None:
 
 def one_sided(found: Mapping[str, Any]) -> Iterator[str]:
     """A line each for what makes a figure look better than the student is."""
-    given, always = _given(found), commonest(found)
+    given, always = _given_answers(found), commonest_label(found)
     read = sum(given.values())
     if "confusion" in found and not read:
         yield f"none of its {found['n']:,} answers can be read"
     elif always is not None and (label := one_answer(found)) is not None:
         everything = f"all {read:,}" if given[label] == read else f"{given[label]:,} of {read:,}"
         unread = f" that can be read (of {found['n']:,})" if read < found["n"] else ""
-        yield f"it answers {shown(label)} in {everything} answers{unread}; {always.name} is right for {always.share:.3f} of the samples"
+        baseline = f"{always.name} is right for {always.share:.3f} of the samples"
+        yield f"it answers {show_value(label)} in {everything} answers{unread}; {baseline}"
     elif never := found.get("never_answered"):
-        named = ", ".join(f"{shown(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
+        named = ", ".join(f"{show_value(each)} (right for {found['support'][each]:,})" for each in never[:NAMED])
         more = f" and {len(never) - NAMED:,} more" if len(never) > NAMED else ""
         yield f"it never answers {named}{more} of the {found['n']:,} samples"
 
 
-def _given(found: Mapping[str, Any]) -> Counter[str]:
+def _given_answers(found: Mapping[str, Any]) -> Counter[str]:
     """How often each answer was given."""
     given: Counter[str] = Counter()
     for row in found.get("confusion", {}).values():

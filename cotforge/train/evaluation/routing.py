@@ -13,11 +13,11 @@ from statistics import fmean, pstdev
 from typing import Any, Protocol, runtime_checkable
 
 from cotforge.errors import PipelineError
-from cotforge.scores import wilson
-from cotforge.train.data.short_form import asking
+from cotforge.scores import wilson_interval
+from cotforge.train.data.short_form import short_prompt
 from cotforge.train.evaluation.askers import Asker, Question
-from cotforge.train.evaluation.evaluate import Exchange, figure, trace_of
-from cotforge.train.evaluation.held import Held
+from cotforge.train.evaluation.evaluate import Exchange, figure_text, trace_of
+from cotforge.train.evaluation.held_out import HeldOutSamples
 
 NAME = "short_or_long"
 TOKENS = 64
@@ -66,7 +66,7 @@ class Scorer(Protocol):
         """exp(-1/T sum log p) over the T tokens of each text as the answer to a question, its end included."""
 
 
-def fitted(perplexities: Sequence[float], right: Sequence[bool]) -> Router:
+def fit_router(perplexities: Sequence[float], right: Sequence[bool]) -> Router:
     """From short answers and whether each was right. Nothing is kept where there are none."""
 
     def of(kind: bool) -> Normal | None:
@@ -78,7 +78,7 @@ def fitted(perplexities: Sequence[float], right: Sequence[bool]) -> Router:
     return Router(of(True), of(False))
 
 
-def measure(asker: Asker, held: Held, said: Sequence[Exchange]) -> dict[str, Any]:
+def measure_routing(asker: Asker, held: HeldOutSamples, said: Sequence[Exchange]) -> dict[str, Any]:
     """`short_or_long`: accuracy and tokens of an answer by the rule, beside those of always the short form and always the long one.
 
     Long answers are those that were given already. Raises PipelineError where the asker cannot tell perplexities.
@@ -87,7 +87,7 @@ def measure(asker: Asker, held: Held, said: Sequence[Exchange]) -> dict[str, Any
         raise PipelineError(
             "eval.engine: probe: short_or_long needs perplexities, which transformers alone tells; set engine to transformers"
         )
-    brief = replace(held, prompt=asking())
+    brief = replace(held, prompt=short_prompt())
     longs = [each for each in said if each.reply.error is None]
     questions = [Question(each.question.sample, brief.messages(each.question.sample)) for each in longs]
     replies = asker.answers(questions, max_tokens=TOKENS, done=bool)
@@ -104,7 +104,7 @@ def measure(asker: Asker, held: Held, said: Sequence[Exchange]) -> dict[str, Any
         )
         for place, value in zip(answered, surprise, strict=True)
     ]
-    return {NAME: figures(rows)}
+    return {NAME: routing_figures(rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +120,21 @@ class Both:
     long_tokens: int
 
 
-def figures(rows: Sequence[Both]) -> dict[str, Any]:
+def routing_figures(rows: Sequence[Both]) -> dict[str, Any]:
     """Fitted on one half of the rows, by their ids' hash, and measured on the other; null where there are too few."""
     order = sorted(rows, key=lambda row: sha256(row.id.encode()).hexdigest())
     known, measured = order[: len(order) // 2], order[len(order) // 2 :]
     found: dict[str, Any] = {"n": len(measured), "calibrated_on": len(known)}
     if not known:
         return found | dict.fromkeys(("accuracy", "short_accuracy", "long_accuracy", "tokens_saved"))
-    router = fitted([row.perplexity for row in known], [row.short_is_right for row in known])
+    router = fit_router([row.perplexity for row in known], [row.short_is_right for row in known])
     kept = [router.keeps(row.perplexity) for row in measured]
     right = [row.short_is_right if keep else row.long_is_right for row, keep in zip(measured, kept, strict=True)]
     spent = fmean(row.short_tokens + (0 if keep else row.long_tokens) for row, keep in zip(measured, kept, strict=True))
     long = fmean(row.long_tokens for row in measured)
     return found | {
         "accuracy": fmean(right),
-        "accuracy_interval": wilson(sum(right), len(right)),
+        "accuracy_interval": wilson_interval(sum(right), len(right)),
         "short_accuracy": fmean(row.short_is_right for row in measured),
         "long_accuracy": fmean(row.long_is_right for row in measured),
         "kept_short": fmean(kept),
@@ -151,14 +151,14 @@ def _is_right(answer: str | None, asked: Exchange) -> bool:
     return answer is not None and answer == asked.question.sample.label
 
 
-def told(found: Mapping[str, Any]) -> str:
+def routing_text(found: Mapping[str, Any]) -> str:
     """What it came to, in a line."""
     own: dict[str, Any] = found[NAME]
     if own["accuracy"] is None:
         return "short or long: too few samples to tell"
     saved, kept = own["tokens_saved"] or 0.0, f"{own['kept_short']:.0%} kept short"
     return (
-        f"short or long ({own['n']:,}, fitted on {own['calibrated_on']:,} others): accuracy {figure(own, 'accuracy')}, always short "
+        f"short or long ({own['n']:,}, fitted on {own['calibrated_on']:,} others): accuracy {figure_text(own, 'accuracy')}, always short "
         f"{own['short_accuracy']:.3f}, always long {own['long_accuracy']:.3f}; {kept}, {own['tokens']:.1f} tokens "
         f"an answer, {abs(saved):.0%} {'fewer' if saved >= 0 else 'more'} than always long"
     )

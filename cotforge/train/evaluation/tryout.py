@@ -13,10 +13,10 @@ from cotforge.images import Sending
 from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.train.evaluation.askers import Asker, Endpoint
-from cotforge.train.evaluation.engines import Candidate, Engine, evaluated
-from cotforge.train.evaluation.evaluate import evaluate, longest, told, write
-from cotforge.train.evaluation.held import Held
-from cotforge.train.report.record import counting
+from cotforge.train.evaluation.engines import Candidate, Engine, evaluate_candidate
+from cotforge.train.evaluation.evaluate import evaluate_asker, figures_text, most_tokens, write_figures
+from cotforge.train.evaluation.held_out import HeldOutSamples
+from cotforge.train.report.record import count_progress
 
 T = TypeVar("T")
 STUDENT = Path("train") / "student"
@@ -26,7 +26,7 @@ TINY = Path("train") / "tiny"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class AskedModel:
     """Who is asked: a model in this process, or behind a URL."""
 
     model: str | None = None
@@ -42,18 +42,18 @@ class Asked:
         """(the model's name as a file's, what `ask` makes of the asker); `said` is told with the model. Raises CotforgeError."""
         if self.url is not None:
             served = Endpoint.at(self.url, self.model, sending=Sending(loaded.pipeline.images, run), key_env=self.key_env)
-            say(f"{said} {served.name}")
+            say_on_stderr(f"{said} {served.name}")
             return name_of(served.name.partition(" at ")[0]), ask(served)
-        candidate, name = _candidate(loaded, run, self.model, self.batch)
-        say(f"{said} {candidate.model}")
+        candidate, name = _find_candidate(loaded, run, self.model, self.batch)
+        say_on_stderr(f"{said} {candidate.model}")
         engine = loaded.pipeline.eval.engine if loaded.pipeline.eval else "auto"
-        return name, _evaluated(candidate, engine, questions, run / "train" / "cache", ask)
+        return name, _ask_candidate(candidate, engine, questions, run / "train" / "cache", ask)
 
 
 def try_out(
     pipeline: str | Path,
     *,
-    asked: Asked,
+    asked: AskedModel,
     out: Path | None = None,
     sets: Sequence[str] = (),
     rescue: int | None = None,
@@ -68,26 +68,26 @@ def try_out(
     plan = loaded.pipeline.eval
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():
-            say(line)
-        held = Held.of(loaded.in_run(run.path), run.path)
-        tokens = asked.max_tokens or longest(loaded.pipeline.train)
+            say_on_stderr(line)
+        held = HeldOutSamples.of(loaded.in_run(run.path), run.path)
+        tokens = asked.max_tokens or most_tokens(loaded.pipeline.train)
         more = plan.rescue if rescue is None and plan is not None else rescue or 0
 
         def ask(asker: Asker) -> dict[str, Any]:
-            with counting("answered", len(held.samples)) as done:
-                return evaluate(asker, held, max_tokens=tokens, rescue=more, done=done)
+            with count_progress("answered", len(held.samples)) as done:
+                return evaluate_asker(asker, held, max_tokens=tokens, rescue=more, done=done)
 
         said = f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking"
         name, found = asked.of(loaded, run.path, said, len(held.samples), ask)
         if found["failed"]:
-            say(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
-        path = write(run.path, name, found)
-    tell(told(found, plan.metrics if plan else ()))
+            say_on_stderr(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
+        path = write_figures(run.path, name, found)
+    tell(figures_text(found, plan.metrics if plan else ()))
     tell(f"figures: {path}")
     return path
 
 
-def _candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | None) -> tuple[Candidate, str]:
+def _find_candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | None) -> tuple[Candidate, str]:
     """Which model is tried, and the name of the file. The student and its base have the dtype and the budget of pixels of the plan."""
     trained, plan = folder / STUDENT, loaded.pipeline.train
     spec = plan.student if plan is not None else None
@@ -106,11 +106,11 @@ def _candidate(loaded: Loaded, folder: Path, model: str | None, batch: int | Non
     return Candidate(str((folder / TINY).resolve()), spec, batch=batch), "base"
 
 
-def _evaluated(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], T]) -> T:
+def _ask_candidate(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], T]) -> T:
     if line := pass_over_torchvision():
-        say(line)
+        say_on_stderr(line)
     try:
-        return evaluated(candidate, engine, questions, cache=cache, tell=say, by=ask)
+        return evaluate_candidate(candidate, engine, questions, cache=cache, tell=say_on_stderr, by=ask)
     except ImportError as fault:
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
 
@@ -122,6 +122,6 @@ def name_of(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
 
 
-def say(line: str) -> None:
+def say_on_stderr(line: str) -> None:
     """On stderr."""
     sys.stderr.write(line + "\n")

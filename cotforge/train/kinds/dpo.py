@@ -11,41 +11,41 @@ from cotforge.train import guards
 from cotforge.train.data.learnable import Learnable, text_of
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.fields import configured, taken
+from cotforge.train.fields import explain_fields, make_config
 from cotforge.train.rollouts.own_pairs import own_pairs
-from cotforge.train.students import student
+from cotforge.train.stage_run import StageRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import Resuming
-from cotforge.train.work import Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: TRL's own for DPO."""
 COLUMNS = ("prompt", "images", "chosen", "rejected")
 
 
-def train(stage: Dpo, work: Work) -> None:
+def train(stage: Dpo, work: StageRun) -> None:
     """The student's weights after learning which of two texts is the better, in `work.weights`. Raises PipelineError without pairs."""
     pairs = own_pairs(stage, work) if stage.makes_rollouts else work.data()  # before the student takes its memory
-    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     learnable = Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text)
     learned = leave_out(work, pair_faults(pairs.rows(), learnable), "pairs")
     rows = pairs.dataset(COLUMNS)
     rows = rows if learned is None else rows.select(learned)
-    longest = _longest(pairs, pupil)
+    longest = _longest_tokens(pairs, pupil)
     guards.check_length(longest, pupil.positions, where=f"stage {stage.name!r}")
     ours: dict[str, Any] = {"max_length": None} | ({} if stage.beta is None else {"beta": stage.beta})
-    config = configured(DPOConfig, stage, ours | settings(work, stage, rate=RATE))
-    work.record.say(guards.frozen(pupil.model))
+    config = make_config(DPOConfig, stage, ours | trainer_settings(work, stage, rate=RATE))
+    work.record.say(guards.frozen_line(pupil.model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        with taken(stage):
-            trainer = Trainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
-        drive(trainer, work, pupil)
+        with explain_fields(stage):
+            trainer = DpoTrainer(model=pupil.model, args=config, train_dataset=rows, processing_class=pupil.processor)
+        drive_trainer(trainer, work, pupil)
     del trainer
     check_saved(pupil, work, pairs)
 
 
-class Trainer(Resuming, DPOTrainer):  # type: ignore[misc]
+class DpoTrainer(Resuming, DPOTrainer):  # type: ignore[misc]
     """TRL's, which never cuts a text."""
 
 
@@ -59,7 +59,7 @@ def pair_faults(rows: Iterable[Mapping[str, Any]], learnable: Learnable) -> Iter
         yield str(row["id"]), learnable.prompt_fault(row) or next(filter(None, texts), "")
 
 
-def _longest(pairs: Lessons, pupil: student.Pupil) -> int:
+def _longest_tokens(pairs: Lessons, pupil: loaded_student.Pupil) -> int:
     """Tokens of the longest prompt and text, without pictures: a bound from below that costs little."""
     words = pupil.processor.tokenizer
     letters = 0

@@ -2,12 +2,12 @@
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Try
-from cotforge.train.students.student import fingerprint
-from cotforge.train.work import Work
+from cotforge.train.stage_run import StageRun
+from cotforge.train.students.loaded_student import weights_fingerprint
 
 
-def train(stage: Try, work: Work) -> None:
+def train(stage: Try, work: StageRun) -> None:
     """`eval/<stage's folder>.json`, of a smoke in its own folder. Raises PipelineError where the pipeline holds nothing out."""
     if work.trials is None:
         raise PipelineError(f"stage {stage.name!r}: eval: is missing from the pipeline file; it says what the student is tried on")
-    work.trials.of(work.out.name, work.begin, fingerprint(work.begin), work.tell, whole=True, probe=stage.probe)
+    work.trials.of(work.out.name, work.begin, weights_fingerprint(work.begin), work.tell, whole=True, probe=stage.probe)

@@ -15,18 +15,18 @@ from cotforge.train import guards, ranks
 from cotforge.train.curriculum.of_stage import of_prompts
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
-from cotforge.train.faults import pictures
-from cotforge.train.fields import configured, taken
-from cotforge.train.guards import Watch
-from cotforge.train.precheck import TRIED, tried
+from cotforge.train.explained_errors import explain_pictures
+from cotforge.train.fields import explain_fields, make_config
+from cotforge.train.guards import MetricGuards
+from cotforge.train.precheck import TRIED, try_rewards
 from cotforge.train.rewards import Rewards, RolloutReward
-from cotforge.train.rollouts import engine
-from cotforge.train.rollouts import reader as reader_reward
-from cotforge.train.rollouts.prompts import Prompts
-from cotforge.train.rollouts.trainer import Between, Trainer
-from cotforge.train.students import student
+from cotforge.train.rollouts import caption_reader as reader_reward
+from cotforge.train.rollouts import rollout_engine
+from cotforge.train.rollouts.rollout_prompts import RolloutPrompts
+from cotforge.train.rollouts.trainer import Between, GrpoTrainer
+from cotforge.train.stage_run import SAVED, StageRun, TrainingRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
-from cotforge.train.work import SAVED, TrainingRun, Work, drive, settings
 
 RATE = 1e-6
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321, and TRL's own."""
@@ -34,26 +34,26 @@ COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "
 """Of the lessons, where they have them; never the completion."""
 
 
-def train(stage: Grpo, work: Work) -> None:
+def train(stage: Grpo, work: StageRun) -> None:
     """The student's weights after `stage.steps` updates on its own completions, in `work.weights`."""
-    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     lessons = work.data()
-    rewards = found(stage, work)
+    rewards = find_rewards(stage, work)
     config = config_of(stage, work, pupil)
-    work.record.say(guards.frozen(pupil.model))
-    rows = learned(stage, work, pupil, config)
-    watch = Watch(work.record.say)
+    work.record.say(guards.frozen_line(pupil.model))
+    rows = learned_rows(stage, work, pupil, config)
+    watch = MetricGuards(work.record.say)
     sampler = of_prompts(stage, work, config, rows)
     by = stage.curriculum.by if stage.curriculum else "pass_rate"
     table = work.out / "completions"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # TRL 1.16 asks transformers by a name that 5.23 calls old
-        with taken(stage), engine.starting(stage.name, config, pupil):
-            trainer = Trainer(
+        with explain_fields(stage), rollout_engine.explain_starting(stage.name, config, pupil):
+            trainer = GrpoTrainer(
                 rewards, rows, pupil, config, watch=watch, table=table, resample=stage.resample, token_budget=stage.token_budget,
                 sampler=sampler, by=by,
             )  # fmt: skip
-        drive(trainer, work, pupil, watch, last=Between(trainer.cycle))
+        drive_trainer(trainer, work, pupil, watch, last=Between(trainer.cycle))
     clip = stage.clip or Clip()
     clips = stage.clip is not None or (stage.updates_per_rollout > 1 and config.loss_type not in UNCLIPPED)
     if clips and not work.smoke:
@@ -64,37 +64,39 @@ def train(stage: Grpo, work: Work) -> None:
 
 def check(stage: Grpo, training: TrainingRun) -> None:
     """See that the server of a reader is there. Raises TeacherError."""
-    ranks.shared(lambda: reader_reward.demand_reader(stage))
+    ranks.from_first(lambda: reader_reward.demand_reader(stage))
 
 
-def learned(stage: Grpo, work: Work, pupil: student.Pupil, config: Any) -> Any:
+def learned_rows(stage: Grpo, work: StageRun, pupil: loaded_student.Pupil, config: Any) -> Any:
     """The rows whose prompts the student can be asked. Raises PipelineError where a completion would not fit behind the longest one."""
     lessons = work.data()
     known = set(pq.read_schema(lessons.files[0]).names)
     rows = lessons.seen([name for name in COLUMNS if name in known])
-    prompts = Prompts(Learnable.of(pupil, meant=work.prompts.student.text))
+    prompts = RolloutPrompts(Learnable.of(pupil, meant=work.prompts.student.text))
     left = leave_out(work, prompts.faults(lessons.rows(["id", "prompt", "images"])), "lessons")
     rows = rows if left is None else rows.select(left)
-    with pictures(stage.name):
-        longest = ranks.shared(lambda: prompts.longest(rows))
-        fault, most = ranks.shared(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
+    with explain_pictures(stage.name):
+        longest = ranks.from_first(lambda: prompts.longest(rows))
+        fault, most = ranks.from_first(lambda: (prompts.mixed_fault(rows), prompts.most_pictures))
     if fault:
         raise PipelineError(f"stage {stage.name!r}: {fault}; leave such rows out of train.data")
-    if config.use_vllm and most > 1 and (fault := engine.pairing_fault(pupil)):
+    if config.use_vllm and most > 1 and (fault := rollout_engine.pairing_fault(pupil)):
         raise PipelineError(f"stage {stage.name!r}: rollouts: vllm: {fault}; set rollouts to transformers")
     guards.check_room(longest.found, config.max_completion_length, pupil.positions)
-    engine.fit(config, stage, pupil, longest=longest.bound)
+    rollout_engine.fit_vllm(config, stage, pupil, longest=longest.bound)
     if config.use_vllm and config.vllm_mode == "colocate" and pupil.spec.max_pixels is not None:
-        ranks.shared(lambda: engine.bound_copy(pupil, work.out / "vllm"))
-        engine.read_from(pupil, work.out / "vllm")
+        ranks.from_first(lambda: rollout_engine.bound_copy(pupil, work.out / "vllm"))
+        rollout_engine.read_from(pupil, work.out / "vllm")
     return rows
 
 
-def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
+def config_of(stage: Grpo, work: StageRun, pupil: loaded_student.Pupil) -> Any:
     """TRL's configuration. Raises PipelineError where the numbers do not go together."""
     clip = stage.clip or Clip()
     cycle = stage.updates_per_rollout
-    chosen = engine.choose(stage, pupil, pictures=lambda: max(len(row["images"]) for row in islice(work.data().rows(["images"]), TRIED)))
+    chosen = rollout_engine.choose_engine(
+        stage, pupil, pictures=lambda: max(len(row["images"]) for row in islice(work.data().rows(["images"]), TRIED))
+    )
     if chosen.line:
         work.record.say(chosen.line)
     ours: dict[str, Any] = {
@@ -109,16 +111,16 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
         "loss_type": stage.loss_type,
         "scale_rewards": stage.scale_rewards,
         "use_bias_correction_kl": stage.use_bias_correction_kl,
-        "generation_kwargs": _mute(pupil, vllm=chosen.vllm),
+        "generation_kwargs": _mute_pictures(pupil, vllm=chosen.vllm),
         **chosen.fields,
         "log_completions": False,  # TRL prints them; `completions/` holds them
     }
-    fields = ours | settings(work, stage, rate=RATE)
+    fields = ours | trainer_settings(work, stage, rate=RATE)
     if work.smoke:
         fields["gradient_accumulation_steps"] = fields["steps_per_generation"] = passes_of(2, stage.batch, stage.group)
     fields["save_steps"] = stage.trl.get("save_steps", -(-SAVED // cycle) * cycle)
     try:
-        config = configured(GRPOConfig, stage, fields)
+        config = make_config(GRPOConfig, stage, fields)
     except ValueError as fault:
         if "divisible by num_generations" not in str(fault):
             raise
@@ -126,7 +128,7 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
             f"stage {stage.name!r}: batch x accumulate is {stage.batch} x {stage.accumulate} completions, "
             f"which are no whole groups of {stage.group}; make it a multiple of {stage.group}"
         ) from fault
-    if stage.resample and ranks.several() and stage.batch * stage.accumulate % stage.group:
+    if stage.resample and ranks.is_distributed() and stage.batch * stage.accumulate % stage.group:
         raise PipelineError(
             f"stage {stage.name!r}: resample: draws whole groups in each process, and batch x accumulate is {stage.batch} x "
             f"{stage.accumulate}; make it a multiple of {stage.group}"
@@ -144,18 +146,18 @@ def config_of(stage: Grpo, work: Work, pupil: student.Pupil) -> Any:
     return config
 
 
-def found(stage: Grpo, work: Work) -> Rewards:
+def find_rewards(stage: Grpo, work: StageRun) -> Rewards:
     """The rewards, found and tried on the first lessons, and that of a reader. Raises PipelineError."""
-    rewards, reader = tried(stage, work), stage.reader
+    rewards, reader = try_rewards(stage, work), stage.reader
     if reader is None:
         return rewards
-    file = work.out / (reader_reward.FILE if ranks.first() else f"{ranks.number()}-{reader_reward.FILE}")
+    file = work.out / (reader_reward.FILE if ranks.is_first() else f"{ranks.process_number()}-{reader_reward.FILE}")
     weight = reader.weight / (reader.weight + sum(abs(reward.weight) for reward in stage.rewards))
     captions = reader_reward.CaptionReader(reader, work.task, cache=file, tell=work.record.say)
     return replace(rewards, rollout=RolloutReward("reader", weight, captions))
 
 
-def _mute(pupil: student.Pupil, *, vllm: bool) -> dict[str, Any]:
+def _mute_pictures(pupil: loaded_student.Pupil, *, vllm: bool) -> dict[str, Any]:
     """Arguments that keep tokens of pictures and videos out of completions: there is no picture to go with them."""
     words, config = pupil.processor.tokenizer, pupil.model.config
     named = {getattr(config, f"{kind}_token_id", None) for kind in ("image", "video", "vision_start", "vision_end", "vision")}

@@ -4,21 +4,22 @@ from pathlib import Path
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.train import ranks
-from cotforge.train.report.record import counting
-from cotforge.train.students import processors, student
-from cotforge.train.weights.files import PIECE
+from cotforge.train.report.record import count_progress
+from cotforge.train.stage_run import StageRun, TrainingRun
+from cotforge.train.students import loaded_student, processors
+from cotforge.train.weights.checkpoint import PIECE
 from cotforge.train.weights.merging import Merger, WholeModel
 from cotforge.train.weights.models import demand_alike_models
 from cotforge.train.weights.names import decoder_weights
-from cotforge.train.work import TrainingRun, Work, placed
 
 
-def train(stage: Merge, work: Work) -> None:
+def train(stage: Merge, work: StageRun) -> None:
     """The merged student in `work.weights`. Raises PipelineError where the models do not fit together."""
-    ranks.shared(lambda: _merge(stage, work, work.folders()))
+    ranks.from_first(lambda: _write_merged(stage, work, work.folders()))
 
 
 def check(stage: Merge, training: TrainingRun) -> None:
@@ -29,33 +30,31 @@ def check(stage: Merge, training: TrainingRun) -> None:
     Merger(stage, training.begin, demand_alike_models(stage, training))
 
 
-def _merge(stage: Merge, work: Work, models: dict[str, Path]) -> None:
+def _write_merged(stage: Merge, work: StageRun, models: dict[str, Path]) -> None:
     merger = Merger(stage, work.begin, models)
     work.record.begin(step=0, total=1)
     work.record.say(merger.line())
 
-    def fill(folder: Path) -> None:
-        processor = processors.load(work.begin)
+    with replace_folder(work.weights) as folder:
+        processor = processors.load_processor(work.begin)
         if work.plan.student.max_pixels is not None:
-            processors.bound(processor, work.plan.student.max_pixels)
-        processors.save(processor, folder)
-        with counting(f"{stage.name}, weights written", len(merger.student.files.entries)) as tell:
+            processors.bound_pixels(processor, work.plan.student.max_pixels)
+        processors.save_processor(processor, folder)
+        with count_progress(f"{stage.name}, weights written", len(merger.student.files.entries)) as tell:
             found = merger.write(folder, tell)
         work.record.row(0, {"distance": found.distance, "merged": found.weights})
         work.record.say(f"the merged weights differ from the student's by {found.distance:.3g} of its norm")
-
-    placed(work.weights, fill)
     _check_saved(stage, work)
 
 
-def _check_saved(stage: Merge, work: Work) -> None:
+def _check_saved(stage: Merge, work: StageRun) -> None:
     """Raises PipelineError where a weight of the decoder is another once it is loaded than it is in the files."""
-    pupil = student.for_inference(work.plan.student, work.weights)
+    pupil = loaded_student.for_inference(work.plan.student, work.weights)
     files = WholeModel(work.weights, f"stage {stage.name!r}")
     for name, weight in decoder_weights(pupil.model).items():
         if files.shape(name) != tuple(weight.shape) or not _is_same(weight, files, name):
             raise PipelineError(f"{work.weights}: the weight {name!r} is another once it is loaded than in its file; is the disk sound?")
-    student.release()
+    loaded_student.release_memory()
 
 
 def _is_same(weight: torch.Tensor, files: WholeModel, name: str) -> bool:

@@ -12,62 +12,62 @@ import torch
 from trl import SFTConfig, SFTTrainer
 
 from cotforge.errors import PipelineError
-from cotforge.gold.cells import guarded
+from cotforge.gold.csv_cells import guard_cell
 from cotforge.plan import Sft
 from cotforge.train import ranks
 from cotforge.train.curriculum.of_stage import of_lessons
 from cotforge.train.curriculum.orders import FirstRow, InPasses
 from cotforge.train.curriculum.samplers import InOrder, RowSampler
 from cotforge.train.curriculum.saving import Saving
+from cotforge.train.data.data_part import demand_part, part_rows
 from cotforge.train.data.grouped import Grouped
 from cotforge.train.data.learnable import Learnable
 from cotforge.train.data.leftout import leave_out
 from cotforge.train.data.lessons import Lessons
-from cotforge.train.data.parts import demand_part, part_rows
-from cotforge.train.data.prepared import Prepared, collate, prepare, shared_heap, workers_here
+from cotforge.train.data.prepared import Prepared, collate_lessons, prepare_lessons, shared_heap, workers_here
 from cotforge.train.data.short_form import with_short
-from cotforge.train.data.shuffled import demand_reasoning, listed, shuffled
-from cotforge.train.fields import configured, taken
-from cotforge.train.prior.build import EACH_PASS, demand_chosen, of_stage
+from cotforge.train.data.shuffled import demand_reasoning, list_shuffled, with_shuffled_answers
+from cotforge.train.fields import explain_fields, make_config
 from cotforge.train.prior.gradient import GradientPrior
+from cotforge.train.prior.make_prior import EACH_PASS, demand_chosen, of_stage
 from cotforge.train.sharding import asked_for
-from cotforge.train.students import student
+from cotforge.train.stage_run import StageRun, TrainingRun, drive_trainer, trainer_settings
+from cotforge.train.students import loaded_student
 from cotforge.train.students.reload import check_saved
 from cotforge.train.trl_seam import SftHooks
 from cotforge.train.weights.models import demand_alike_models
-from cotforge.train.work import TrainingRun, Work, drive, settings
 
 RATE = 2e-5
 """Learning rate where the file gives none: that of the code of arXiv 2509.03321."""
 
 
-def train(stage: Sft, work: Work) -> None:
+def train(stage: Sft, work: StageRun) -> None:
     """The student's weights after learning the lessons' completions, in `work.weights`."""
-    pupil = student.load(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
+    pupil = loaded_student.load_pupil(work.student, work.begin, seed=stage.seed, numbers=work.precision, attention=stage.attention)
     prior = of_stage(stage, work, pupil)
     lessons = own_lessons(stage, work)
     if absent := absent_from(lessons, work.task.options()):
         work.record.say(f"no lesson has the answer {', '.join(map(repr, absent))}; the student will hardly give it")
-    prepared = prepare(
+    prepared = prepare_lessons(
         lessons, pupil.processor, cache=work.cache / "prepared", cache_gb=work.plan.cache_gb, kind=pupil.precision.computed,
         tell=work.record.say,
         learnable=Learnable.of(pupil, meant=work.prompts.student.text + work.prompts.completion.text),
     )  # fmt: skip
     leave_out(work, ((str(row["id"]), fault) for row, fault in zip(lessons.rows(["id"]), prepared.faults(), strict=True)), "lessons")
     longest = stage.longest or pupil.positions
-    short = fitting(prepared, longest)
+    short = fitting_lessons(prepared, longest)
     if len(short) < prepared.learned:
-        ranks.shared(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
+        ranks.from_first(lambda: _tell_of_long(stage, work, lessons, prepared, longest or 0))
     short = within_part(stage, work, lessons, short)
     config = config_of(stage, work, prepared)
     sampler = of_lessons(stage, work, config, lessons, [(row, prepared.lengths[row]) for row in short])
-    with taken(stage):
-        trainer = Trainer(prepared, short, pupil, config, prior=prior, sampler=sampler)
+    with explain_fields(stage):
+        trainer = SftTrainer(prepared, short, pupil, config, prior=prior, sampler=sampler)
     if prior is not None and asked_for(os.environ) == "DeepSpeed":
         prior.attach(pupil.model, passes=config.gradient_accumulation_steps)
         work.record.say(EACH_PASS)
     with shared_heap(config.dataloader_num_workers):
-        drive(trainer, work, pupil)
+        drive_trainer(trainer, work, pupil)
     if prior is not None:
         work.record.say(f"prior: the tensors that were bent end {prior.distance(trainer.model):.4g} from the expert's")
     del trainer, prior
@@ -82,12 +82,12 @@ def check(stage: Sft, training: TrainingRun) -> None:
     demand_chosen(stage, training)
 
 
-def fitting(prepared: Prepared, longest: int | None) -> list[int]:
+def fitting_lessons(prepared: Prepared, longest: int | None) -> list[int]:
     """The lessons, by their row, that are not left out, of at most so many tokens."""
     return [row for row, length in enumerate(prepared.lengths) if length and (longest is None or length <= longest)]
 
 
-def own_lessons(stage: Sft, work: Work) -> Lessons:
+def own_lessons(stage: Sft, work: StageRun) -> Lessons:
     """The stage's data as it learns them. Raises PipelineError where answers are to be exchanged and cannot be."""
     lessons = work.data()
     if stage.short_answers:
@@ -96,8 +96,8 @@ def own_lessons(stage: Sft, work: Work) -> Lessons:
         return twice
     if not stage.shuffle_answers:
         return lessons
-    mixed = shuffled(lessons, stage.shuffle_answers, seed=stage.seed)
-    if not (line := ranks.shared(lambda: listed(mixed, work.out))):
+    mixed = with_shuffled_answers(lessons, stage.shuffle_answers, seed=stage.seed)
+    if not (line := ranks.from_first(lambda: list_shuffled(mixed, work.out))):
         raise PipelineError(
             f"stage {stage.name!r}: shuffle_answers: no completion can get the answer of another sample: none ends with its answer, or all "
             "have options of their own; leave shuffle_answers out"
@@ -106,7 +106,7 @@ def own_lessons(stage: Sft, work: Work) -> Lessons:
     return mixed
 
 
-def within_part(stage: Sft, work: Work, lessons: Lessons, rows: list[int]) -> list[int]:
+def within_part(stage: Sft, work: StageRun, lessons: Lessons, rows: list[int]) -> list[int]:
     """Of some rows of the data, those that are in the stage's part. Raises PipelineError where there are none."""
     if stage.part is None:
         return rows
@@ -136,17 +136,17 @@ class Collate:
     pad: int
 
     def __call__(self, rows: list[dict[str, int]]) -> dict[str, Any]:
-        return collate([self.prepared[row["row"]] for row in rows], self.pad)
+        return collate_lessons([self.prepared[row["row"]] for row in rows], self.pad)
 
 
-class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
+class SftTrainer(SftHooks, SFTTrainer):  # type: ignore[misc]
     """TRL's, with lessons that are made already, and batches of about one length, or of the lessons that a curriculum chooses."""
 
     def __init__(
         self,
         prepared: Prepared,
         rows: list[int],
-        pupil: student.Pupil,
+        pupil: loaded_student.Pupil,
         config: Any,
         *,
         prior: GradientPrior | None = None,
@@ -213,20 +213,20 @@ class Trainer(SftHooks, SFTTrainer):  # type: ignore[misc]
                 self.note(name, value)
 
 
-def config_of(stage: Sft, work: Work, prepared: Prepared) -> Any:
+def config_of(stage: Sft, work: StageRun, prepared: Prepared) -> Any:
     """TRL's configuration. Raises PipelineError where it does not take what stands under `trl:`."""
     # On a CPU, workers that read kept pictures would take the time of the cores that train.
     workers = 0 if prepared.keeps_pictures and not torch.cuda.is_available() else workers_here()
     if stage.curriculum is not None and stage.curriculum.how != "easy_first":
         workers = 0  # a step's lessons are chosen by the losses of the step before, so nothing can be prepared ahead
     ours = {"max_length": None, "dataset_kwargs": {"skip_prepare_dataset": True}, "dataloader_num_workers": workers}
-    return configured(SFTConfig, stage, ours | settings(work, stage, rate=RATE))
+    return make_config(SFTConfig, stage, ours | trainer_settings(work, stage, rate=RATE))
 
 
-def _tell_of_long(stage: Sft, work: Work, lessons: Lessons, prepared: Prepared, longest: int) -> None:
+def _tell_of_long(stage: Sft, work: StageRun, lessons: Lessons, prepared: Prepared, longest: int) -> None:
     """List what is too long. Raises PipelineError where nothing else is left, or the file says so."""
     file = work.out / "too-long.csv"
-    count = _listed(file, lessons, prepared, longest)
+    count = _list_lost(file, lessons, prepared, longest)
     whole = f"{count:,} of {prepared.learned:,} lessons have more than {longest:,} tokens, {max(prepared.lengths):,} at most"
     if stage.too_long == "fail" or count == prepared.learned:
         raise PipelineError(
@@ -236,13 +236,13 @@ def _tell_of_long(stage: Sft, work: Work, lessons: Lessons, prepared: Prepared, 
     work.record.say(f"{whole}; they are left out, and listed in {file}")
 
 
-def _listed(file: Path, lessons: Lessons, prepared: Prepared, longest: int) -> int:
+def _list_lost(file: Path, lessons: Lessons, prepared: Prepared, longest: int) -> int:
     count = 0
     with file.open("w", newline="", encoding="utf-8") as opened:
         write = csv.writer(opened)
         write.writerow(("id", "tokens"))
         for row, length in zip(lessons.rows(["id"]), prepared.lengths, strict=True):
             if length > longest:
-                write.writerow((guarded(row["id"]), length))
+                write.writerow((guard_cell(row["id"]), length))
                 count += 1
     return count

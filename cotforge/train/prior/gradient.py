@@ -15,8 +15,8 @@ import torch
 
 from cotforge.errors import PipelineError
 from cotforge.plan import Prior
-from cotforge.train.prior import rules
-from cotforge.train.prior.tensors import Adapted, Bent, find, local, summed
+from cotforge.train.prior import pull_rules
+from cotforge.train.prior.tensors import Adapted, Bent, find_tensor, local_part, sum_over_processes
 
 APART = 10
 """Optimizer steps from one measurement of the distance to the expert to the next: it reads the expert's weights."""
@@ -68,7 +68,7 @@ class GradientPrior:
         for bent in self.tensors(model):
             gradients = [weight.grad for weight in bent.weights]
             if all(gradient is not None for gradient in gradients):
-                self._bend(bent, list(map(local, gradients)), self.spec.alpha, partial(summed, like=gradients[0]))
+                self._bend_tensor(bent, list(map(local_part, gradients)), self.spec.alpha, partial(sum_over_processes, like=gradients[0]))
         if not self._seen:
             raise PipelineError(
                 f"{self.where}: not one of the {len(self.names):,} tensors has a gradient when a step is to be taken; "
@@ -86,7 +86,7 @@ class GradientPrior:
                 raise PipelineError(
                     f"{self.where}: under DeepSpeed the gradients of adapters cannot be bent together; train without DeepSpeed or lora"
                 )
-            bent.weight.register_hook(self._hook(bent, passes))
+            bent.weight.register_hook(self._gradient_hook(bent, passes))
 
     def metrics(self, model: Any, step: int) -> dict[str, float]:
         """What was bent since the last call, and every APART steps the distance to the expert; `step` counts from 0.
@@ -98,14 +98,14 @@ class GradientPrior:
         rows = torch.stack(self._seen).cpu()
         self._seen.clear()
         gradient, _, difference, taken = rows.unbind(1)
-        added = (taken.square() * difference).sum() / gradient.sum().clamp_min(rules.EPS**2)
-        found = {COSINE: float(torch.stack([rules.cosine(row[:3]) for row in rows]).mean()), ADDED: float(added.sqrt())}
+        added = (taken.square() * difference).sum() / gradient.sum().clamp_min(pull_rules.EPS**2)
+        found = {COSINE: float(torch.stack([pull_rules.cosine_similarity(row[:3]) for row in rows]).mean()), ADDED: float(added.sqrt())}
         if step % APART == 0:
             found[DISTANCE] = self.distance(model)
-            self._watch(found[DISTANCE])
+            self._watch_distance(found[DISTANCE])
         return found
 
-    def _watch(self, distance: float) -> None:
+    def _watch_distance(self, distance: float) -> None:
         """The difference is made once and stays: steps that are long enough lead past the expert, and ever farther from it."""
         self._first = self._first or distance
         if distance > OVERSHOT * self._first:
@@ -118,16 +118,16 @@ class GradientPrior:
     def distance(self, model: Any) -> float:
         """Euclidean, of the tensors that are bent to the expert's; adapters count as merged."""
         with torch.no_grad():
-            squares = [summed(bent.distance(self.expert(bent.name)), bent.weights[0]) for bent in self.tensors(model)]
+            squares = [sum_over_processes(bent.distance(self.expert(bent.name)), bent.weights[0]) for bent in self.tensors(model)]
         return math.sqrt(math.fsum(map(float, squares)))
 
     def tensors(self, model: Any) -> list[Bent]:
         """What is bent of a student: found at the first call, after which the model is not split or wrapped any more."""
         if not self._found:
-            self._found = [bent for name in self.names if (bent := find(model, name)) is not None]
+            self._found = [bent for name in self.names if (bent := find_tensor(model, name)) is not None]
         return self._found
 
-    def _bend(
+    def _bend_tensor(
         self, bent: Bent, gradients: Sequence[torch.Tensor], alpha: float, total: Callable[[torch.Tensor], torch.Tensor] = lambda own: own
     ) -> None:
         """Bend a tensor's gradients in place, and remember how."""
@@ -135,15 +135,15 @@ class GradientPrior:
             differences = bent.differences(self.differences[bent.name])
             if (scale := self.scales.get(bent.name, 1.0)) != 1.0:
                 differences = [difference * scale for difference in differences]
-            self._seen.append(rules.bend(gradients, differences, rule=self.spec.rule, alpha=alpha, total=total))
+            self._seen.append(pull_rules.bend_gradients(gradients, differences, rule=self.spec.rule, alpha=alpha, total=total))
 
-    def _hook(self, bent: Bent, passes: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _gradient_hook(self, bent: Bent, passes: int) -> Callable[[torch.Tensor], torch.Tensor]:
         # The difference itself would be added once in every pass; the other rules follow the size of the pass's own gradient.
         alpha = self.spec.alpha / passes if self.spec.rule == "absolute" else self.spec.alpha
 
         def hook(gradient: torch.Tensor) -> torch.Tensor:
             made = gradient.clone()
-            self._bend(bent, [made], alpha)
+            self._bend_tensor(bent, [made], alpha)
             return made
 
         return hook

@@ -28,11 +28,11 @@ class Trained:
 
     def differences(self, difference: torch.Tensor) -> list[torch.Tensor]:
         """The difference of the tensor, float32 on its device; of the part that this process holds."""
-        return [part_of(difference, self.weight).to(local(self.weight).device, torch.float32)]
+        return [part_of(difference, self.weight).to(local_part(self.weight).device, torch.float32)]
 
     def distance(self, expert: torch.Tensor) -> torch.Tensor:
         """Squared, to the expert's tensor, of the part that this process holds."""
-        here = local(self.weight).detach().float()
+        here = local_part(self.weight).detach().float()
         return (here - part_of(expert, self.weight).to(here.device)).square().sum(dtype=torch.float64)
 
 
@@ -60,16 +60,16 @@ class Adapted:
         """The difference of the merged matrix as directions of A and B; of the parts that this process holds."""
         a, b = self.weights
         scale = float(self.layer.scaling[ADAPTER])
-        there = difference.to(local(a).device, torch.float32)
-        a_whole, b_whole = whole(a).float(), whole(b).float()
+        there = difference.to(local_part(a).device, torch.float32)
+        a_whole, b_whole = whole_tensor(a).float(), whole_tensor(b).float()
         return [part_of(scale * b_whole.T @ there, a), part_of(scale * there @ a_whole.T, b)]
 
     def distance(self, expert: torch.Tensor) -> torch.Tensor:
         """Squared, of the merged matrix to the expert's, of the rows that this process holds."""
         a, b = self.weights
         base = self.layer.get_base_layer().weight
-        here = local(base).detach().float()
-        added = part_of(float(self.layer.scaling[ADAPTER]) * whole(b).float() @ whole(a).float(), base)
+        here = local_part(base).detach().float()
+        added = part_of(float(self.layer.scaling[ADAPTER]) * whole_tensor(b).float() @ whole_tensor(a).float(), base)
         return (here + added - part_of(expert, base).to(here.device)).square().sum(dtype=torch.float64)
 
 
@@ -83,7 +83,7 @@ def language_weights(model: Any) -> dict[str, Any]:
     return found if head is None or any(head is weight for weight in found.values()) else {**found, HEAD: head}
 
 
-def find(model: Any, name: str) -> Bent | None:
+def find_tensor(model: Any, name: str) -> Bent | None:
     """A tensor of a student's language part by its name below the decoder; None where no optimizer changes it."""
     path, _, leaf = name.rpartition(".")
     module = model.get_output_embeddings() if name == HEAD else model.get_decoder().get_submodule(path)
@@ -93,13 +93,13 @@ def find(model: Any, name: str) -> Bent | None:
     return Trained(name, weight) if weight.requires_grad else None
 
 
-def local(tensor: Any) -> torch.Tensor:
+def local_part(tensor: Any) -> torch.Tensor:
     """Of a tensor that is spread over processes, the part that this one holds; any other as it is."""
     found: torch.Tensor = getattr(tensor, "to_local", lambda: tensor)()
     return found
 
 
-def whole(tensor: Any) -> torch.Tensor:
+def whole_tensor(tensor: Any) -> torch.Tensor:
     """A tensor with the parts of all processes; they all ask for it at the same time."""
     found: torch.Tensor = getattr(tensor, "full_tensor", lambda: tensor)().detach()
     return found
@@ -107,20 +107,20 @@ def whole(tensor: Any) -> torch.Tensor:
 
 def part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
     """Of a whole tensor, the part that this process holds of one that is spread as `like` is."""
-    for axis, size, place in _splits(like):
+    for axis, size, place in _axis_splits(like):
         parts = tensor.chunk(size, axis)
         tensor = parts[place] if place < len(parts) else tensor.narrow(axis, 0, 0)
     return tensor
 
 
-def summed(totals: torch.Tensor, like: Any) -> torch.Tensor:
+def sum_over_processes(totals: torch.Tensor, like: Any) -> torch.Tensor:
     """Sums over parts, summed over the processes that hold the parts of `like`."""
-    for mesh, dimension, _ in _sharded(like):
+    for mesh, dimension, _ in _sharded_axes(like):
         torch.distributed.all_reduce(totals, group=mesh.get_group(dimension))
     return totals
 
 
-def _sharded(like: Any) -> Iterator[tuple[Any, int, int]]:
+def _sharded_axes(like: Any) -> Iterator[tuple[Any, int, int]]:
     """(mesh, its dimension, the tensor's axis) of each way in which a tensor is spread."""
     mesh = getattr(like, "device_mesh", None)
     for dimension, placement in enumerate(getattr(like, "placements", ())):
@@ -128,7 +128,7 @@ def _sharded(like: Any) -> Iterator[tuple[Any, int, int]]:
             yield mesh, dimension, placement.dim
 
 
-def _splits(like: Any) -> Iterator[tuple[int, int, int]]:
+def _axis_splits(like: Any) -> Iterator[tuple[int, int, int]]:
     """(axis, number of parts, which of them is this process's) of each way in which a tensor is spread."""
-    for mesh, dimension, axis in _sharded(like):
+    for mesh, dimension, axis in _sharded_axes(like):
         yield axis, mesh.size(dimension), mesh.get_local_rank(dimension)

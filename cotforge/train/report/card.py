@@ -1,6 +1,5 @@
 """The card of a student: README.md with the YAML header the Hub reads. What it says of its quality is what was measured, good or bad."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,26 +8,28 @@ from typing import Any
 import yaml
 
 from cotforge import __version__
-from cotforge.card import body, one_line
-from cotforge.errors import shown
-from cotforge.pipeline import Loaded, dumped
+from cotforge.card import card_template, one_line
+from cotforge.card_keys import HUB_ID
+from cotforge.errors import show_value
+from cotforge.hub.machine import mask_places
+from cotforge.pipeline import Loaded
 from cotforge.plan import Eval, Plan
 from cotforge.plan.branches import models_of
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.evaluation import routing, swapped
-from cotforge.train.evaluation.evaluate import figure, longest
-from cotforge.train.evaluation.one_sided import Commonest, commonest, one_answer, one_sided
-from cotforge.train.report.past import BASE, Chapter, base, past, read, trained
+from cotforge.train.evaluation.evaluate import figure_text, most_tokens
+from cotforge.train.evaluation.one_sided import Commonest, commonest_label, one_answer, one_sided
+from cotforge.train.report.model_header import student_header, student_licence
+from cotforge.train.report.past import BASE, Chapter, base_figures, past_chapters, read_object, trained_chapters
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""
 CLASSES = 100
 """Most labels whose recall is listed (ours)."""
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainingData:
     """A part of what a student learned from."""
 
     what: str
@@ -41,7 +42,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Row:
+class TriedModel:
     """A model tried on what is held out."""
 
     name: str
@@ -50,70 +51,79 @@ class Row:
 
     def figure(self, name: str) -> str:
         """One of them, with its interval in brackets."""
-        value, _, interval = figure(self.found, name).partition("  ")
+        value, _, interval = figure_text(self.found, name).partition("  ")
         return f"{value} ({interval})" if interval else value
 
 
-def card(loaded: Loaded, run: Path, data: Sequence[Data], *, begin: Path, smoke: bool = False) -> str:
+def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, begin: Path, smoke: bool = False) -> str:
     """The text of `train/student/README.md`. What data, models and files say stands in it as text, never as markup.
 
     `begin` is the folder of the student's first weights.
     """
     pipeline, plan = loaded.pipeline, loaded.pipeline.train
     assert plan is not None
-    chapters = past(plan, run, smoke=smoke)
-    first = None if smoke else base(run, chapters)
-    line = trained(plan, chapters)
-    last = _figures(chapters, line)
-    own = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried]
-    beside = [Row(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
-    others = list(_others(run, chapters, last))
-    text = body("student.md").render(
+    chapters = past_chapters(plan, run, smoke=smoke)
+    first = None if smoke else base_figures(run, chapters)
+    line = trained_chapters(plan, chapters)
+    last = _student_figures(chapters, line)
+    own = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried]
+    beside = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
+    others = list(_other_students(run, chapters, last))
+    begun = card_header(begin / "README.md").get("license")
+    licence = student_licence(_known_license(begun), _licensed_parts(data))
+    text = card_template("student.md").render(
         name=pipeline.name,
         version=__version__,
         task=pipeline.task,
         stages=len(line),
         branches=any(chapter.origin for chapter in chapters),
         merges=any(chapter.stage.kind == "merge" for chapter in chapters),
-        reasons=_reasons(loaded, plan),
+        reasons=_learns_reasoning(loaded, plan),
         smoke=smoke,
-        base={"model": _named(plan, loaded.root), "license": header(begin / "README.md").get("license"), "tiny": plan.student.tiny},
-        models=_models(plan, line, loaded.root),
+        base={
+            "model": _student_name(plan, loaded.root),
+            "license": begun,
+            "tiny": plan.student.tiny,
+        },
+        models=_named_models(plan, line, loaded.root),
         prompt=loaded.prompts.student.text,
-        max_tokens=longest(plan),
+        max_tokens=most_tokens(plan),
         dtype=(last or {}).get("dtype") or "float32",
-        chapters=[_told(chapter) for chapter in chapters],
+        chapters=[_stage_told(chapter) for chapter in chapters],
         stage_remarks=[f"{chapter.stage.remark}." for chapter in chapters if chapter.stage.remark],
-        held={"what": _what(pipeline.eval)},
-        tried=[*([Row("nothing: the student it began with", first)] if first else []), *own, *others, *_always(last)] if last else [],
-        remarks=list(remarks(first, last, [*beside, *others], chosen=sum("best" in chapter.manifest for chapter in chapters)))
+        held={"what": _held_text(pipeline.eval)},
+        tried=[*([TriedModel("nothing: the student it began with", first)] if first else []), *own, *others, *_commonest_row(last)]
         if last
         else [],
-        classes=_classes(first, last),
+        remarks=list(figure_remarks(first, last, [*beside, *others], chosen=sum("best" in chapter.manifest for chapter in chapters)))
+        if last
+        else [],
+        classes=_class_recalls(first, last),
         data=data,
         teachers=[teacher for part in data for teacher in part.teachers],
-        versions=[f"cotforge {__version__}", *(f"{name} {number}" for name, number in _versions(chapters).items())],
+        versions=[f"cotforge {__version__}", *(f"{name} {number}" for name, number in _library_versions(chapters).items())],
         command="cotforge train pipeline.yaml",
-        pipeline=dumped(loaded.unexpanded),
+        pipeline=mask_places(loaded.written),
+        licence=licence,
     )
-    head = yaml.safe_dump(_header(loaded, plan, line), sort_keys=False, allow_unicode=True, width=1_000)
+    head = yaml.safe_dump(student_header(loaded, line, last, licence), sort_keys=False, allow_unicode=True, width=1_000)
     return f"---\n{head}---\n\n{text}"
 
 
-def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> Data:
+def lessons_of(lessons: Lessons, place: str | None, *, license: str | None) -> TrainingData:
     """What there is to say of a dataset, by its own card where it has one; `license` is what the pipeline file says, `place` its `data`."""
-    about = header(next((found for file in lessons.files[:1] for found in _cards(file)), Path()))
+    about = card_header(next((found for file in lessons.files[:1] for found in _dataset_cards(file)), Path()))
     told = about.get("license") if isinstance(about.get("license"), str) else None
     listed = about.get("teachers")
     named = [teacher for teacher in listed if isinstance(teacher, dict) and "model" in teacher] if isinstance(listed, list) else []
-    teachers = tuple(teacher | {"license": _known(teacher.get("license"))} for teacher in named)
+    teachers = tuple(teacher | {"license": _known_license(teacher.get("license"))} for teacher in named)
     what = f"lessons of {place}" if place and HUB_ID.fullmatch(place) else "lessons"
-    return Data(what, len(lessons), lessons.digest, license or _known(told), teachers)
+    return TrainingData(what, len(lessons), lessons.digest, license or _known_license(told), teachers)
 
 
-def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[Row], *, chosen: int = 0) -> Iterator[str]:
+def figure_remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence[TriedModel], *, chosen: int = 0) -> Iterator[str]:
     """What the figures do and do not show, in sentences; of so many stages a checkpoint was `chosen` by them."""
-    always = commonest(last)
+    always = commonest_label(last)
     yield from (f"Mind: {line}." for line in one_sided(last))
     if always is not None and last.get("accuracy") is not None:
         yield f"Compared with {always.name}, the commonest label: {_compared_with_commonest(always, last)}"
@@ -121,24 +131,24 @@ def remarks(first: dict[str, Any] | None, last: dict[str, Any], others: Sequence
         yield "Checkpoints were chosen on the held-out samples themselves, so that these figures flatter the student."
     for name, found in [("the student it began with", first), *((row.name, row.found) for row in others)]:
         if found is not None and found.get("accuracy") is not None:
-            yield f"Compared with {name}: {_compared(found, last)}"
+            yield f"Compared with {name}: {_compare_figures(found, last)}"
     if swapped.NAME in last:
-        yield f"Given the reasoning of another sample to go on from: {swapped.told(last)}."
+        yield f"Given the reasoning of another sample to go on from: {swapped.swaps_text(last)}."
     if routing.NAME in last:
-        yield f"Asked for the answer alone first: {routing.told(last)}."
+        yield f"Asked for the answer alone first: {routing.routing_text(last)}."
     if last["n"] < 200:
         yield f"{last['n']:,} samples are few: the intervals are wide, and of no width where a figure is 0 or 1, which proves little."
     if last.get("failed"):
         yield f"{last['failed']:,} questions were not answered, and count in no figure."
 
 
-def _compared(before: dict[str, Any], now: dict[str, Any]) -> str:
+def _compare_figures(before: dict[str, Any], now: dict[str, Any]) -> str:
     (low, high), (least, most) = before["accuracy_interval"], now["accuracy_interval"]
     figures = f"accuracy {now['accuracy']:.3f} against {before['accuracy']:.3f}"
     if before["n"] != now["n"]:
         figures += f" (of {before['n']:,} of the {now['n']:,} samples)"
     if least > high and (label := one_answer(now)) is not None:
-        return f"more often right, {figures}, but by always answering {shown(label)}."
+        return f"more often right, {figures}, but by always answering {show_value(label)}."
     if least > high:
         return f"better, {figures}; the intervals do not meet."
     if most < low:
@@ -154,7 +164,7 @@ def _compared_with_commonest(always: Commonest, now: dict[str, Any]) -> str:
     return figures + ("." if recall is None else f", macro recall {recall:.3f} against {always.macro_recall:.3f}.")
 
 
-def header(file: Path) -> dict[str, Any]:
+def card_header(file: Path) -> dict[str, Any]:
     """The YAML header of a card; empty where there is none that can be read."""
     try:
         parts = file.read_text(encoding="utf-8").split("---\n", 2)
@@ -164,58 +174,45 @@ def header(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _header(loaded: Loaded, plan: Plan, line: Sequence[Chapter]) -> dict[str, Any]:
-    """What the Hub reads; a merge names all models of the Hub that it is made of (https://huggingface.co/docs/hub/model-cards)."""
-    head: dict[str, Any] = {"library_name": "transformers", "pipeline_tag": "image-text-to-text"}
-    stages = {stage.name for stage in plan.expanded()}
-    merged = [model for chapter in line if chapter.stage.kind == "merge" for model in chapter.stage.reads().values() if model not in stages]
-    named = [plan.student.model, *merged]
-    models = [one_line(model) for model in named if model and HUB_ID.fullmatch(model) and not (loaded.root / model).is_dir()]
-    if models:
-        head["base_model"] = models[0] if len(models) == 1 else list(dict.fromkeys(models))
-    if line and line[-1].stage.kind == "merge":
-        head["base_model_relation"] = "merge"
-    if plan.data and HUB_ID.fullmatch(plan.data) and not (loaded.root / plan.data).exists():
-        head["datasets"] = [one_line(plan.data)]
-    return head | {"tags": ["chain-of-thought", "reasoning", "vision", "cotforge"]}
-
-
-def _models(plan: Plan, line: Sequence[Chapter], root: Path) -> list[dict[str, str | None]]:
+def _named_models(plan: Plan, line: Sequence[Chapter], root: Path) -> list[dict[str, str | None]]:
     """The models that the student was merged with or pulled towards, each with its licence as far as its folder tells it."""
     read = models_of(plan.expanded(), line[-1].stage.name) if line else []
-    return [{"model": _place(model, root), "license": _known(header(root / model / "README.md").get("license"))} for model in read]
+    return [
+        {"model": _model_place(model, root), "license": _known_license(card_header(root / model / "README.md").get("license"))}
+        for model in read
+    ]
 
 
-def _place(model: str, root: Path) -> str:
+def _model_place(model: str, root: Path) -> str:
     """An id on the Hub, or the name of a folder."""
     return Path(model).name if (root / model).is_dir() else model
 
 
-def _named(plan: Plan, root: Path) -> str:
+def _student_name(plan: Plan, root: Path) -> str:
     """A student's id on the Hub, the name of its folder, or what kind of tiny one it is."""
     model = plan.student.model
-    return plan.student.named if model is None else _place(model, root)
+    return plan.student.named if model is None else _model_place(model, root)
 
 
-def _others(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[Row]:
+def _other_students(run: Path, chapters: Sequence[Chapter], last: dict[str, Any] | None) -> Iterator[TriedModel]:
     """Whatever else was tried on the same samples, here or in a run folder within this one: a baseline, a teacher, a larger model."""
     own = {BASE, "student", "base", *(chapter.folder.name for chapter in chapters)}
     for file in sorted([*run.glob("eval/*.json"), *run.glob("*/eval/*.json")]) if last else ():
         there = file.parents[1]
         if file.stem == BASE or (there == run and file.stem in own):
             continue
-        found = read(file)
+        found = read_object(file)
         if last and found.get("held_out") == last.get("held_out") is not None:
-            yield Row(file.stem if there == run else f"{there.name}: {file.stem}", found)
+            yield TriedModel(file.stem if there == run else f"{there.name}: {file.stem}", found)
 
 
-def _always(last: dict[str, Any]) -> list[Row]:
+def _commonest_row(last: dict[str, Any]) -> list[TriedModel]:
     """The commonest label, given to everything, as if it were a student."""
-    always = commonest(last)
-    return [Row(always.row, always.figures(last["n"]))] if always else []
+    always = commonest_label(last)
+    return [TriedModel(always.row, always.figures(last["n"]))] if always else []
 
 
-def _figures(chapters: Sequence[Chapter], line: Sequence[Chapter]) -> dict[str, Any] | None:
+def _student_figures(chapters: Sequence[Chapter], line: Sequence[Chapter]) -> dict[str, Any] | None:
     """Of the student: of the last stage that it went through, else of a stage that only tries that one's weights."""
     if not line:
         return None
@@ -230,19 +227,19 @@ def _is_beside(chapter: Chapter, line: Sequence[Chapter]) -> bool:
     return chapter.stage.name not in above if chapter.stage.leaves_weights else chapter.parent not in {None, *above}
 
 
-def _told(chapter: Chapter) -> dict[str, Any]:
+def _stage_told(chapter: Chapter) -> dict[str, Any]:
     last = chapter.last
     named = [f"{name} {last[name]:.4g}" for name in METRICS if isinstance(last.get(name), int | float)]
     return {"line": chapter.line, "last": last, "metrics": ", ".join(named) or "-"}
 
 
-def _what(held: Eval | None) -> str:
+def _held_text(held: Eval | None) -> str:
     if held is None:
         return ""
     return f"Split {held.split} of the source" if held.split else f"{held.share:.1%} of the source's samples, chosen by their pictures"
 
 
-def _classes(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[tuple[str, int, float | None, float | None]]:
+def _class_recalls(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[tuple[str, int, float | None, float | None]]:
     recall: dict[str, float | None] = last["recall"] if last else {}
     if last is None or len(recall) > CLASSES:
         return []
@@ -250,21 +247,29 @@ def _classes(first: dict[str, Any] | None, last: dict[str, Any] | None) -> list[
     return [(label, last["support"][label], before.get(label), share) for label, share in recall.items()]
 
 
-def _reasons(loaded: Loaded, plan: Plan) -> bool:
+def _learns_reasoning(loaded: Loaded, plan: Plan) -> bool:
     """Whether it learned texts that reason."""
     texts = any(stage.learns_texts and stage.learns_from != "source" for stage in plan.expanded())
     return texts and "reasoning" in loaded.prompts.completion.inputs
 
 
-def _versions(chapters: Sequence[Chapter]) -> dict[str, str]:
+def _library_versions(chapters: Sequence[Chapter]) -> dict[str, str]:
     """Of the libraries that the last stage was done with."""
     return dict(chapters[-1].manifest.get("versions", {})) if chapters else {}
 
 
-def _cards(file: Path) -> Iterator[Path]:
+def _dataset_cards(file: Path) -> Iterator[Path]:
     """Of the dataset that a parquet file lies in."""
     return (folder / "README.md" for folder in file.parents[:2] if (folder / "README.md").is_file())
 
 
-def _known(license: object) -> str | None:
+def _licensed_parts(data: Sequence[TrainingData]) -> dict[str, str | None]:
+    """What a student learned from, and who wrote it, each with its licence."""
+    parts = {part.what: part.license for part in data}
+    return parts | {
+        one_line(str(teacher.get("model"))): _known_license(teacher.get("license")) for part in data for teacher in part.teachers
+    }
+
+
+def _known_license(license: object) -> str | None:
     return license if isinstance(license, str) and license not in ("", "unknown") else None

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from cotforge.folder import RunFolder
-from cotforge.pages import environment
+from cotforge.pages import page_environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
-from cotforge.train.evaluation.evaluate import figure
-from cotforge.train.evaluation.one_sided import commonest, one_sided
+from cotforge.train.evaluation.evaluate import figure_text
+from cotforge.train.evaluation.one_sided import commonest_label, one_sided
 from cotforge.train.report import curves
-from cotforge.train.report.past import Chapter, base, past
+from cotforge.train.report.past import Chapter, base_figures, past_chapters
 
 SHOWN = 2
 """Completions of the first rollout, and of the last, on the page (ours)."""
@@ -24,47 +24,47 @@ LONGEST = 4_000
 SAID = ("step", "id", "truth", "answer", "fault", "said", "advantage")
 
 
-def write(folder: RunFolder, plan: Plan) -> None:
+def write_page(folder: RunFolder, plan: Plan) -> None:
     """Bring `report.html` of a run up to date; what else stands in it stays. Raises JournalError where it cannot be written."""
-    page = with_training(folder.read("report.html"), section(plan, folder.path), title=folder.owner() or folder.path.name)
+    page = with_training(folder.read("report.html"), training_section(plan, folder.path), title=folder.owner() or folder.path.name)
     folder.write("report.html", page)
 
 
-def section(plan: Plan, run: Path) -> Markup:
+def training_section(plan: Plan, run: Path) -> Markup:
     """All that there is to see of a training. What data and models say stands in it as text."""
-    chapters = past(plan, run)
-    first = base(run, chapters)
+    chapters = past_chapters(plan, run)
+    first = base_figures(run, chapters)
     tried = [("nothing", first), *((chapter.title, chapter.tried) for chapter in chapters)]
-    pages = environment(autoescape=True)
-    pages.filters["figure"] = figure
+    pages = page_environment(autoescape=True)
+    pages.filters["figure"] = figure_text
     return Markup(
         pages.get_template("training.html").render(
             student=plan.student.named,
             stages=len(plan.expanded()),
             chapters=chapters,
-            tried=[*((name, found) for name, found in tried if found), *_always([found for _, found in tried if found])],
+            tried=[*((name, found) for name, found in tried if found), *_commonest_figures([found for _, found in tried if found])],
             guards=[(name, line) for name, found in tried if found for line in one_sided(found)],
             plots=curves.plots(chapters, first),
             frame=curves,
-            examples=[(chapter.stage.name, said) for chapter in chapters if (said := examples(chapter))],
+            examples=[(chapter.stage.name, said) for chapter in chapters if (said := completion_examples(chapter))],
         )
     )
 
 
-def _always(tried: Sequence[dict[str, Any]]) -> Sequence[tuple[str, dict[str, Any]]]:
+def _commonest_figures(tried: Sequence[dict[str, Any]]) -> Sequence[tuple[str, dict[str, Any]]]:
     """The commonest label of the samples that were tried last, given to everything, as if it were a student."""
-    always = commonest(tried[-1]) if tried else None
+    always = commonest_label(tried[-1]) if tried else None
     return [(always.row, always.figures(tried[-1]["n"]))] if always else []
 
 
-def examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
+def completion_examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
     """A few completions of the first rollout and of the last."""
     files = sorted((chapter.folder / "completions").glob("*.parquet"))
-    rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in _rows(file)]
+    rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in _first_rows(file)]
     return [row | {"said": row["said"][:LONGEST]} for row in rows]
 
 
-def _rows(file: Path) -> Sequence[dict[str, Any]]:
+def _first_rows(file: Path) -> Sequence[dict[str, Any]]:
     """The first of a file; none where it is damaged."""
     try:
         found: list[dict[str, Any]] = pq.read_table(file, columns=list(SAID)).to_pylist()

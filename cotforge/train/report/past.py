@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cotforge.plan import SMOKE_STEPS, Plan, Stage, lines
-from cotforge.plan.branches import origins, parents
+from cotforge.plan import SMOKE_STEPS, Plan, Stage, plan_lines
+from cotforge.plan.branches import stage_origins, stage_parents
 
 BASE = "00-base"
 """Names the figures of the student before its first stage."""
@@ -57,34 +57,34 @@ class Chapter:
                     }
 
 
-def past(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
+def past_chapters(plan: Plan, run: Path, *, smoke: bool = False) -> list[Chapter]:
     """The stages of a plan that were begun in a run folder, or in its smoke, in their order."""
-    told, stages = lines(plan, steps=SMOKE_STEPS if smoke else None), plan.expanded()
-    above, origin = parents(stages), origins(stages)
+    told, stages = plan_lines(plan, steps=SMOKE_STEPS if smoke else None), plan.expanded()
+    above, origin = stage_parents(stages), stage_origins(stages)
     chapters = []
     for place, stage in enumerate(stages):
         folder = run / "train" / ("smoke" if smoke else "") / f"{place + 1:02}-{stage.name}"
-        manifest = read(folder / MANIFEST)
+        manifest = read_object(folder / MANIFEST)
         if manifest:
-            tried = None if smoke else _tried(run, folder.name, stage, manifest)
+            tried = None if smoke else _tried_figures(run, folder.name, stage, manifest)
             parent = above[stage.name]
             chapters.append(Chapter(stage, told[place], folder, manifest, tried, parent.name if parent else None, origin[stage.name]))
     return chapters
 
 
-def trained(plan: Plan, chapters: Sequence[Chapter]) -> list[Chapter]:
+def trained_chapters(plan: Plan, chapters: Sequence[Chapter]) -> list[Chapter]:
     """Of the stages, those that the student went through: the last one that leaves weights, and all above it, the first one first."""
     last = [stage.name for stage in plan.expanded() if stage.leaves_weights][-1:]
-    above, line = parents(plan.expanded()), set(last)
+    above, line = stage_parents(plan.expanded()), set(last)
     while last and (parent := above[last[0]]) is not None:
         last = [parent.name]
         line |= {*last}
     return [chapter for chapter in chapters if chapter.stage.name in line]
 
 
-def outdone(plan: Plan, chapters: Sequence[Chapter]) -> str:
+def outdone_line(plan: Plan, chapters: Sequence[Chapter]) -> str:
     """A line where another branch's student was right more often than the last one, surely (intervals apart); empty elsewhere."""
-    line = trained(plan, chapters)
+    line = trained_chapters(plan, chapters)
     last = line[-1].tried if line else None
     others = [chapter for chapter in chapters if chapter not in line and chapter.tried]
     if not last or last.get("accuracy") is None or not others:
@@ -98,14 +98,14 @@ def outdone(plan: Plan, chapters: Sequence[Chapter]) -> str:
     )
 
 
-def base(run: Path, chapters: list[Chapter]) -> dict[str, Any] | None:
+def base_figures(run: Path, chapters: list[Chapter]) -> dict[str, Any] | None:
     """The figures of the student before any stage."""
-    found = read(run / "eval" / f"{BASE}.json")
+    found = read_object(run / "eval" / f"{BASE}.json")
     first = next((chapter.manifest["inputs"]["begin"] for chapter in chapters if chapter.parent is None), "")
     return found if found and str(found.get("key", "")).startswith(first) else None
 
 
-def read(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """A JSON file's object; empty where there is none that can be read."""
     with suppress(OSError, ValueError):
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -113,9 +113,9 @@ def read(file: Path) -> dict[str, Any]:
     return {}
 
 
-def _tried(run: Path, name: str, stage: Stage, manifest: dict[str, Any]) -> dict[str, Any] | None:
+def _tried_figures(run: Path, name: str, stage: Stage, manifest: dict[str, Any]) -> dict[str, Any] | None:
     """Figures of an earlier student, of the same stage with other inputs, are none of this one."""
-    found = read(run / "eval" / f"{name}.json")
+    found = read_object(run / "eval" / f"{name}.json")
     if not (found and manifest.get("finished")):
         return None
     return found if not stage.leaves_weights or str(found.get("key", "")).startswith(manifest["key"]) else None

@@ -12,6 +12,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cotforge.atomic import write_whole
+
 PLAIN_S = 10.0
 """Seconds between plain lines (ours)."""
 PAGE_S = 60.0
@@ -39,7 +41,7 @@ class Bar(Progress):
             yield Text(self.said, style="dim")
 
 
-class Meter:
+class ProgressBar:
     """How far something has come, for a person: a bar on a terminal, elsewhere a plain line now and then; all of it on stderr."""
 
     def __init__(self, name: str, *, unit: str = "", console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +68,7 @@ class Meter:
             self._bar.update(self._bar.task_ids[0], completed=at)
         elif self._clock() - self._told >= PLAIN_S:
             self._told = self._clock()
-            self.say("  ".join(filter(None, (f"{self._unit}{at:,} of {self._total:,}", said, self._left(at)))))
+            self.say("  ".join(filter(None, (f"{self._unit}{at:,} of {self._total:,}", said, self._time_left(at)))))
 
     def say(self, line: str) -> None:
         """A line for the user."""
@@ -77,7 +79,7 @@ class Meter:
         if self._bar is not None:
             self._bar.stop()
 
-    def _left(self, at: int) -> str:
+    def _time_left(self, at: int) -> str:
         """About how long it will go on, by the pace so far."""
         since, first = self._begun
         if at <= first:
@@ -87,9 +89,9 @@ class Meter:
 
 
 @contextmanager
-def counting(name: str, total: int, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+def count_progress(name: str, total: int, *, console: Console | None = None) -> Iterator[Callable[[int], None]]:
     """Shows how many of `total` are over: what it gives is told how many more."""
-    meter, over = Meter(name, console=console), 0
+    meter, over = ProgressBar(name, console=console), 0
 
     def more(count: int) -> None:
         nonlocal over
@@ -103,7 +105,7 @@ def counting(name: str, total: int, *, console: Console | None = None) -> Iterat
         meter.close()
 
 
-class Record:
+class MetricsLog:
     """`metrics.jsonl` of one stage, and its line on the terminal. Rows go under TRL's own names.
 
     `known` is what is known before and shown with each row; `page` is called now and then, and when it is interrupted, to bring up to
@@ -122,7 +124,7 @@ class Record:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._known, self._page, self._clock = file, known, page, clock
-        self._meter = Meter(name, unit="step ", console=console if file is not None else Console(quiet=True), clock=clock)
+        self._meter = ProgressBar(name, unit="step ", console=console if file is not None else Console(quiet=True), clock=clock)
         self._shown = clock()
         self._file: TextIO | None = None
         self.last: dict[str, Any] = {}
@@ -142,11 +144,9 @@ class Record:
         """From `step` on; rows of later steps, which an interrupted run has left, go."""
         if self._path is None:
             return
-        kept = [line for line in self._lines() if json.loads(line)["step"] <= step]
+        kept = [line for line in self._whole_lines() if json.loads(line)["step"] <= step]
         self.last = json.loads(kept[-1]) if kept else {}
-        passing = self._path.with_name(f".{self._path.name}.new")
-        passing.write_text("".join(kept), encoding="utf-8")
-        passing.replace(self._path)
+        write_whole(self._path, "".join(kept))
         self._file = self._path.open("a", encoding="utf-8")
         self._meter.begin(at=step, total=total)
 
@@ -167,7 +167,7 @@ class Record:
         """A line for the user."""
         self._meter.say(line)
 
-    def _lines(self) -> list[str]:
+    def _whole_lines(self) -> list[str]:
         """The whole lines so far; the last one may have been cut short."""
         if self._path is None or not self._path.exists():
             return []

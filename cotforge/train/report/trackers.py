@@ -14,22 +14,22 @@ PLACE = "TENSORBOARD_LOGGING_DIR"
 """The variable that says where tensorboard's files go; else they would go with the checkpoints, and be removed with them."""
 
 
-def check(plan: Plan) -> None:
+def check_trackers(plan: Plan) -> None:
     """Raises PipelineError where a tracker is not known, or its package is not installed: before anything is trained."""
     given = [("train.report_to", plan.report_to)]
-    given += [(f"train.stages: {stage.name!r}: trl.report_to", _listed(stage.trl_fields)) for stage in plan.expanded()]
+    given += [(f"train.stages: {stage.name!r}: trl.report_to", _listed_trackers(stage.trl_fields)) for stage in plan.expanded()]
     for where, names in given:
-        _check(where, names)
+        _check_names(where, names)
 
 
-def _listed(trl: dict[str, Any]) -> tuple[str, ...]:
+def _listed_trackers(trl: dict[str, Any]) -> tuple[str, ...]:
     """What a stage's `trl:` says, but for `all` and `none`, which name no tracker."""
     said = trl.get("report_to") or ()
     names = [said] if isinstance(said, str) else said
     return tuple(str(name) for name in names if name not in ("all", "none"))
 
 
-def _check(where: str, names: Iterable[str]) -> None:
+def _check_names(where: str, names: Iterable[str]) -> None:
     for name in names:
         from cotforge.train.trl_seam import INTEGRATION_TO_CALLBACK as KNOWN
 
@@ -44,7 +44,7 @@ def _check(where: str, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def placed(folder: Path) -> Iterator[None]:
+def place_tensorboard(folder: Path) -> Iterator[None]:
     """Has tensorboard write below a stage's folder, unless the user says where."""
     ours = PLACE not in os.environ
     if ours:

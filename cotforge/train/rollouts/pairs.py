@@ -22,7 +22,7 @@ ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class RatedCompletion:
     """What the student said about a sample, and what that is worth."""
 
     text: str
@@ -48,7 +48,7 @@ class Pairs:
     """Why there is none; None where there are some."""
 
 
-def pairs_of(completions: Sequence[Completion], made: Rollouts) -> Pairs:
+def pairs_of(completions: Sequence[RatedCompletion], made: Rollouts) -> Pairs:
     """The pairs of one sample, `pairs_per_sample` at most; the same for the same completions.
 
     The chosen one's reward is higher by `margin` at least. Taken are pairs of completions that are in the fewest pairs yet, then of the
@@ -61,29 +61,31 @@ def pairs_of(completions: Sequence[Completion], made: Rollouts) -> Pairs:
         (one, other)
         for one in usable
         for other in usable
-        if _reward(completions[one]) - _reward(completions[other]) >= made.margin - ROUNDING
+        if _reward_of(completions[one]) - _reward_of(completions[other]) >= made.margin - ROUNDING
         and completions[one].text != completions[other].text
     ]
     if not apart:
-        best = max(_reward(completions[place]) for place in usable)
+        best = max(_reward_of(completions[place]) for place in usable)
         return Pairs((), "all_right" if best >= HALF else "all_wrong")
     most = inf if made.length_ratio is None else log(made.length_ratio) + ROUNDING
-    distances = {pair: distance for pair in apart if (distance := _distance(*(completions[place] for place in pair))) <= most}
-    found = tuple(_spread(distances, made.pairs_per_sample, completions))
+    distances = {pair: distance for pair in apart if (distance := _length_distance(*(completions[place] for place in pair))) <= most}
+    found = tuple(_spread_pairs(distances, made.pairs_per_sample, completions))
     return Pairs(found, None if found else "length")
 
 
-def _reward(completion: Completion) -> float:
+def _reward_of(completion: RatedCompletion) -> float:
     assert completion.reward is not None
     return completion.reward
 
 
-def _distance(one: Completion, other: Completion) -> float:
+def _length_distance(one: RatedCompletion, other: RatedCompletion) -> float:
     """Of two lengths: the size of the logarithm of their ratio."""
     return abs(log(max(1, one.tokens) / max(1, other.tokens)))
 
 
-def _spread(distances: Mapping[tuple[int, int], float], most: int, completions: Sequence[Completion]) -> Iterator[tuple[int, int]]:
+def _spread_pairs(
+    distances: Mapping[tuple[int, int], float], most: int, completions: Sequence[RatedCompletion]
+) -> Iterator[tuple[int, int]]:
     """Pairs of different texts, so many at most: of completions in the fewest pairs yet, then of the most similar lengths."""
 
     def texts(pair: tuple[int, int]) -> tuple[str, ...]:
@@ -119,7 +121,7 @@ class PairCount:
     without: dict[Reason, int] = field(default_factory=dict)
     """Samples without a pair, by the reason."""
 
-    def add(self, completions: Sequence[Completion], found: Pairs) -> None:
+    def add(self, completions: Sequence[RatedCompletion], found: Pairs) -> None:
         """One sample more."""
         self.samples += 1
         self.completions += len(completions)
@@ -139,7 +141,7 @@ class PairCount:
         lost = [f"{self.unanswered:,} without a text"] if self.unanswered else []
         mean = [f"mean reward {self.rewards / self.rewarded:.3f}"] if self.rewarded else []
         told = ", ".join([f"{self.completions:,} completions of {self.samples:,} samples", *mean, *cut, *lost])
-        return f"rollouts: {told}; {self.pairs:,} pairs of {self.paired:,} samples{self._without(made)}"
+        return f"rollouts: {told}; {self.pairs:,} pairs of {self.paired:,} samples{self._without_pairs(made)}"
 
     def demand_pairs(self, made: Rollouts, *, where: str) -> None:
         """Raises PipelineError where there is none."""
@@ -147,7 +149,7 @@ class PairCount:
             first: Reason = max(self.without, key=self.without.__getitem__, default="unfinished")
             raise PipelineError(f"{where}: {self.line(made)}; {REMEDIES[first]}")
 
-    def _without(self, made: Rollouts) -> str:
+    def _without_pairs(self, made: Rollouts) -> str:
         words: dict[Reason, str] = {
             "all_wrong": "all wrong",
             "all_right": "all right",

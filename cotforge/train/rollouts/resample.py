@@ -34,6 +34,6 @@ def other_rows(count: int, *, seed: int, step: int, process: int, processes: int
     return cycle(list(islice(mixed, process, None, processes)) or mixed)
 
 
-def refilled(flat: list[int], fresh: list[bool]) -> list[tuple[int, int]]:
+def refill_groups(flat: list[int], fresh: list[bool]) -> list[tuple[int, int]]:
     """Which newly drawn group takes the place of which flat one: (flat group, new group). `fresh` says which new ones are not flat."""
     return list(zip(flat, (place for place, good in enumerate(fresh) if good), strict=False))

@@ -27,12 +27,12 @@ from cotforge.train.evaluation import engines
 from cotforge.train.evaluation.askers import Asker, Question
 from cotforge.train.evaluation.engines import Candidate, Shared
 from cotforge.train.evaluation.in_vllm import InVllm
-from cotforge.train.report.record import counting
+from cotforge.train.report.record import count_progress
 from cotforge.train.rewards import PromptedSample, Rewards
-from cotforge.train.rollouts.completion_files import CompletionFiles, spans
-from cotforge.train.rollouts.prompts import size_of
-from cotforge.train.students.student import fingerprint, release
-from cotforge.train.work import Work, replaced
+from cotforge.train.rollouts.completion_files import CompletionFiles, file_spans
+from cotforge.train.rollouts.rollout_prompts import size_of
+from cotforge.train.stage_run import StageRun, replaced_folder
+from cotforge.train.students.loaded_student import release_memory, weights_fingerprint
 
 COLUMNS = ("id", "prompt", "images", "question", "options", "answer", "label", "confidence")
 """Of the stage's data, where they have them."""
@@ -43,7 +43,7 @@ class Sampling:
     """What is sampled for one stage, the same in every process."""
 
     stage: Dpo
-    work: Work
+    work: StageRun
     lessons: Lessons
     rewards: Rewards
     places: Sequence[int]
@@ -51,18 +51,18 @@ class Sampling:
     files: CompletionFiles
 
     @classmethod
-    def of(cls, stage: Dpo, work: Work) -> "Sampling":
+    def of(cls, stage: Dpo, work: StageRun) -> "Sampling":
         """Raises PipelineError where there are no data, or a reward cannot be taken."""
-        lessons, rewards = work.data(), precheck.tried(stage, work)
+        lessons, rewards = work.data(), precheck.try_rewards(stage, work)
         at_most = SMOKE_SAMPLES if work.smoke else stage.rollouts.at_most
-        places = ranks.shared(lambda: samples_of(lessons, at_most=at_most, seed=stage.seed))
-        files = CompletionFiles(work.out / "rollouts", ranks.shared(lambda: key_of(stage, work, lessons)))
+        places = ranks.from_first(lambda: samples_of(lessons, at_most=at_most, seed=stage.seed))
+        files = CompletionFiles(work.out / "rollouts", ranks.from_first(lambda: key_of(stage, work, lessons)))
         return cls(stage, work, lessons, rewards, places, files)
 
     @property
     def spans(self) -> list[range]:
         """Which of the samples each file holds, by their place among `places`."""
-        return list(spans(len(self.places), self.stage.rollouts.per_sample))
+        return list(file_spans(len(self.places), self.stage.rollouts.per_sample))
 
     @property
     def max_tokens(self) -> int:
@@ -72,52 +72,52 @@ class Sampling:
 
     def complete(self) -> None:
         """Make the completions that are not there yet; in all processes. Raises PipelineError where the engine cannot."""
-        earlier = replaced(self.work.out) / self.files.folder.name
-        missing = ranks.shared(lambda: self.files.missing(len(self.spans), before=earlier))
+        earlier = replaced_folder(self.work.out) / self.files.folder.name
+        missing = ranks.from_first(lambda: self.files.missing(len(self.spans), before=earlier))
         if not missing:
             return
         count = sum(len(self.spans[number]) for number in missing) * self.stage.rollouts.per_sample
         candidate = Candidate(str(self.work.begin), self.work.plan.student)
-        engines.evaluated(
+        engines.evaluate_candidate(
             candidate, self.stage.rollouts.engine, count, cache=self.work.cache, tell=self.work.record.say,
-            by=partial(self._fill, missing=missing, count=count), key="rollouts.engine",
+            by=partial(self._fill_files, missing=missing, count=count), key="rollouts.engine",
         )  # fmt: skip
-        release()
+        release_memory()
 
-    def _fill(self, asker: Asker, *, missing: Sequence[int], count: int) -> None:
+    def _fill_files(self, asker: Asker, *, missing: Sequence[int], count: int) -> None:
         """Have an asker make the files that are missing. Without vLLM all processes make each together."""
-        write: Callable[[Callable[[], None]], None] = ranks.shared if isinstance(asker, Shared) else _called
+        write: Callable[[Callable[[], None]], None] = ranks.from_first if isinstance(asker, Shared) else _call_after
         temperature = self.stage.rollouts.temperature
         held = asker.kept(max_tokens=self.max_tokens, temperature=temperature) if isinstance(asker, InVllm) else nullcontext()
-        quiet = None if ranks.first() else Console(quiet=True)
-        with held, counting(f"{self.stage.name}: completions", count, console=quiet) as done:
+        quiet = None if ranks.is_first() else Console(quiet=True)
+        with held, count_progress(f"{self.stage.name}: completions", count, console=quiet) as done:
             for number in missing:
                 rows = self.rows(number)
-                questions = [question for row in rows for question in self._questions(row)]
+                questions = [question for row in rows for question in self._row_questions(row)]
                 replies = asker.answers(questions, max_tokens=self.max_tokens, done=done, temperature=temperature)
-                write(partial(self._write, number, rows, replies))
+                write(partial(self._write_file, number, rows, replies))
 
     def rows(self, number: int, columns: Sequence[str] = COLUMNS) -> list[dict[str, Any]]:
         """The samples of a file as rows of the lessons."""
         known = set(pq.read_schema(self.lessons.files[0]).names)
         return list(self.lessons.rows_at([self.places[place] for place in self.spans[number]], [name for name in columns if name in known]))
 
-    def _questions(self, row: Mapping[str, Any]) -> Iterator[Question]:
+    def _row_questions(self, row: Mapping[str, Any]) -> Iterator[Question]:
         """One for each completion of a sample."""
         shown = tuple(map(picture_of, row["images"] or ()))
         sample, messages = Sample(str(row["id"]), shown, ""), tuple(messages_of(row["prompt"], shown))
         for number in range(self.stage.rollouts.per_sample):
             yield Question(sample, messages, seed_of(self.stage.seed, sample.id, number))
 
-    def _write(self, file: int, rows: Sequence[Mapping[str, Any]], replies: Sequence[Reply]) -> None:
+    def _write_file(self, file: int, rows: Sequence[Mapping[str, Any]], replies: Sequence[Reply]) -> None:
         each, found = self.stage.rollouts.per_sample, list[tuple[Any, ...]]()
         for place, (index, row) in enumerate(zip(self.spans[file], rows, strict=True)):
             asked = PromptedSample.of(row, self.work.task)
             for number, reply in enumerate(replies[place * each : (place + 1) * each]):
-                found.append((str(row["id"]), self.places[index], number, *self._judged(asked, reply)))
+                found.append((str(row["id"]), self.places[index], number, *self._judge_completion(asked, reply)))
         self.files.write(file, found)
 
-    def _judged(self, asked: PromptedSample, reply: Reply) -> tuple[Any, ...]:
+    def _judge_completion(self, asked: PromptedSample, reply: Reply) -> tuple[Any, ...]:
         """`said`, `answer`, `reward`, `tokens`, `finish_reason` and `error` of a completion."""
         if reply.error is not None:
             return "", None, None, 0, "", f"{reply.error}: {reply.detail}"
@@ -138,14 +138,14 @@ def samples_of(lessons: Lessons, *, at_most: int | None, seed: int) -> tuple[int
     return tuple(first.values())
 
 
-def key_of(stage: Dpo, work: Work, lessons: Lessons) -> str:
+def key_of(stage: Dpo, work: StageRun, lessons: Lessons) -> str:
     """Of everything that decides what the completions and their rewards are; how they are paired is no part of it."""
     chosen = {"pairs_per_sample", "margin", "length_ratio"}
     parts = {
         "rollouts": stage.rollouts.model_dump(mode="json", exclude=chosen),
         "rewards": [reward.model_dump(mode="json", by_alias=True) for reward in stage.rewards],
         "seed": stage.seed,
-        "begin": fingerprint(work.begin),
+        "begin": weights_fingerprint(work.begin),
         "student": work.plan.student.model_dump(mode="json", include={"dtype", "max_pixels"}),
         "data": lessons.digest,
         "smoke": work.smoke,
@@ -183,5 +183,5 @@ def messages_of(prompt: Sequence[Mapping[str, Any]], shown: Sequence[Picture]) -
             yield {"role": message["role"], "content": [text]}
 
 
-def _called(do: Callable[[], None]) -> None:
+def _call_after(do: Callable[[], None]) -> None:
     do()

@@ -10,6 +10,7 @@ import torch
 from transformers import TrainerCallback
 from trl import GRPOTrainer
 
+from cotforge.atomic import replace_file
 from cotforge.errors import PipelineError
 from cotforge.plan.curriculum import By
 from cotforge.teachers.local.engine import TAGS
@@ -18,19 +19,19 @@ from cotforge.train.curriculum.feedback import of_prompts
 from cotforge.train.curriculum.samplers import RowSampler
 from cotforge.train.curriculum.saving import Saving
 from cotforge.train.family_inputs import type_of_completions
-from cotforge.train.guards import Watch
+from cotforge.train.guards import MetricGuards
 from cotforge.train.rewards import Decoder, Rewards
-from cotforge.train.rollouts.budget import budgeted
-from cotforge.train.rollouts.engine import masked_share
-from cotforge.train.rollouts.resample import flat_groups, other_rows, refilled
-from cotforge.train.students.student import Pupil
+from cotforge.train.rollouts.resample import flat_groups, other_rows, refill_groups
+from cotforge.train.rollouts.rollout_engine import masked_share
+from cotforge.train.rollouts.token_budget import fill_budget
+from cotforge.train.students.loaded_student import Pupil
 from cotforge.train.trl_seam import GrpoHooks, Sampled
 
 ROLLOUTS, ROWS, LETTERS = 200, 64, 20_000
 """Of a stage, whose completions are kept; completions of each; letters of one, at most: some megabytes, however long it goes on."""
 
 
-def decoder(pupil: Pupil) -> Decoder:
+def completion_decoder(pupil: Pupil) -> Decoder:
     """Tokens of a completion to its text, up to its end, and its finish_reason; tags stay, though a tokenizer may call them special."""
     words = pupil.processor.tokenizer
     ends = pupil.ends
@@ -45,7 +46,7 @@ def decoder(pupil: Pupil) -> Decoder:
     return said
 
 
-class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
+class GrpoTrainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
     """TRL's, which also logs how far the ratio goes, and keeps every completion with what became of it."""
 
     def __init__(
@@ -55,7 +56,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         pupil: Pupil,
         config: Any,
         *,
-        watch: Watch,
+        watch: MetricGuards,
         table: Path | None = None,
         resample: int = 0,
         token_budget: int | None = None,
@@ -71,7 +72,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         config.reward_weights = rewards.all_weights
         super().__init__(
             model=pupil.model,
-            reward_funcs=rewards.functions(decoder(pupil)),
+            reward_funcs=rewards.functions(completion_decoder(pupil)),
             args=config,
             train_dataset=rows,
             processing_class=pupil.processor,
@@ -149,7 +150,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
 
     def _within_budget(self, made: dict[str, Any], budget: int) -> dict[str, Any]:
         """A rollout whose completions beyond the budget are not learned from; advantages are those among all of them."""
-        found = budgeted(made, budget, gather=self.accelerator.gather, process=self.accelerator.process_index)
+        found = fill_budget(made, budget, gather=self.accelerator.gather, process=self.accelerator.process_index)
         self.note(guards.FILLED, found.filled)
         self.note(guards.TAKEN, found.taken)
         return found.rollout
@@ -184,7 +185,7 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
             fresh = [row for row in (self.train_dataset[next(others)] for _ in range(most)) for _ in range(group)]
             with self.unlogged():
                 again, still = self._sample(fresh)
-            moved = refilled(flat, [place not in still for place in range(most)])
+            moved = refill_groups(flat, [place not in still for place in range(most)])
             pairs = [(to * group + at, of * group + at) for to, of in moved for at in range(group)]
             sampled = sampled.replaced(again, pairs)
             for to, of in pairs:
@@ -226,9 +227,8 @@ class Trainer(GrpoHooks, GRPOTrainer):  # type: ignore[misc]
         kept = {name: list(values)[-count:][:most] for name, values in self.rollout_columns().items()}
         kept["said"] = [text[:LETTERS] for text in kept["said"]]
         folder.mkdir(parents=True, exist_ok=True)
-        passing = folder / ".new"
-        pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
-        passing.replace(folder / f"{step:06}.parquet")
+        with replace_file(folder / f"{step:06}.parquet") as passing:
+            pq.write_table(pa.table({"step": [step] * len(kept["advantage"]), **kept}), passing, compression="zstd")
 
     def _shown(self) -> str:
         """The last completion, for the case that nothing is ever rewarded."""

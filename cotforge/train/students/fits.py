@@ -25,8 +25,8 @@ def demand_fit(model: Path, stages: Iterable[tuple[str, str]]) -> None:
     wanted = [(name, kind) for name, kind in stages if kind in _CHECKS]
     if not wanted:
         return
-    processor = processors.load(model)
-    texts = [_asked(number) for number in range(len(SIZES))]
+    processor = processors.load_processor(model)
+    texts = [_picture_prompts(number) for number in range(len(SIZES))]
     for name, kind in wanted:
         if fault := _CHECKS[kind](processor, texts):
             raise PipelineError(
@@ -35,39 +35,41 @@ def demand_fit(model: Path, stages: Iterable[tuple[str, str]]) -> None:
             )
 
 
-def _asked(number: int) -> list[dict[str, Any]]:
+def _picture_prompts(number: int) -> list[dict[str, Any]]:
     """A prompt about a picture, as TRL has it."""
     picture = Image.new("RGB", SIZES[number], "grey")
     return [{"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "What is it? " * (number + 1)}]}]
 
 
-def _made(processor: Any, prompts: list[list[dict[str, Any]]]) -> Mapping[str, Any]:
+def _process_batch(processor: Any, prompts: list[list[dict[str, Any]]]) -> Mapping[str, Any]:
     """What the processor makes of a batch."""
     texts = processor.apply_chat_template(prompts, add_generation_prompt=True, tokenize=False)
-    made: Mapping[str, Any] = processor(images=_pictures(prompts), text=texts, padding=True, return_tensors="pt", add_special_tokens=False)
+    made: Mapping[str, Any] = processor(
+        images=_prompt_pictures(prompts), text=texts, padding=True, return_tensors="pt", add_special_tokens=False
+    )
     return made
 
 
-def _pictures(prompts: list[list[dict[str, Any]]]) -> list[list[Any]]:
+def _prompt_pictures(prompts: list[list[dict[str, Any]]]) -> list[list[Any]]:
     return [[part["image"] for part in prompt[0]["content"] if part["type"] == "image"] for prompt in prompts]
 
 
-def _grpo(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
+def _grpo_fault(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
     try:
         processor.apply_chat_template(conversation=prompts, add_generation_prompt=True, tokenize=True, return_dict=True)
-        made = _made(processor, prompts)
+        made = _process_batch(processor, prompts)
         tiles = made["pixel_values"]
         if tiles.ndim == 4 and len(tiles) != len(prompts) and "spatial_shapes" not in made:  # then TRL asks how many there are, so
-            processor.image_processor(images=_pictures(prompts), crop_to_patches=True, return_tensors="pt")["num_patches"]
+            processor.image_processor(images=_prompt_pictures(prompts), crop_to_patches=True, return_tensors="pt")["num_patches"]
     except Exception as fault:
         return f"its processor does not make of two prompts what TRL asks for: {type(fault).__name__}: {_last_line(fault)}"
     lost = [name for name in made if name not in GRPO_TAKES | TEXTUAL | {COUNTED}]
     return f"TRL does not hand on {', '.join(lost)}" if lost else ""
 
 
-def _dpo(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
+def _dpo_fault(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
     try:
-        made = _made(processor, prompts)
+        made = _process_batch(processor, prompts)
         processor(text=["It is grey."], return_tensors="pt", padding=True, add_special_tokens=False)
     except Exception as fault:
         return f"its processor does not take a prompt, or a text alone: {_last_line(fault)}"
@@ -76,7 +78,7 @@ def _dpo(processor: Any, prompts: list[list[dict[str, Any]]]) -> str:
     return f"TRL makes {', '.join(short)} for the prompt alone" if short else ""
 
 
-_CHECKS = {"grpo": _grpo, "dpo": _dpo}
+_CHECKS = {"grpo": _grpo_fault, "dpo": _dpo_fault}
 
 
 def _last_line(fault: Exception) -> str:

@@ -17,7 +17,7 @@ class _Mend:
     kinds: tuple[Any, ...]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _again, (self.kinds, self.__dict__)
+        return _again_kinds, (self.kinds, self.__dict__)
 
 
 class ImagesOnly(_Mend):
@@ -57,7 +57,7 @@ class Ovis2(_Mend):
 
     @image_processor.setter
     def image_processor(self, part: Any) -> None:
-        part.__class__ = _made(Tiles, part.__class__)
+        part.__class__ = _made_class(Tiles, part.__class__)
         self.__dict__["image_processor"] = part
 
     @property
@@ -105,21 +105,21 @@ MENDS: dict[str, type] = {"Ovis2Processor": Ovis2, "PaliGemmaProcessor": PaliGem
 
 
 @cache
-def mended(stock: Any) -> Any:
+def mended_class(stock: Any) -> Any:
     """A stock class of processor with its mend, and without its videos; itself where it needs neither."""
     before = [MENDS[stock.__name__]] if stock.__name__ in MENDS else []
     if "video_processor" in stock.get_attributes():
         before.append(ImagesOnly)
-    return _made(*before, stock) if before else stock
+    return _made_class(*before, stock) if before else stock
 
 
 @cache
-def _made(*kinds: Any) -> Any:
+def _made_class(*kinds: Any) -> Any:
     """A class of several, of the name of the last, which is stock."""
     return type(kinds[-1].__name__, kinds, {"kinds": kinds, "__doc__": kinds[-1].__doc__})
 
 
-def _again(kinds: tuple[Any, ...], held: dict[str, Any]) -> Any:
-    found = object.__new__(_made(*kinds))
+def _again_kinds(kinds: tuple[Any, ...], held: dict[str, Any]) -> Any:
+    found = object.__new__(_made_class(*kinds))
     found.__dict__.update(held)
     return found

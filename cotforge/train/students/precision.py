@@ -30,7 +30,7 @@ class Precision:
         return self.frozen if adapted else self.trained
 
 
-def precision(spec: Student, fields: Mapping[str, Any] | None = None, *, gpu: bool) -> Precision:
+def choose_precision(spec: Student, fields: Mapping[str, Any] | None = None, *, gpu: bool) -> Precision:
     """The types for a student on a GPU or a CPU; `fields` are a stage's `trl`, whose `bf16` or `fp16` chooses autocast by hand.
 
     An update of 1e-6 is less than half a step of bfloat16 for weights above 2.6e-4: of bfloat16 weights of deviation 0.02, 1.3 % moved

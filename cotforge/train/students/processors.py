@@ -9,9 +9,9 @@ from transformers import AutoProcessor, ProcessorMixin
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES, processor_class_from_name
 
 from cotforge.errors import PipelineError
-from cotforge.train.students.folder import SAFE
-from cotforge.train.students.mends import mended
+from cotforge.train.students.mends import mended_class
 from cotforge.train.students.pixtral import PixtralProcessor
+from cotforge.train.students.student_folder import SAFE
 
 TILED = ("image_grid_pinpoints", "max_image_tiles")
 """What processors say of tiles that their models are built for."""
@@ -19,17 +19,17 @@ NAMED_IN = ("processor_config.json", "preprocessor_config.json", "tokenizer_conf
 """Files of a model's folder that may name the class of its processor, the first that does."""
 
 
-def load(model: Path) -> Any:
+def load_processor(model: Path) -> Any:
     """The processor of a model's folder, for pictures alone, padding on the left.
 
     No Python in the folder is run. Raises PipelineError where it is none for pictures.
     """
     try:
-        found = _found(model)
+        found = _find_processor(model)
     except MemoryError:
         raise
     except Exception as fault:  # of many kinds, depending on what is wrong with which file
-        raise PipelineError(f"train.student.model: {str(model)!r} has no processor: {_why(fault)}") from fault
+        raise PipelineError(f"train.student.model: {str(model)!r} has no processor: {_why_not_loaded(fault)}") from fault
     if not isinstance(found, ProcessorMixin) or getattr(found, "image_processor", None) is None:
         raise PipelineError(
             f"train.student.model: the processor of {str(model)!r} came back as a bare {type(found).__name__}, which cannot see; "
@@ -43,7 +43,7 @@ def load(model: Path) -> Any:
     return found
 
 
-def bound(processor: Any, pixels: int) -> None:
+def bound_pixels(processor: Any, pixels: int) -> None:
     """Have the processor make at most so many pixels of a picture, from now on and once saved. Raises PipelineError where it cannot."""
     images = processor.image_processor
     size = dict(images.size)
@@ -65,7 +65,7 @@ def bound(processor: Any, pixels: int) -> None:
         )
 
 
-def save(processor: Any, folder: str | Path) -> None:
+def save_processor(processor: Any, folder: str | Path) -> None:
     """As it was loaded: how its tokenizer padded and cut the last text, which `save_pretrained` takes down as well, is left out."""
     core = getattr(processor.tokenizer, "backend_tokenizer", None)
     if core is not None:
@@ -74,21 +74,21 @@ def save(processor: Any, folder: str | Path) -> None:
     processor.save_pretrained(folder)
 
 
-def _found(model: Path) -> Any:
-    stock = _stock(model)
-    return (AutoProcessor if stock is None else mended(stock)).from_pretrained(model, **SAFE)
+def _find_processor(model: Path) -> Any:
+    stock = _stock_class(model)
+    return (AutoProcessor if stock is None else mended_class(stock)).from_pretrained(model, **SAFE)
 
 
-def _stock(model: Path) -> Any:
+def _stock_class(model: Path) -> Any:
     """The class of a folder's processor; None where it names none, or one that transformers does not know."""
-    named = next(filter(None, (read(model / file).get("processor_class") for file in NAMED_IN)), None)
-    named = named or PROCESSOR_MAPPING_NAMES.get(read(model / "config.json").get("model_type"))
+    named = next(filter(None, (read_json(model / file).get("processor_class") for file in NAMED_IN)), None)
+    named = named or PROCESSOR_MAPPING_NAMES.get(read_json(model / "config.json").get("model_type"))
     if named == PixtralProcessor.__name__:
         return PixtralProcessor
     return processor_class_from_name(named) if isinstance(named, str) else None
 
 
-def read(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
     """What a JSON file of a model's folder holds; nothing where it is not there, or holds something else than names and values."""
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def read(file: Path) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _why(fault: Exception) -> str:
+def _why_not_loaded(fault: Exception) -> str:
     said = (str(fault).strip().splitlines() or [type(fault).__name__])[0][:300]
     if "custom code" in said:
         return "it is Python of its own, which is never run here; take a model whose processor transformers has itself"

@@ -1,21 +1,21 @@
 """`train.student.tiny`: a student of random weights, its tokens those of the run's own texts, so that any data can be rehearsed offline."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
 from cotforge.train.data.lessons import Lessons
 from cotforge.train.students import tiny
 
 Family = Literal["llava", "idefics3", "qwen"]
 
-MAKERS = {"llava": tiny.llava, "idefics3": tiny.idefics3, "qwen": tiny.qwen}
-SIZE = tiny.Size(heads=4, vocabulary=1536, context=4096, phrases=True, scaled=True)
+MAKERS = {"llava": tiny.make_llava, "idefics3": tiny.make_idefics3, "qwen": tiny.make_qwen}
+SIZE = tiny.TinySize(heads=4, vocabulary=1536, context=4096, phrases=True, scaled=True)
 """Of pictures it sees 32 x 32 pixels in 16 patches; what the demo found good for 8 x 8, with room for longer texts."""
 TEXTS = 2_000
 """Lessons, evenly spread, whose texts its tokens come from: more take minutes and hardly change them."""
@@ -23,13 +23,11 @@ RECIPE = 1
 """Changes with what is made of the same inputs."""
 
 
-def newborn(folder: Path, texts: Iterable[str], size: tiny.Size = SIZE, *, family: Family = "llava") -> Path:
+def make_newborn(folder: Path, texts: Iterable[str], size: tiny.TinySize = SIZE, *, family: Family = "llava") -> Path:
     """A student in `folder`, replaced as a whole; the same texts and size give the same bytes."""
-    passing = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(passing, ignore_errors=True)
-    MAKERS[family](passing, texts, size)
-    shutil.rmtree(folder, ignore_errors=True)
-    return passing.rename(folder)
+    with replace_folder(folder) as passing:
+        MAKERS[family](passing, texts, size)
+    return folder
 
 
 def of_run(train: Path, data: Sequence[Lessons], *, family: Family) -> Path:
@@ -47,7 +45,7 @@ def of_run(train: Path, data: Sequence[Lessons], *, family: Family) -> Path:
     if not texts:
         raise PipelineError("train.student.tiny: there is no lesson to make a tokenizer of; cotforge build makes them")
     known.unlink(missing_ok=True)
-    newborn(folder, texts, family=family)
+    make_newborn(folder, texts, family=family)
     known.write_text(json.dumps(inputs | {"key": key}, indent=1), encoding="utf-8")
     return folder
 

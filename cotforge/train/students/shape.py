@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+from cotforge.errors import in_words
 from cotforge.plan import Lora
-from cotforge.train.students.folder import SAFE
-from cotforge.train.students.student import matches, part
+from cotforge.train.students.loaded_student import matches_target, part_of_name
+from cotforge.train.students.student_folder import SAFE
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """A student's sizes."""
 
     parameters: Mapping[str, int]
@@ -51,12 +52,12 @@ class Shape:
             return {name: self.parameters[name] for name in free}
         layers = {name: self.linear.get(name, ()) for name in free}
         return {
-            name: sum(lora.rank * (i + o) for module, i, o in found if lora.targets is None or matches(module, lora.targets))
+            name: sum(lora.rank * (i + o) for module, i, o in found if lora.targets is None or matches_target(module, lora.targets))
             for name, found in layers.items()
         }
 
 
-def shape_of(folder: Path) -> Shape | None:
+def shape_of(folder: Path) -> ModelShape | None:
     """The sizes of the student in a folder; None where its classes cannot be made without weights."""
     try:
         config = AutoConfig.from_pretrained(folder, **SAFE)
@@ -66,19 +67,19 @@ def shape_of(folder: Path) -> Shape | None:
         return None
     counts: Counter[str] = Counter()
     for name, weight in model.named_parameters():
-        counts[part(name)] += weight.numel()
+        counts[part_of_name(name)] += weight.numel()
     linear: dict[str, list[tuple[str, int, int]]] = {}
     head = model.get_output_embeddings()
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear) and layer is not head:
-            linear.setdefault(part(name), []).append((name, layer.in_features, layer.out_features))
+            linear.setdefault(part_of_name(name), []).append((name, layer.in_features, layer.out_features))
     text, seen = config.get_text_config(), getattr(config, "vision_config", None)
     patch = getattr(seen, "patch_size", 14)
-    return Shape(
+    return ModelShape(
         dict(counts),
         {name: tuple(found) for name, found in linear.items()},
-        _stack(text, gated=True),
-        _stack(seen, gated=False) if seen is not None else None,
+        _read_stack(text, gated=True),
+        _read_stack(seen, gated=False) if seen is not None else None,
         int(getattr(text, "vocab_size", 0)),
         int(patch[0] if isinstance(patch, (list, tuple)) else patch),
     )
@@ -95,13 +96,13 @@ def attention_fault(folder: Path, attention: str, *, gpu: bool) -> str | None:
         with torch.device("meta"):
             AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder, **SAFE), attn_implementation=attention, **SAFE)
     except (ValueError, ImportError) as fault:
-        return f"{attention!r} is nothing for this student: {' '.join(str(fault).split())[:200]}"
+        return f"{attention!r} is nothing for this student: {in_words(fault)}"
     except Exception:  # it cannot be made without weights, which says nothing of attention
         return None
     return None
 
 
-def _stack(config: Any, *, gated: bool) -> Stack:
+def _read_stack(config: Any, *, gated: bool) -> Stack:
     """By the names that families have for the same thing."""
 
     def first(*names: str) -> Any:

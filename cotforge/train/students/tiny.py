@@ -30,7 +30,7 @@ from transformers import (
     Qwen2VLImageProcessorPil,
 )
 
-from cotforge.train.students.mends import mended
+from cotforge.train.students.mends import mended_class
 
 START, END, PAD, IMAGE = "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<image>"
 TEMPLATE = (
@@ -42,7 +42,7 @@ _CLAUSES = Regex(r"\d|</?\w+>|[^\d.,:;<>]+|[.,:;<>]")
 
 
 @dataclass(frozen=True)
-class Size:
+class TinySize:
     """How large a tiny model is."""
 
     width: int = 64
@@ -73,12 +73,12 @@ class Size:
         }  # fmt: skip
 
 
-SMALL = Size()
+SMALL = TinySize()
 
 
-def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
+def make_llava(folder: Path, texts: Iterable[str], size: TinySize = SMALL) -> Path:
     """A LLaVA of CLIP and Qwen2 in `folder`; the same texts and size give the same bytes."""
-    words = tokenizer(texts, size, {"image_token": IMAGE})
+    words = make_tokenizer(texts, size, {"image_token": IMAGE})
     square = {"height": size.side, "width": size.side}
     processor = LlavaProcessor(
         CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False), words, patch_size=size.patch,
@@ -90,17 +90,17 @@ def llava(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=Qwen2Config(**text_config(size, words)), image_token_index=words.convert_tokens_to_ids(IMAGE), vision_feature_layer=-1,
         tie_word_embeddings=False,
     )  # fmt: skip
-    publish(saved(folder, LlavaForConditionalGeneration, config, processor, size))
+    publish_names(save_student(folder, LlavaForConditionalGeneration, config, processor, size))
     return folder
 
 
-def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
+def make_idefics3(folder: Path, texts: Iterable[str], size: TinySize = SMALL) -> Path:
     """An Idefics3 of SigLIP and Llama in `folder`."""
     named = {
         "image_token": IMAGE, "fake_image_token": "<fake_token_around_image>", "global_image_token": "<global-img>",
         "end_of_utterance_token": "<end_of_utterance>", "global_image_tag": "<global-img>", "boi_token": "<boi>",
     }  # fmt: skip
-    words = tokenizer(texts, size, named)
+    words = make_tokenizer(texts, size, named)
     edge = {"longest_edge": size.side}
     processor = Idefics3Processor(
         Idefics3ImageProcessorPil(size=edge, max_image_size=edge, do_image_splitting=False), words,
@@ -111,20 +111,20 @@ def idefics3(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         text_config=LlamaConfig(**text_config(size, words)).to_dict(), image_token_id=words.convert_tokens_to_ids(IMAGE), scale_factor=2,
         pad_token_id=words.pad_token_id, tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, Idefics3ForConditionalGeneration, config, processor, size)
+    return save_student(folder, Idefics3ForConditionalGeneration, config, processor, size)
 
 
-def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
+def make_qwen(folder: Path, texts: Iterable[str], size: TinySize = SMALL) -> Path:
     """A Qwen2.5-VL in `folder` that is used for pictures only: videos would need torchvision."""
     named = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "vision_start": "<|vision_start|>"}
-    words = tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
+    words = make_tokenizer(texts, size, named | {"vision_end": "<|vision_end|>"})
     token = {name: words.convert_tokens_to_ids(text) for name, text in named.items()}
     picture = Qwen2VLImageProcessorPil(
         patch_size=size.patch, size={"shortest_edge": (2 * size.patch) ** 2, "longest_edge": size.side**2}, merge_size=2
     )
     template = TEMPLATE.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     patches = {"patch_size": size.patch, "temporal_patch_size": picture.temporal_patch_size, "merge_size": 2}
-    processor = mended(Qwen2_5_VLProcessor)(picture, words, chat_template=template)
+    processor = mended_class(Qwen2_5_VLProcessor)(picture, words, chat_template=template)
     processor.videos = {"video_processor_type": "Qwen2VLVideoProcessor", "size": dict(picture.size), **patches}
     head = size.width // size.heads // 2
     rope = {"rope_type": "default", "mrope_section": [head - 2 * (head // 3), head // 3, head // 3], "rope_theta": 10_000.0}
@@ -137,17 +137,17 @@ def qwen(folder: Path, texts: Iterable[str], size: Size = SMALL) -> Path:
         video_token_id=token["video_token"], vision_start_token_id=token["vision_start"],
         vision_end_token_id=words.convert_tokens_to_ids("<|vision_end|>"), tie_word_embeddings=False,
     )  # fmt: skip
-    return saved(folder, Qwen2_5_VLForConditionalGeneration, config, processor, size)
+    return save_student(folder, Qwen2_5_VLForConditionalGeneration, config, processor, size)
 
 
-def text_config(size: Size, words: Any) -> dict[str, Any]:
+def text_config(size: TinySize, words: Any) -> dict[str, Any]:
     return size.shape | {
         "vocab_size": len(words), "num_key_value_heads": 1, "max_position_embeddings": size.context, "bos_token_id": None,
         "eos_token_id": words.eos_token_id, "pad_token_id": words.pad_token_id, "tie_word_embeddings": False,
     }  # fmt: skip
 
 
-def tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
+def make_tokenizer(texts: Iterable[str], size: TinySize, named: dict[str, str]) -> Any:
     """Bytes, and what of them the texts have often; no text is unknown to it."""
     texts = list(texts)
     core = Tokenizer(models.BPE())
@@ -166,12 +166,12 @@ def tokenizer(texts: Iterable[str], size: Size, named: dict[str, str]) -> Any:
     )  # fmt: skip
 
 
-def saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> Path:
+def save_student(folder: Path, kind: Any, config: Any, processor: Any, size: TinySize) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(size.seed)
         model = kind(config)
         if size.scaled:
-            scale(model)
+            scale_weights(model)
     model.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     model.save_pretrained(folder)
@@ -179,7 +179,7 @@ def saved(folder: Path, kind: Any, config: Any, processor: Any, size: Size) -> P
     return folder
 
 
-def publish(folder: Path) -> None:
+def publish_names(folder: Path) -> None:
     """Names a LLaVA's weights as published ones are, which vLLM looks for, and which transformers saves again once it has read them.
 
     Of a model that is new, transformers 5.23 saves the tower as `vision_tower.embeddings...`.
@@ -189,7 +189,7 @@ def publish(folder: Path) -> None:
     save_file(named, file, metadata={"format": "pt"})
 
 
-def scale(model: Any) -> None:
+def scale_weights(model: Any) -> None:
     """Draw the weights of linear layers and patches so that what comes out is about as large as what goes in."""
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):

@@ -6,7 +6,6 @@ Source: arXiv 2510.15050, section 3 (one prior: expert minus student; two: exper
 import fcntl
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from typing import Any
 
 import torch
 
+from cotforge.atomic import replace_folder
 from cotforge.errors import PipelineError
-from cotforge.train.students.student import fingerprint
-from cotforge.train.weights.files import Header, Writer, header_of
-from cotforge.train.weights.layout import demand_alike
+from cotforge.train.students.loaded_student import weights_fingerprint
+from cotforge.train.weights.checkpoint import Header, Writer, header_of
+from cotforge.train.weights.model_layout import demand_alike
 from cotforge.train.weights.names import VOCABULARY
 from cotforge.train.weights.sides import InFiles, InMemory, Side, demand_unfused
 
@@ -82,7 +82,7 @@ class Delta:
         return torch.from_file(str(file), shared=False, size=file.stat().st_size // 4, dtype=torch.float32)
 
 
-def delta(
+def make_delta(
     expert: Path,
     base: Path | Mapping[str, torch.Tensor],
     *,
@@ -114,17 +114,17 @@ def delta(
             demand_alike(folder, like_one, key=key)
     theirs = InFiles(expert, key)
     ours: Side = InFiles(base, f"{key}'s base") if isinstance(base, Path) else InMemory(base)
-    shapes = _shapes(base, ours) if like is None else {name: tuple(shape) for name, shape in like.items()}
-    plan = _compared(theirs, ours, {name: shape for name, shape in shapes.items() if wanted(name)}, bias=bias, key=key)
+    shapes = _base_shapes(base, ours) if like is None else {name: tuple(shape) for name, shape in like.items()}
+    plan = _compare_sides(theirs, ours, {name: shape for name, shape in shapes.items() if wanted(name)}, bias=bias, key=key)
     for side in (theirs, ours):
         if isinstance(side, InFiles):
             side.demand_floats(plan.matched)
-    content = fingerprint(base) if isinstance(base, Path) else [*_kinds(base), known_as or _digest(ours, plan)]
-    inputs = {"recipe": RECIPE, "expert": fingerprint(expert), "base": content, "bias": bias, "names": plan.matched + plan.zeroed}
+    content = weights_fingerprint(base) if isinstance(base, Path) else [*_number_kinds(base), known_as or _sides_digest(ours, plan)]
+    inputs = {"recipe": RECIPE, "expert": weights_fingerprint(expert), "base": content, "bias": bias, "names": plan.matched + plan.zeroed}
     kept = cache / "delta" / sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
-    with _alone(kept):
+    with _lock_folder(kept):
         if not (kept / ABOUT).is_file():
-            _make(kept, theirs, ours, plan, shapes)
+            _make_folder(kept, theirs, ours, plan, shapes)
     held = json.loads((kept / ABOUT).read_text(encoding="utf-8"))
     if not held["norms"]:
         raise PipelineError(f"{key}: {str(expert)!r} has no weight that differs from those it is compared with; take another expert")
@@ -143,12 +143,12 @@ class _Compared:
     mismatched: tuple[str, ...]
 
 
-def _shapes(base: Path | Mapping[str, torch.Tensor], side: Side) -> dict[str, tuple[int, ...]]:
+def _base_shapes(base: Path | Mapping[str, torch.Tensor], side: Side) -> dict[str, tuple[int, ...]]:
     names = side.names if isinstance(side, InFiles) else base if isinstance(base, Mapping) else ()
     return {name: shape for name in names if (shape := side.shape(name)) is not None}
 
 
-def _compared(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]], *, bias: bool, key: str) -> _Compared:
+def _compare_sides(theirs: InFiles, ours: Side, shapes: Mapping[str, tuple[int, ...]], *, bias: bool, key: str) -> _Compared:
     """Raises PipelineError where nothing matches, or a shape is another."""
     found: dict[str, list[str]] = {"matched": [], "missing": [], "zeroed": [], "mismatched": []}
     for name, shape in shapes.items():
@@ -183,30 +183,26 @@ def _demand_matches(theirs: InFiles, matched: Sequence[str], wanted: Sequence[st
         )
 
 
-def _make(folder: Path, theirs: InFiles, ours: Side, plan: _Compared, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _make_folder(folder: Path, theirs: InFiles, ours: Side, plan: _Compared, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Fill a folder under another name; it appears whole."""
-    passing = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(passing, ignore_errors=True)
-    passing.mkdir(parents=True)
     kept = {*plan.matched, *plan.zeroed}
     order = {name: shape for name, shape in shapes.items() if name in kept}
     norms: dict[str, float] = {}
-    with Writer(passing / WEIGHTS, order) as writer:
-        for name, shape in order.items():
-            squares: list[float] = []
-            writer.add(name, shape, _differences(theirs, ours, name, squares))
-            norm = math.sqrt(math.fsum(squares))
-            if norm > 0 and math.isfinite(norm):
-                norms[name] = norm
-            else:
-                writer.drop(name)
-    about: dict[str, Any] = {"norms": norms, "skipped": [name for name in order if name not in norms]}
-    (passing / ABOUT).write_text(json.dumps(about), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    passing.rename(folder)
+    with replace_folder(folder) as passing:
+        with Writer(passing / WEIGHTS, order) as writer:
+            for name, shape in order.items():
+                squares: list[float] = []
+                writer.add(name, shape, _piece_differences(theirs, ours, name, squares))
+                norm = math.sqrt(math.fsum(squares))
+                if norm > 0 and math.isfinite(norm):
+                    norms[name] = norm
+                else:
+                    writer.drop(name)
+        about: dict[str, Any] = {"norms": norms, "skipped": [name for name in order if name not in norms]}
+        (passing / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
-def _differences(theirs: Side, ours: Side, name: str, squares: list[float]) -> Iterator[torch.Tensor]:
+def _piece_differences(theirs: Side, ours: Side, name: str, squares: list[float]) -> Iterator[torch.Tensor]:
     """The difference piece by piece; the sum of each one's squares is put into `squares`."""
     lacking = [side.shape(name) is None for side in (theirs, ours)]
     for pair in zip(*(side.pieces(name) for side, lacks in zip((theirs, ours), lacking, strict=True) if not lacks), strict=True):
@@ -215,12 +211,12 @@ def _differences(theirs: Side, ours: Side, name: str, squares: list[float]) -> I
         yield piece
 
 
-def _kinds(weights: Mapping[str, torch.Tensor]) -> list[str]:
+def _number_kinds(weights: Mapping[str, torch.Tensor]) -> list[str]:
     """Of numbers: rounded weights have another difference than the whole ones of the same files."""
     return sorted({str(weight.dtype) for weight in weights.values()})
 
 
-def _digest(side: Side, plan: _Compared) -> str:
+def _sides_digest(side: Side, plan: _Compared) -> str:
     """Of the weights themselves."""
     found = blake2b(digest_size=16)
     for name in plan.matched + plan.zeroed:
@@ -233,7 +229,7 @@ def _digest(side: Side, plan: _Compared) -> str:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _lock_folder(folder: Path) -> Iterator[None]:
     """Have one process of this machine at a time make a folder; the lock goes with the process that holds it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:

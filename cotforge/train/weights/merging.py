@@ -16,10 +16,10 @@ import torch
 from cotforge.errors import PipelineError
 from cotforge.plan import Merge
 from cotforge.plan.kinds.merge import OF_DIFFERENCES, MergeInput
-from cotforge.plan.modules import PATTERN, chosen, layer_of
-from cotforge.train.students.student import BESIDE, part
+from cotforge.plan.modules import PATTERN, choose_modules, layer_of
+from cotforge.train.students.loaded_student import BESIDE, part_of_name
 from cotforge.train.weights import methods
-from cotforge.train.weights.files import KINDS
+from cotforge.train.weights.checkpoint import KINDS
 from cotforge.train.weights.names import VOCABULARY
 from cotforge.train.weights.sides import InFiles, demand_unfused
 
@@ -38,12 +38,16 @@ class WholeModel(InFiles):
 
     def wanted(self, modules: Sequence[str]) -> list[str]:
         """The weights that `modules` means."""
-        in_decoder = chosen(modules)
-        outside = chosen([each for each in modules if each.startswith(PATTERN)])
+        in_decoder = choose_modules(modules)
+        outside = choose_modules([each for each in modules if each.startswith(PATTERN)])
         return [
             name
             for name in self.names
-            if (in_decoder(name) if name in self.decoder else outside(name) or (part(name) != "language" and part(name) in modules))
+            if (
+                in_decoder(name)
+                if name in self.decoder
+                else outside(name) or (part_of_name(name) != "language" and part_of_name(name) in modules)
+            )
         ]
 
 
@@ -69,7 +73,7 @@ class Merger:
         self.models = [WholeModel(models[key], where + key) for key in keys]
         self.left: dict[str, list[str]] = {}
         """Weights in which a model does not count, by why."""
-        self.plan = self._planned()
+        self.plan = self._plan_weights()
         """By the name of a weight, the places of the models that it is made of."""
         counted = {place for places in self.plan.values() for place in places}
         for place, key in enumerate(keys):
@@ -78,18 +82,20 @@ class Merger:
         for model in (self.student, self.base, *self.models):
             model.demand_floats(self.plan)
 
-    def _planned(self) -> dict[str, list[int]]:
+    def _plan_weights(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for name in self.student.wanted(self.stage.modules):
             shape = self.student.shape(name)
             assert shape is not None
             counted = zip(self.stage.models, self.models, strict=True)
-            places = [place for place, (given, model) in enumerate(counted) if _is_within(given, name) and self._fits(model, name, shape)]
-            if places and (self.base is self.student or self._fits(self.base, name, shape)):
+            places = [
+                place for place, (given, model) in enumerate(counted) if _is_within(given, name) and self._fits_shape(model, name, shape)
+            ]
+            if places and (self.base is self.student or self._fits_shape(self.base, name, shape)):
                 found[name] = places
         return found
 
-    def _fits(self, model: WholeModel, name: str, shape: tuple[int, ...]) -> bool:
+    def _fits_shape(self, model: WholeModel, name: str, shape: tuple[int, ...]) -> bool:
         """Whether a model has a weight of that shape; what has other rows for tokens is left as the student has it."""
         there = model.shape(name)
         if there == shape:
@@ -140,45 +146,45 @@ class Merger:
                 if (name := names[called]) not in self.plan:
                     for raw in self.student.files.raw(called):
                         out.write(raw)
-                for before, piece in self._merged(name) if name in self.plan else ():
-                    out.write(self._stored(piece, name, entry.kind))
+                for before, piece in self._merged_pieces(name) if name in self.plan else ():
+                    out.write(self._stored_bytes(piece, name, entry.kind))
                     change = piece - before
                     yield float(change @ change), float(before @ before)
                 tell(1)
 
-    def _stored(self, piece: torch.Tensor, name: str, kind: str) -> memoryview:
+    def _stored_bytes(self, piece: torch.Tensor, name: str, kind: str) -> memoryview:
         held = piece.to(KINDS[kind]).contiguous()
         if not all(map(math.isfinite, torch.aminmax(held.float()))):
             raise PipelineError(f"stage {self.stage.name!r}: the merged weight {name!r} is not finite in {kind}; lower weight or lambda")
         return memoryview(held.view(torch.uint8).numpy())
 
-    def _merged(self, name: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _merged_pieces(self, name: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The student's and the merged pieces of a weight, in turn."""
         places = self.plan[name]
-        mix = self._mix(name, places)
+        mix = self._choose_mix(name, places)
         both = [self.student] if self.base is self.student else [self.student, self.base]
         for pieces in zip(*(model.pieces(name) for model in (*both, *(self.models[place] for place in places))), strict=True):
             student, base = pieces[0], pieces[len(both) - 1]
             yield student, mix(student, base, pieces[len(both) :])
 
-    def _mix(self, name: str, places: Sequence[int]) -> Mix:
+    def _choose_mix(self, name: str, places: Sequence[int]) -> Mix:
         """How the pieces of a weight are merged, in their order."""
         stage, given = self.stage, [self.stage.models[place] for place in places]
         weights = [each.weight for each in given]
         if stage.method in OF_DIFFERENCES:
             return self._mix_of_differences(name, places, weights)
         if stage.method == "layer_swap":
-            return lambda student, base, models: methods.swap(student, models[0], weights[0])
+            return lambda student, base, models: methods.swap_layers(student, models[0], weights[0])
         if stage.method == "slerp":
-            first, second = self._slerp(name, places[0], weights[0])
+            first, second = self._slerp_factors(name, places[0], weights[0])
             return lambda student, base, models: first * base + second * models[0]
-        return lambda student, base, models: methods.linear(models, weights, normalize=stage.normalizes)
+        return lambda student, base, models: methods.merge_linear(models, weights, normalize=stage.normalizes)
 
     def _mix_of_differences(self, name: str, places: Sequence[int], weights: Sequence[float]) -> Mix:
         stage = self.stage
-        sparse = [self._sparse(name, place) for place in places]
+        sparse = [self._sparsifier(name, place) for place in places]
         agreeing = stage.method in ("ties", "dare_ties")
-        combine = methods.add_agreeing if agreeing else methods.add
+        combine = methods.add_agreeing if agreeing else methods.add_differences
 
         def mix(student: torch.Tensor, base: torch.Tensor, models: Sequence[torch.Tensor]) -> torch.Tensor:
             deltas = [keep(model - base) for keep, model in zip(sparse, models, strict=True)]
@@ -186,7 +192,7 @@ class Merger:
 
         return mix
 
-    def _sparse(self, name: str, place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _sparsifier(self, name: str, place: int) -> Callable[[torch.Tensor], torch.Tensor]:
         """What keeps a share of a model's difference, given piece by piece."""
         density, method = self.stage.models[place].density, self.stage.method
         if density == 1 or method == "task_arithmetic":
@@ -195,16 +201,16 @@ class Merger:
             shape = self.student.shape(name)
             assert shape is not None
             kept = max(1, int(density * math.prod(shape)))  # mergekit's rounding; it refuses to keep none
-            return methods.largest(partial(self._differences, name, self.models[place]), kept).keep
+            return methods.find_largest(partial(self._model_differences, name, self.models[place]), kept).keep
         said = f"{self.stage.seed} {place} {name}".encode()
         draws = torch.Generator().manual_seed(int.from_bytes(sha256(said).digest()[:7], "big"))
-        return partial(methods.drop, density=density, draws=draws, rescale=self.stage.rescale)
+        return partial(methods.drop_random, density=density, draws=draws, rescale=self.stage.rescale)
 
-    def _differences(self, name: str, model: WholeModel) -> Iterator[torch.Tensor]:
+    def _model_differences(self, name: str, model: WholeModel) -> Iterator[torch.Tensor]:
         for theirs, ours in zip(model.pieces(name), self.base.pieces(name), strict=True):
             yield theirs - ours
 
-    def _slerp(self, name: str, place: int, t: float) -> tuple[float, float]:
+    def _slerp_factors(self, name: str, place: int, t: float) -> tuple[float, float]:
         """By what the base's weight and the model's are multiplied."""
         dot, first, second = [0.0], [0.0], [0.0]
         for theirs, ours in zip(self.models[place].pieces(name), self.base.pieces(name), strict=True):

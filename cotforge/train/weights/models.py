@@ -4,9 +4,9 @@ from pathlib import Path
 
 from cotforge.plan import Stage
 from cotforge.plan.branches import read_by
-from cotforge.train.students.student import place
-from cotforge.train.weights.layout import demand_alike
-from cotforge.train.work import TrainingRun
+from cotforge.train.stage_run import TrainingRun
+from cotforge.train.students.loaded_student import model_folder
+from cotforge.train.weights.model_layout import demand_alike
 
 
 def demand_alike_models(stage: Stage, training: TrainingRun) -> dict[str, Path]:
@@ -17,7 +17,7 @@ def demand_alike_models(stage: Stage, training: TrainingRun) -> dict[str, Path]:
     stages, found = read_by(training.plan.expanded(), stage), dict[str, Path]()
     for key, model in stage.reads().items():
         where = f"stage {stage.name!r}: {key}"
-        found[key] = training.begin if key in stages else place(model, training.root, key=where)
+        found[key] = training.begin if key in stages else model_folder(model, training.root, key=where)
         for line in [] if key in stages else demand_alike(found[key], training.begin, key=where):
             training.tell(line)
     return found

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cotforge.train.students.student import part
+from cotforge.train.students.loaded_student import part_of_name
 
 HEAD, EMBEDDING = "lm_head.weight", "embed_tokens.weight"
 VOCABULARY = frozenset({HEAD, EMBEDDING, "wte.weight", "embed_in.weight"})
@@ -26,7 +26,7 @@ def decoder_names(keys: Iterable[str]) -> dict[str, str]:
 
     The prefix is the one that most layers outside of vision and projector have.
     """
-    keys = [key for key in keys if part(key) == "language"]
+    keys = [key for key in keys if part_of_name(key) == "language"]
     prefixes = Counter(found.group(1) for key in keys if (found := _LAYER.match(key)))
     if not prefixes:
         return {}
@@ -36,14 +36,14 @@ def decoder_names(keys: Iterable[str]) -> dict[str, str]:
     return names if head is None else {name: key for name, key in names.items() if key != head} | {HEAD: head}
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name in memory without what PEFT, FSDP, DDP and torch.compile put before or into it."""
     return _WRAPPERS.sub("", _OUTER.sub("", name))
 
 
 def decoder_weights(model: Any) -> dict[str, Any]:
     """The weights of a student's decoder in memory by their names below it, adapters left out."""
-    return {plain(name): weight for name, weight in model.get_decoder().named_parameters() if ".lora_" not in name}
+    return {plain_name(name): weight for name, weight in model.get_decoder().named_parameters() if ".lora_" not in name}
 
 
 def key_of(names: Mapping[str, str], name: str) -> str | None:

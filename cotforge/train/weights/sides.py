@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from cotforge.errors import PipelineError
-from cotforge.train.weights.files import PIECE, Checkpoint
+from cotforge.train.weights.checkpoint import PIECE, Checkpoint
 from cotforge.train.weights.names import FUSED, decoder_names, key_of
 
 

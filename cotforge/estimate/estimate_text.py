@@ -1,0 +1,93 @@
+"""An estimate as `check` prints it."""
+
+from collections.abc import Iterator
+
+from cotforge.budget import format_usd
+from cotforge.estimate.outlook import Range
+from cotforge.estimate.plan import Estimate, Reach, Share
+
+
+def estimate_text(found: Estimate) -> str:
+    """Samples and faults, one or two lines per teacher, the whole, and what should give the reader pause."""
+    width = max(map(len, found.shares))
+    lines = [f"{found.samples:,} samples" + "".join(f"; {count:,} rows {reason}" for reason, count in sorted(found.faults.items()))]
+    for name, share in found.shares.items():
+        lines += _teacher_lines(f"{name:<{width}}", share)
+    return "\n".join([*lines, *_total_lines(found), *_warning_lines(found)])
+
+
+def _teacher_lines(name: str, share: Share) -> Iterator[str]:
+    first = f"{name}  {_calls_text(share.least, share.calls)} to make, {share.done:,} in the journal"
+    about = "at least about" if share.open else "about"
+    if share.outlook is None:
+        yield first
+        return
+    priced = share.teacher.price.given
+    usd = f", {about} {format_usd(share.usd.about)}" if priced else ", no price given"
+    yield f"{first}, {about} {share.inputs.about:,.0f} in + {share.outputs.about:,.0f} out tokens{usd}{_about_hours(share.hours, about)}"
+    bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
+    bounds += [f"{format_usd(share.usd.low)} to {format_usd(share.usd.high)}"] * priced
+    bounds += [f"{_lasting_hours(share.hours.low)} to {_lasting_hours(share.hours.high)}"] if share.hours else ["time unknown"]
+    yield f"{'':<{len(name)}}  {', '.join(bounds)}: {share.outlook.why}"
+    if share.failed:
+        yield f"{'':<{len(name)}}  {share.failed:,} probed calls failed, the last: {share.last_error}"
+
+
+def _total_lines(found: Estimate) -> Iterator[str]:
+    usd, about = "", "at least about" if found.least < found.calls else "about"
+    if any(share.teacher.price.given for share in found.shares.values()):
+        usd = f", {about} {format_usd(found.usd.about)}"
+        if found.calls:
+            usd += f" ({format_usd(found.usd.low)} to {format_usd(found.usd.high)})"
+    which = ", as the answers decide" if found.least < found.calls else ""
+    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{usd}{_about_hours(found.hours, about) if found.calls else ''}"
+
+
+def _warning_lines(found: Estimate) -> Iterator[str]:
+    for name, share in found.shares.items():
+        if share.anew:
+            yield changed_line(name, f"{share.anew:,} calls")
+    if rough := [share for share in found.shares.values() if share.probed_with and share.outlook and share.outlook.seconds]:
+        yield (
+            f"the time is rough: in the probe a teacher had about {max(share.probed_with for share in rough):,} calls in flight, "
+            f"in a build it has up to {max(share.slots for share in rough):,}; a larger --probe tells more"
+        )
+    if found.budget.usd is not None and (free := [name for name, share in found.shares.items() if _may_charge(share)]):
+        yield f"budget: usd does not bound teachers without a price: {', '.join(free)}"
+    if found.calls and (reach := found.short()) is not None:
+        yield _short_budget(reach, found.calls)
+
+
+def _may_charge(share: Share) -> bool:
+    """Whether somebody may charge for the Calls and we do not know how much."""
+    return share.teacher.may_charge and not share.teacher.price.given
+
+
+def changed_line(name: str, calls: str) -> str:
+    """The line about Calls whose like is paid for already."""
+    return f"teacher {name!r}: {calls} will be asked anew because what is asked (prompt, sampling or images) has changed"
+
+
+def _short_budget(reach: Reach, calls: int) -> str:
+    put = format_usd if reach.name == "usd" else "{:,.0f}".format
+    what = f"budget: {reach.name} {reach.bound:,.10g}"
+    spent = f"{put(reach.spent)} spent, " if reach.name != "minutes" else ""
+    if reach.share >= 1:
+        return f"{what} may not suffice: {spent}up to {put(reach.needed.high)} to come"
+    return f"{what} does not suffice: {spent}about {put(reach.needed.about)} to come; it reaches about {int(reach.share * calls):,} calls"
+
+
+def _calls_text(least: int, most: int) -> str:
+    return f"{least:,} to {most:,} calls" if least < most else f"{most:,} calls"
+
+
+def _about_hours(hours: Range | None, about: str) -> str:
+    return f", {about} {_lasting_hours(hours.about)}" if hours else ""
+
+
+def _lasting_hours(hours: float) -> str:
+    if hours < 10 / 3600:
+        return f"{max(0.1, 3600 * hours):.1f} s"
+    if hours < 1 / 60:
+        return f"{round(3600 * hours)} s"
+    return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:,.1f} h"
