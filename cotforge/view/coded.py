@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from cotforge.view.arrow_buffers import of_texts, places_in, to_integers, whole
 
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.uint32]
 """Numbers of samples, or of traces."""
+DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +26,16 @@ class CodedColumn:
     @classmethod
     def of_arrow(cls, column: pa.ChunkedArray) -> "CodedColumn":
         """The same as an Arrow column of texts, or of a dictionary of texts."""
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        whole = column.unify_dictionaries().combine_chunks()
-        if isinstance(whole, pa.ChunkedArray):  # without rows there is no chunk
-            whole = pa.array([], pa.string()).dictionary_encode()
-        return cls(whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32), whole.dictionary.cast(pa.string()))
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        if not len(encoded):
+            return cls(np.zeros(0, dtype=np.int32), of_texts([]))
+        one = whole(encoded.unify_dictionaries())
+        return cls(to_integers(one.indices).astype(np.int32), one.dictionary.cast(pa.string()))
 
     @classmethod
     def of_words(cls, rows: Sequence[str | None]) -> "CodedColumn":
         """The same as a list."""
-        return cls.of_arrow(pa.chunked_array([pa.array(rows, pa.string())]))
+        return cls.of_arrow(pa.chunked_array([of_texts(rows)]))
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -50,17 +51,23 @@ class CodedColumn:
 
     def equal(self, *words: str) -> Mask:
         """Which rows have one of these words."""
-        wanted = pc.index_in(pa.array(words, pa.string()), value_set=self.words).drop_null().to_numpy(zero_copy_only=False)
-        return np.isin(self.codes, wanted) if len(wanted) != 1 else self.codes == wanted[0]
+        wanted = places_in(of_texts(words), self.words)
+        if len(wanted) == 1:
+            return (self.codes == wanted[0]) & (self.codes >= 0)
+        return np.isin(self.codes, wanted[wanted >= 0])
 
     def counts(self, rows: Mask) -> list[tuple[str, int]]:
         """Of these rows each word with how many have it, the most frequent first, among equals by the alphabet."""
         found = np.bincount(self.codes[rows] + 1, minlength=len(self.words) + 1)[1:]
-        there = np.flatnonzero(found)
-        named = zip(self.words.take(pa.array(there)).to_pylist(), found[there].tolist(), strict=True)
+        named = [(str(self.words[int(code)].as_py()), int(found[code])) for code in np.flatnonzero(found)]
         return sorted(named, key=lambda one: (-one[1], one[0]))
 
     def taken(self, rows: npt.NDArray[np.int64]) -> "CodedColumn":
         """The words of these rows; nothing where a row is below 0."""
-        codes = np.append(self.codes, np.int32(-1))
-        return CodedColumn(codes[rows], self.words)
+        return CodedColumn(np.append(self.codes, np.int32(-1))[rows], self.words)
+
+    def filled_from(self, other: "CodedColumn") -> "CodedColumn":
+        """The words of the other column, of as many rows, where this one has none."""
+        words = whole(pa.chunked_array([self.words, other.words])).unique()
+        here, there = (np.append(places_in(column.words, words), -1)[column.codes] for column in (self, other))
+        return CodedColumn(np.where(here >= 0, here, there).astype(np.int32), words)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,9 @@ import pyarrow.parquet as pq
 from cotforge.dataset_shards import named_shards
 from cotforge.errors import JournalError, PipelineError, in_words
 from cotforge.regular_files import demand_regular
-from cotforge.view.coded import CodedColumn
-from cotforge.view.loss_reader import ROWS, read_reasons
+from cotforge.view.arrow_buffers import of_flags, of_texts, places_in, to_flags, to_floats, to_integers, whole
+from cotforge.view.coded import DICTIONARY, CodedColumn, Mask, Numbers
+from cotforge.view.loss_reader import ROWS, LossReasons, read_reasons
 from cotforge.view.sample_index import NONE, SampleIndex, TraceColumns
 
 MEASURE = "measure_"
@@ -24,6 +24,8 @@ Stamp = tuple[tuple[int, int], ...]
 """(bytes, mtime in ns) of the files that an index is made of; zeros where there is none."""
 
 _WORDS = ("teacher", "origin", "answer", "fate")
+_CODED = (*_WORDS, "label")
+"""Columns that are read as numbers of words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def read_index(run: Path) -> DatasetIndex | None:
         if not (lessons or traces or demand_regular(losses)):
             return None
         index = _assembled(*_read_traces(traces), _read_lessons(lessons), read_reasons(losses if demand_regular(losses) else None))
+        pa.default_memory_pool().release_unused()  # what reading took stays with its allocator otherwise: 70 MB of 600,000 traces
         return DatasetIndex(index, lessons, traces)
     except OSError as fault:
         raise JournalError(f"{fault.filename or run}: {fault.strerror}; `cotforge curate` writes the dataset anew") from fault
@@ -75,133 +78,113 @@ def _paths(run: Path, shards: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
     return paths
 
 
-def _batches(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """These columns of all rows, some row groups at a time: one by one, the calls would take longer than the reading."""
     for path in paths:
-        with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in ("teacher", "answer", "label")]) as file:
-            yield from file.iter_batches(ROWS, columns=list(columns), use_threads=False)
+        with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in _CODED]) as file:
+            groups = list[int]()
+            for group in range(file.num_row_groups):
+                groups.append(group)
+                if len(groups) * file.metadata.row_group(group).num_rows >= ROWS or group == file.num_row_groups - 1:
+                    yield file.read_row_groups(groups, columns=list(columns), use_threads=False)
+                    groups = []
 
 
-def _read_traces(paths: Sequence[Path]) -> tuple[pa.StringArray, npt.NDArray[np.uint32], TraceColumns]:
+def _read_traces(paths: Sequence[Path]) -> tuple[pa.StringArray, Numbers, TraceColumns]:
     """(ids of the samples that have traces, how many each has, the traces)."""
     names = pq.read_schema(paths[0]).names if paths else []
     measures = [name for name in names if name.startswith(MEASURE)]
-    ids, lengths = list[pa.Array](), list[npt.NDArray[np.uint32]]()
+    ids, lengths = list[pa.Array](), [np.zeros(0, dtype=np.uint32)]
     words: dict[str, list[pa.Array]] = {name: [] for name in _WORDS}
     values: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in measures}
-    for batch in _batches(paths, ["id", *_WORDS, *measures]):
-        runs = pc.run_end_encode(batch.column("id"))
-        ids.append(runs.values)
-        lengths.append(np.diff(runs.run_ends.to_numpy(), prepend=0).astype(np.uint32))
+    for table in _tables(paths, ["id", *_WORDS, *measures]):
+        runs = pc.run_end_encode(whole(table["id"]))
+        ids.append(runs.values.cast(pa.string()))
+        lengths.append(np.diff(to_integers(runs.run_ends), prepend=0).astype(np.uint32))
         for name in _WORDS:
-            words[name].append(_dictionary(batch.column(name)))
+            words[name].append(_dictionary(table[name]))
         for name in measures:
-            values[name].append(batch.column(name).cast(pa.float32()).fill_null(float("nan")).to_numpy(zero_copy_only=False))
-    whole, count = _joined_runs(_texts(ids), np.concatenate(lengths) if lengths else np.zeros(0, dtype=np.uint32))
-    coded = {name: CodedColumn.of_arrow(pa.chunked_array(words[name], _DICTIONARY)) for name in _WORDS}
+            values[name].append(to_floats(whole(table[name])))
+    texts, count = _joined_runs(pa.concat_arrays([of_texts([]), *ids]), np.concatenate(lengths))
+    coded = {name: CodedColumn.of_arrow(pa.chunked_array(words[name], DICTIONARY)) for name in _WORDS}
     taken = {name.removeprefix(MEASURE): np.concatenate(values[name]) for name in measures}
-    return whole, count, TraceColumns(np.repeat(np.arange(len(count), dtype=np.uint32), count), **coded, measures=taken)
+    return texts, count, TraceColumns(np.repeat(np.arange(len(count), dtype=np.uint32), count), **coded, measures=taken)
 
 
-_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
+def _dictionary(column: pa.ChunkedArray) -> pa.Array:
+    encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return whole(encoded.unify_dictionaries()).cast(DICTIONARY)
 
 
-def _dictionary(column: pa.Array) -> pa.Array:
-    return (column if pa.types.is_dictionary(column.type) else column.dictionary_encode()).cast(_DICTIONARY)
-
-
-def _texts(parts: Sequence[pa.Array]) -> pa.StringArray:
-    return pa.concat_arrays([part.cast(pa.string()) for part in parts]) if parts else pa.array([], pa.string())
-
-
-def _joined_runs(ids: pa.StringArray, lengths: npt.NDArray[np.uint32]) -> tuple[pa.StringArray, npt.NDArray[np.uint32]]:
-    """The same where two runs of one id that meet at the end of a batch are one."""
+def _joined_runs(ids: pa.StringArray, lengths: Numbers) -> tuple[pa.StringArray, Numbers]:
+    """The same where two runs of one id that meet at the end of a reading are one."""
     if len(ids) < 2:
         return ids, lengths
-    starts = np.append(True, pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
-    return ids.filter(pa.array(starts)), np.add.reduceat(lengths, np.flatnonzero(starts)).astype(np.uint32)
+    starts = np.append(True, to_flags(pc.not_equal(ids[1:], ids[:-1])))
+    return ids.filter(of_flags(starts)), np.add.reduceat(lengths, np.flatnonzero(starts)).astype(np.uint32)
 
 
-def _read_lessons(paths: Sequence[Path]) -> pa.Table:
-    """id, label, answer, confidence and label_conflict of every lesson."""
-    kinds = {"id": pa.string(), "label": _DICTIONARY, "answer": _DICTIONARY, "confidence": pa.float32(), "label_conflict": pa.bool_()}
-    schema = pa.schema(list(kinds.items()))
-    batches = []
-    for batch in _batches(paths, list(kinds)):
-        taken = ((batch.column(name), kind) for name, kind in kinds.items())
-        batches.append(
-            pa.record_batch([_dictionary(column) if kind == _DICTIONARY else column.cast(kind) for column, kind in taken], schema)
-        )
-    return pa.Table.from_batches(batches, schema)
+@dataclass(frozen=True, slots=True)
+class _LessonColumns:
+    """The narrow columns of all lessons."""
+
+    ids: pa.StringArray
+    label: CodedColumn
+    answer: CodedColumn
+    confidence: npt.NDArray[np.float32]
+    conflict: Mask
 
 
-def _assembled(
-    traced: pa.StringArray, count: npt.NDArray[np.uint32], traces: TraceColumns, lessons: pa.Table, lost: pa.Table
-) -> SampleIndex:
+def _read_lessons(paths: Sequence[Path]) -> _LessonColumns:
+    ids, sure, conflicts = [of_texts([])], [np.zeros(0, dtype=np.float32)], [np.zeros(0, dtype=bool)]
+    words: dict[str, list[pa.Array]] = {"label": [], "answer": []}
+    for table in _tables(paths, ["id", "label", "answer", "confidence", "label_conflict"]):
+        ids.append(whole(table["id"]).cast(pa.string()))
+        sure.append(to_floats(whole(table["confidence"])))
+        conflicts.append(to_flags(whole(table["label_conflict"])))
+        for name, parts in words.items():
+            parts.append(_dictionary(table[name]))
+    coded = (CodedColumn.of_arrow(pa.chunked_array(parts, DICTIONARY)) for parts in words.values())
+    return _LessonColumns(pa.concat_arrays(ids), *coded, np.concatenate(sure), np.concatenate(conflicts))
+
+
+def _assembled(traced: pa.StringArray, count: Numbers, traces: TraceColumns, lessons: _LessonColumns, lost: LossReasons) -> SampleIndex:
     """All columns, lesson before loss."""
-    untraced = [_beyond(lost["id"], traced), _beyond(_beyond(lessons["id"].unique(), traced), lost["id"])]
+    untraced = [_beyond(lost.ids, traced), _beyond(_beyond(lessons.ids.unique(), traced), lost.ids)]
     ids = pa.concat_arrays([traced, *untraced])
     counts = np.append(count, np.zeros(len(ids) - len(count), dtype=np.uint32))
-    lesson, loss = (_rows_of(ids, table["id"]) for table in (lessons, lost))
-    nameless = np.flatnonzero(pc.is_null(ids).to_numpy(zero_copy_only=False))
-    loss[nameless] = np.arange(lost.num_rows - len(nameless), lost.num_rows)
+    lesson, loss = places_in(ids, lessons.ids), places_in(ids, lost.ids)
+    nameless = np.flatnonzero(~to_flags(ids.is_valid()))
+    loss[nameless] = np.arange(len(lost) - len(nameless), len(lost))
     has_lesson = lesson != NONE
-    reason = CodedColumn.of_arrow(lost["reason"]).taken(np.where(has_lesson, NONE, loss))
-    label = _either(lessons["label"], lesson, lost["label"], loss)
-    leading = _leading(traces, len(ids))
-    answer = CodedColumn.of_arrow(lessons["answer"]).taken(lesson)
-    sure = [np.append(_floats(table["confidence"]), np.float32("nan"))[rows] for table, rows in ((lessons, lesson), (lost, loss))]
-    conflicts = np.append(lessons["label_conflict"].fill_null(False).to_numpy().astype(bool), False)[lesson]
+    reason = lost.reason.taken(np.where(has_lesson, NONE, loss))
+    label = lessons.label.taken(lesson).filled_from(lost.label.taken(loss))
+    sure = np.append(lessons.confidence, np.float32("nan"))[lesson], np.append(lost.confidence, np.float32("nan"))[loss]
     return SampleIndex(
         ids=ids,
         verdict=_verdicts(has_lesson, reason),
         reason=reason,
         label=label,
-        answer=_first_of_two(answer, leading),
-        confidence=np.where(has_lesson, sure[0], sure[1]).astype(np.float32),
-        conflict=conflicts | (reason.equal("vote:label_gate") & (label.codes >= 0)),
+        answer=lessons.answer.taken(lesson).filled_from(_leading(traces, len(ids))),
+        confidence=np.where(has_lesson, *sure).astype(np.float32),
+        conflict=np.append(lessons.conflict, False)[lesson] | (reason.equal("vote:label_gate") & (label.codes >= 0)),
         first=(np.cumsum(counts) - counts).astype(np.uint32),
         count=counts,
         lesson=lesson,
-        loss=np.append(lost["loss"].to_numpy(), NONE)[loss],
+        loss=np.append(lost.rows, NONE)[loss],
         traces=traces,
     )
 
 
-def _floats(column: pa.ChunkedArray) -> Any:
-    return column.cast(pa.float32()).fill_null(float("nan")).to_numpy()
-
-
-def _beyond(ids: pa.Array | pa.ChunkedArray, others: pa.Array | pa.ChunkedArray) -> pa.StringArray:
+def _beyond(ids: pa.StringArray, others: pa.StringArray) -> pa.StringArray:
     """The ids that the others lack, in their order; those that are null stay."""
-    left = ids.filter(pc.or_(pc.is_null(ids), pc.invert(pc.is_in(ids, value_set=others, skip_nulls=True))))
-    return (left.combine_chunks() if isinstance(left, pa.ChunkedArray) else left).cast(pa.string())
+    return ids.filter(of_flags(places_in(ids, others) == NONE))
 
 
-def _rows_of(ids: pa.Array, table: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The first row of the table with each id, or NONE."""
-    found = pc.index_in(ids, value_set=table, skip_nulls=True)
-    rows: npt.NDArray[np.int64] = found.fill_null(NONE).to_numpy(zero_copy_only=False).astype(np.int64)
-    return rows
-
-
-def _either(one: pa.ChunkedArray, rows: npt.NDArray[np.int64], other: pa.ChunkedArray, others: npt.NDArray[np.int64]) -> CodedColumn:
-    """The word of one table where a row has it there, else that of the other table."""
-    return _first_of_two(CodedColumn.of_arrow(one).taken(rows), CodedColumn.of_arrow(other).taken(others))
-
-
-def _first_of_two(one: CodedColumn, other: CodedColumn) -> CodedColumn:
-    words = pa.chunked_array([one.words, other.words]).unique() if len(other.words) else one.words
-    both = [pc.index_in(column.words, value_set=words).to_numpy(zero_copy_only=False).astype(np.int32) for column in (one, other)]
-    codes = [np.append(places, np.int32(-1))[column.codes] for places, column in zip(both, (one, other), strict=True)]
-    whole = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
-    return CodedColumn(np.where(codes[0] >= 0, codes[0], codes[1]), whole)
-
-
-def _verdicts(has_lesson: npt.NDArray[np.bool_], reason: CodedColumn) -> CodedColumn:
+def _verdicts(has_lesson: Mask, reason: CodedColumn) -> CodedColumn:
     stages = [word.partition(":")[0] for word in reason.words.to_pylist()]
-    kinds = [{"vote": 1, "source": 3}.get(stage, 2) for stage in stages]
-    codes = np.array([*kinds, 2], dtype=np.int32)[reason.codes]
-    return CodedColumn(np.where(has_lesson, np.int32(0), codes), pa.array(["lesson", "disagreed", "filtered", "unusable"]))
+    codes = np.array([*({"vote": 1, "source": 3}.get(stage, 2) for stage in stages), 2], dtype=np.int32)[reason.codes]
+    return CodedColumn(np.where(has_lesson, np.int32(0), codes), of_texts(["lesson", "disagreed", "filtered", "unusable"]))
 
 
 def _leading(traces: TraceColumns, samples: int) -> CodedColumn:

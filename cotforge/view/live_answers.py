@@ -5,12 +5,12 @@ from collections import Counter
 from threading import Event, Lock, Thread
 
 import numpy as np
-import pyarrow as pa
 
 from cotforge.errors import JournalError
 from cotforge.heard import Answered
 from cotforge.pipeline import Loaded
 from cotforge.records import NOT_ASKED, Fault, Sample
+from cotforge.view.arrow_buffers import of_texts
 from cotforge.view.coded import CodedColumn
 from cotforge.view.journal_reader import JournalReader, answers_to
 from cotforge.view.sample_index import NONE, SampleIndex, TraceColumns, empty_index
@@ -119,7 +119,7 @@ def _columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
         fate=CodedColumn.of_words([trace[3] for trace in said]),
     )
     return SampleIndex(
-        ids=pa.array(ids, pa.string()),
+        ids=of_texts(ids),
         verdict=CodedColumn.of_words(["open"] * len(rows)),
         reason=CodedColumn.of_words(states),
         label=CodedColumn.of_words(labels),

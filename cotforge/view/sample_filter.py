@@ -7,10 +7,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from cotforge.given_answers import GoldSheet
+from cotforge.view.arrow_buffers import of_texts, places_in
 from cotforge.view.coded import CodedColumn, Mask, Numbers
 from cotforge.view.sample_index import SampleIndex
 
@@ -127,11 +126,11 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
 
 def _states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
     """`no`, `checked` or `unsure` of each sample."""
-    states = pa.array(["no", "checked", "unsure"])
+    states = of_texts(["no", "checked", "unsure"])
     codes = np.zeros(len(index), dtype=np.int32)
     said = {id: state for id in sheet.answers if (state := sheet.state(id))}
     if said:
-        places = pc.index_in(index.ids, value_set=pa.array(list(said), pa.string())).fill_null(len(said)).to_numpy(zero_copy_only=False)
+        places = places_in(index.ids, of_texts(list(said)))
         codes = np.array([1 if state == "checked" else 2 for state in said.values()] + [0], dtype=np.int32)[places]
     return CodedColumn(codes, states)
 

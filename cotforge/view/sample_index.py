@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cotforge.view.arrow_buffers import of_texts
 from cotforge.view.coded import CodedColumn, Numbers
 
 NONE = -1
@@ -119,9 +120,7 @@ def empty_index() -> SampleIndex:
     nothing, none = CodedColumn.of_words([]), np.zeros(0, dtype=np.uint32)
     traces = TraceColumns(none, nothing, nothing, nothing, nothing)
     numbers, floats, flags = none.astype(np.int64), none.astype(np.float32), none.astype(bool)
-    return SampleIndex(
-        pa.array([], pa.string()), nothing, nothing, nothing, nothing, floats, flags, none, none, numbers, numbers, traces, is_live=True
-    )
+    return SampleIndex(of_texts([]), nothing, nothing, nothing, nothing, floats, flags, none, none, numbers, numbers, traces, is_live=True)
 
 
 def _hash(id: str) -> str:

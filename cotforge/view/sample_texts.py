@@ -1,16 +1,17 @@
 """What stands behind one sample's row of the index: question, traces with their texts, and what was lost."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
-
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cotforge.records import NOT_ASKED, Call, Fault, Reply, Trace
 from cotforge.view.index_reader import MEASURE
+from cotforge.view.loss_reader import rows_about
 from cotforge.view.shard_rows import ShardRows
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
+LOSSES = 100
+"""Losses of one sample that are told."""
 _LESSON = ("question", "options", "mended")
 _TRACE = (
     "call", "teacher", "model", "origin", "index", "reasoning", "answer", "finish_reason", "read_as", "input_tokens", "output_tokens",
@@ -41,9 +42,8 @@ def losses_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[s
     if opened.index.is_live or row["loss"] is None:
         return []
     columns = ["teacher", "stage", "reason", "detail"]
-    if row["id"]:
-        return list(pq.read_table(path, columns=columns, filters=pc.field("id") == row["id"], use_threads=False).to_pylist())
-    return ShardRows((path,)).rows(row["loss"], columns=columns)
+    places, rows = rows_about(path, row["id"]) if row["id"] else [row["loss"]], ShardRows((path,))
+    return [told for place in islice(places, LOSSES) for told in rows.rows(place, columns=columns)]
 
 
 def _with_measures(trace: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class ShardRows:
 
     def _open(self) -> list[pq.ParquetFile]:
         if self._files is None:
-            files = [pq.ParquetFile(path, memory_map=True) for path in self._paths]
+            files = [pq.ParquetFile(path) for path in self._paths]
             self._groups = [(number, group) for number, file in enumerate(files) for group in range(file.num_row_groups)]
             sizes = [files[number].metadata.row_group(group).num_rows for number, group in self._groups]
             self._starts = [0, *accumulate(sizes)][: len(sizes)]

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cotforge.view.arrow_buffers import to_flags
 from cotforge.view.coded import Mask, Numbers
 from cotforge.view.sample_index import SampleIndex
 
@@ -31,6 +32,11 @@ class TextSearch:
         """End it at the next part."""
         self._stopped = True
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all was looked at."""
+        return self._share >= 1 and not self._stopped
+
     def wait(self, seconds: float) -> tuple[Mask, float]:
         """(samples found, share looked at in [0, 1]), as soon as that is all, or after so many seconds."""
         with self._changed:
@@ -46,6 +52,7 @@ class TextSearch:
                 if self._stopped:
                     return
         finally:
+            pa.default_memory_pool().release_unused()
             with self._changed:
                 self._share = 1.0
                 self._changed.notify_all()
@@ -68,5 +75,4 @@ def found_in_traces(shards: Sequence[Path], samples: Numbers, text: str) -> Iter
 
 
 def _holds(texts: pa.Array, text: str) -> Mask:
-    found: Mask = pc.match_substring(texts, text, ignore_case=True).fill_null(False).to_numpy(zero_copy_only=False)
-    return found
+    return to_flags(pc.match_substring(texts, text, ignore_case=True))

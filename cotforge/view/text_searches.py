@@ -29,11 +29,17 @@ class TextSearches:
         with self._lock:
             search = self._kept.get(name)
             if search is None:
+                self._stop_unfinished()
                 search = self._kept[name] = TextSearch(found_in_ids(opened.index, text), self._parts(opened, text))
             self._kept.move_to_end(name)
             while len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)[1].stop()
         return search.wait(seconds)
+
+    def _stop_unfinished(self) -> None:
+        """One search at a time: whoever begins another no longer waits for the last one."""
+        for name in [name for name, search in self._kept.items() if not search.is_whole]:
+            self._kept.pop(name).stop()
 
     def stop(self) -> None:
         """End all that are still going on."""
