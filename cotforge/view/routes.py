@@ -107,7 +107,9 @@ class RunPages:
             sheet=self.review.sheet(),
             searched=searched,
         )
-        return _html(self._rendered("list.html", page=page, notices=self._notices(opened), checked=len(self.review.sheet().answers)))
+        text = self._rendered("list.html", page=page, notices=self._notices(opened), checked=len(self.review.sheet().answers))
+        self.run.first_page_is_out()
+        return _html(text)
 
     def _notices(self, opened: OpenedDataset) -> list[str]:
         """What a person should know of the state of the run."""

@@ -109,10 +109,7 @@ def narrowed(index: SampleIndex, wanted: SampleFilter, *, sheet: GoldSheet, foun
     if found is not None:
         parts["text"] = found
     left = _all_of(parts.values(), len(index))
-    facets = {}
-    for name in NARROWED:
-        others = left if not getattr(wanted, name) else _without(parts, name, wanted, index)
-        facets[name] = tuple(_counted(index, columns, name, others))
+    facets = {name: tuple(_counted(index, columns, name, wanted, parts)) for name in NARROWED}
     return Narrowed(_ordered(index, left, wanted.order), facets, _histogram(index, wanted, left))
 
 
@@ -137,18 +134,23 @@ def _states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
 
 def _has_trace(index: SampleIndex, wanted: SampleFilter) -> Mask:
     """Whether one trace of a sample is all that is asked for."""
+    mask = np.zeros(len(index), dtype=bool)
+    mask[index.traces.sample[_fitting(index, wanted)]] = True
+    return mask
+
+
+def _fitting(index: SampleIndex, wanted: SampleFilter) -> Mask:
+    """Which traces are all that is asked of a trace."""
     traces = index.traces
     fits = np.ones(len(traces.sample), dtype=bool)
     for name in ("teacher", "fate"):
         if value := getattr(wanted, name):
             fits &= getattr(traces, name).equal(value)
-    if wanted.measure in traces.measures:
+    if wanted.measure in traces.measures and (wanted.min is not None or wanted.max is not None):
         values = traces.measures[wanted.measure]
         fits &= values >= (wanted.min if wanted.min is not None else -np.inf)
         fits &= values <= (wanted.max if wanted.max is not None else np.inf)
-    mask = np.zeros(len(index), dtype=bool)
-    mask[traces.sample[fits]] = True
-    return mask
+    return fits
 
 
 def _all_of(parts: Iterable[Mask], count: int) -> Mask:
@@ -158,26 +160,28 @@ def _all_of(parts: Iterable[Mask], count: int) -> Mask:
     return left
 
 
-def _without(parts: Mapping[str, Mask], name: str, wanted: SampleFilter, index: SampleIndex) -> Mask:
-    """The samples that all filters but this one leave."""
-    others = {part: mask for part, mask in parts.items() if part != name}
-    if name in ("teacher", "fate"):
-        rest = replace(wanted, teacher="") if name == "teacher" else replace(wanted, fate="")
-        others.pop("trace", None)
-        if rest.names_traces:
-            others["trace"] = _has_trace(index, rest)
-    return _all_of(others.values(), len(index))
-
-
-def _counted(index: SampleIndex, columns: Mapping[str, CodedColumn], name: str, left: Mask) -> list[tuple[str, int]]:
-    """The values of a filter among the samples that are left, with how many have each."""
+def _counted(
+    index: SampleIndex, columns: Mapping[str, CodedColumn], name: str, wanted: SampleFilter, parts: Mapping[str, Mask]
+) -> list[tuple[str, int]]:
+    """The values of a filter among the samples that all others leave, with how many have each."""
+    is_of_traces = name in ("teacher", "fate")
+    left = _all_of((mask for part, mask in parts.items() if part != ("trace" if is_of_traces else name)), len(index))
     if name == "conflict":
         count = int(np.count_nonzero(index.conflict & left))
         return [("yes", count)] if count else []
-    if name in ("teacher", "fate"):
-        column: CodedColumn = getattr(index.traces, name)
-        return column.counts(left[index.traces.sample] & index.firsts[name])
+    if is_of_traces:
+        rest = replace(wanted, teacher="") if name == "teacher" else replace(wanted, fate="")
+        return _counted_by_sample(index, getattr(index.traces, name), _fitting(index, rest) & left[index.traces.sample])
     return columns[name].counts(left)
+
+
+def _counted_by_sample(index: SampleIndex, column: CodedColumn, rows: Mask) -> list[tuple[str, int]]:
+    """Per word of a column of traces how many samples have it in one of these rows."""
+    found = np.zeros((len(column.words) + 1, len(index)), dtype=bool)
+    found[column.codes[rows], index.traces.sample[rows]] = True
+    counts = np.count_nonzero(found[:-1], axis=1)
+    words = [(str(column.words[int(code)].as_py()), int(counts[code])) for code in np.flatnonzero(counts)]
+    return sorted(words, key=lambda one: (-one[1], one[0]))
 
 
 def _ordered(index: SampleIndex, left: Mask, order: str) -> Numbers:

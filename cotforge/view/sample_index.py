@@ -32,15 +32,6 @@ class TraceColumns:
     measures: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """By measure; not a number where it does not apply."""
 
-    def first_of(self, name: str) -> npt.NDArray[np.bool_]:
-        """Which traces are the first of their sample with their word in this column: counting these counts samples."""
-        codes = getattr(self, name).codes
-        pair = self.sample.astype(np.int64) * (int(codes.max(initial=0)) + 2) + codes + 1
-        _, first = np.unique(pair, return_index=True)
-        found = np.zeros(len(pair), dtype=bool)
-        found[first] = True
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class SampleIndex:
@@ -69,11 +60,6 @@ class SampleIndex:
     traces: TraceColumns
     is_live: bool = False
     """Whether it is made from the journal, because there is no dataset yet."""
-    firsts: Mapping[str, npt.NDArray[np.bool_]] = field(init=False)
-    """Per column of traces that is counted by samples: see `TraceColumns.first_of`."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "firsts", {name: self.traces.first_of(name) for name in ("teacher", "fate")})
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -9,16 +9,15 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Self
 
 from cotforge.errors import JournalError
 from cotforge.given_answers import REVIEWER
-from cotforge.view.guard import ViewGuard
-from cotforge.view.reviewing import RunReview
-from cotforge.view.routes import RunPages
 from cotforge.view.viewed_run import ViewedRun
+
+if TYPE_CHECKING:
+    from cotforge.view.guard import ViewGuard
+    from cotforge.view.routes import RunPages
 
 HOST = "127.0.0.1"
 """Nothing else is listened on: a viewer on another machine is reached by `ssh -L PORT:127.0.0.1:PORT`."""
@@ -33,7 +32,7 @@ class RunViewer:
     In a notebook its value is a link.
     """
 
-    def __init__(self, pages: RunPages, guard: ViewGuard, port: int) -> None:
+    def __init__(self, pages: "RunPages", guard: "ViewGuard", port: int) -> None:
         self._pages, self._guard = pages, guard
         self._loop = asyncio.new_event_loop()
         self._started: threading.Event = threading.Event()
@@ -96,13 +95,14 @@ class RunViewer:
             self._started.set()
 
     async def _listen(self, port: int) -> None:
+        from aiohttp import web
+
         self._ends = asyncio.Event()
         runner = web.AppRunner(self._pages.application(self._guard), access_log=None, shutdown_timeout=0.2)
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
             self._guard.port = runner.addresses[0][1]
-            self._pages.run.warm_up()
             self._started.set()
             await self._ends.wait()
         finally:
@@ -117,7 +117,13 @@ def start_viewer(
     `person` is under whose name answers are saved; `trust` as in `Loaded.load`; `trusted_origins` are origins of pages that may show it.
     Raises PipelineError where the folder is no run, JournalError where the port is taken.
     """
-    guard, viewed = ViewGuard(tuple(trusted_origins)), ViewedRun(Path(run), trust=trust)
+    viewed = ViewedRun(Path(run), trust=trust)
+    viewed.warm_up()  # first of all: the index is read while the libraries of the server are imported
+    from cotforge.view.guard import ViewGuard
+    from cotforge.view.reviewing import RunReview
+    from cotforge.view.routes import RunPages
+
+    guard = ViewGuard(tuple(trusted_origins))
     return RunViewer(RunPages(viewed, RunReview(viewed, person=person)), guard, port)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from hashlib import sha256
 from threading import Lock
 
-from cotforge.images.small import shrink_picture
 from cotforge.records import Fault, Picture
 from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
@@ -44,7 +43,11 @@ class ShownPictures:
         kind = next((kind for head, kind in _KINDS if data.startswith(head)), None)
         if kind is None or sha256(data).hexdigest() != digest:
             return None
-        return (shrink_picture(data, SMALL), "image/jpeg") if small else (data, kind)
+        if not small:
+            return data, kind
+        from cotforge.images.small import shrink_picture  # Pillow: not before the first page is out
+
+        return (shrink_picture(data, SMALL), "image/jpeg")
 
     def _bytes(self, digest: str, key: str) -> bytes:
         opened = self._run.opened()

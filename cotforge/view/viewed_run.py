@@ -4,7 +4,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from cotforge.errors import CotforgeError, PipelineError
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from cotforge.view.journal_reader import JournalReader
     from cotforge.view.live_answers import LiveAnswers
     from cotforge.view.source_samples import SourceWalk
+
+
+PATIENCE_S = 1.0
+"""Seconds after which the pipeline is read although no page has been asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class ViewedRun:
         self.run, self.name, self._trust = run, name, trust
         self._lock, self._opened = Lock(), OpenedDataset(empty_index(), ShardRows(()), ShardRows(()))
         self._pipeline: Future[Loaded] = Future()
+        self._shown = Event()
         self._walk: SourceWalk | None = None
         self._live: LiveAnswers | None = None
         self._journal: JournalReader | None = None
@@ -52,14 +57,21 @@ class ViewedRun:
         Thread(target=self._warm_up, name="opening", daemon=True).start()
 
     def _warm_up(self) -> None:
+        found = None
         with suppress(CotforgeError), self._lock:  # the page tells
-            self._dataset()
+            found = self._dataset()
+        if found is not None:
+            self._shown.wait(PATIENCE_S)
         try:
-            from cotforge.view.source_samples import load_pipeline  # with all that a pipeline needs: a second, while the first page is read
+            from cotforge.view.source_samples import load_pipeline  # with all that a pipeline needs, which takes a second
 
             self._pipeline.set_result(load_pipeline(self.run, trust=self._trust))
         except Exception as fault:
             self._pipeline.set_exception(fault)
+
+    def first_page_is_out(self) -> None:
+        """What is read beside may begin: until then it would only hold the page up."""
+        self._shown.set()
 
     def close(self) -> None:
         """End all threads, and let go of all files."""
