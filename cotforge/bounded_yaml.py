@@ -1,7 +1,8 @@
 """YAML as plain values, bounded in size, depth and growth; the only reader of YAML that somebody else may have written."""
 
+import math
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -206,3 +207,22 @@ for each in (_Loader, _Dumper):  # 2.0e8 and 1e-3 are numbers to everybody but Y
 def dump_yaml(value: Any) -> str:
     """As YAML that a person can read, and `load_yaml` reads back."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
+
+
+class _InlineDumper(_Dumper):
+    """The same on one line."""
+
+
+_InlineDumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _LINE_BREAK.search(text) else None)
+)
+_InlineDumper.add_multi_representer(PurePath, lambda dumper, path: dumper.represent_data(str(path)))
+
+
+def dump_inline(value: Any) -> str:
+    """As YAML on one line, which `load` reads back. Raises ValueError where it is no plain value: text, number, list, mapping, ..."""
+    try:
+        text = yaml.dump(value, Dumper=_InlineDumper, sort_keys=False, allow_unicode=True, width=math.inf, default_flow_style=True)
+    except yaml.YAMLError as fault:
+        raise ValueError(f"{value!r} cannot be written as YAML; a text, number, list or mapping can") from fault
+    return text.removesuffix("...\n").strip()

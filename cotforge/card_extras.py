@@ -1,28 +1,32 @@
 """What a dataset's card has beside its counts: a lesson with its picture, the funnel drawn, licence, lineage and citation."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cotforge import __version__
 from cotforge.card_example import example_of
 from cotforge.card_keys import HUB_ID
 from cotforge.export.files import PREFIX, SUFFIX, Staged, sweep_folder
 from cotforge.hub.licence import choose_licence
 from cotforge.hub.machine import mask_places
+from cotforge.hub.remote_card import NO_REPO
 from cotforge.images.small import small_jpeg
 from cotforge.pages import About, Exported
 from cotforge.pipeline import Loaded
+from cotforge.plots.svg import standalone_file
 from cotforge.records import Lesson
+from cotforge.report.figures import funnel_figure
 from cotforge.tally import Tally
+from cotforge.version import __version__
 
 FOLDER = "assets"
 """Within `dataset/`: the pictures that the card shows."""
 EXAMPLE, FUNNEL = "lesson.jpg", "funnel.svg"
 SIDE = 512
 """Pixels of the longer side of the lesson's picture."""
-NO_REPO = "PATH_OR_REPO"
-"""Stands in a card for the repository that it is pushed to."""
+WIDE, MARGIN = 560, 14
+"""Pixels of the funnel's width, and units of the margin around it."""
 
 
 def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lesson: Lesson | None, dataset: Path) -> About:
@@ -31,8 +35,10 @@ def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: 
     Without lessons there are no pictures: `datasets` would take them for the data.
     """
     pipeline, files = loaded.pipeline, dict[str, bytes]()
-    if exported.rows("default") and lesson is not None and (jpeg := small_jpeg(lesson.sample.pictures[0], SIDE)):
-        files[EXAMPLE] = jpeg
+    if exported.rows("default"):
+        files[FUNNEL] = draw_funnel(tally).encode()
+        if lesson is not None and (jpeg := small_jpeg(lesson.sample.pictures[0], SIDE)):
+            files[EXAMPLE] = jpeg
     write_card_files(dataset / FOLDER, files)
     licence = choose_licence(pipeline.source.license, {teacher.model: teacher.license for teacher in pipeline.teachers})
     return replace(
@@ -46,6 +52,16 @@ def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: 
         funnel=f"{FOLDER}/{FUNNEL}" if FUNNEL in files else "",
         pipeline=mask_places(loaded.written),
     )
+
+
+def draw_funnel(tally: Tally) -> str:
+    """How many rows were left after each step, as an SVG file with a background and a margin of its own."""
+    drawn = standalone_file(funnel_figure(tally).svg)
+    wide, high = map(float, re.findall(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', drawn)[0])
+    size = f'x="-{MARGIN}" y="-{MARGIN}" width="{wide + 2 * MARGIN:g}" height="{high + 2 * MARGIN:g}"'
+    framed = drawn.replace("</style>", f'.was {{ fill: none }}</style><rect {size} style="fill:var(--page)"/>', 1)
+    box = f'viewBox="-{MARGIN} -{MARGIN} {wide + 2 * MARGIN:g} {high + 2 * MARGIN:g}" width="{WIDE}"'
+    return re.sub(r'viewBox="[^"]*"', box, framed, count=1)
 
 
 def hub_lineage(loaded: Loaded) -> list[str]:

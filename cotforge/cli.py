@@ -6,72 +6,38 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import click
 
-from cotforge import __version__
+from cotforge.cli_parts import DONE, INTERRUPTED, LIMIT, OUT, PIPELINE, REPLACE, SETS, STOPPED, TRUST, WRONG, Example, print_line
+from cotforge.cli_parts import cli as cli
+from cotforge.cli_training import evaluate, simulate, train
 from cotforge.errors import CotforgeError, Interrupted, Stopped, group_faults, printable_line
+from cotforge.notices import shown_on_stderr
 from cotforge.redaction import redact_text
-from cotforge.visible import show_invisible
-
-DONE, WRONG, STOPPED, INTERRUPTED = 0, 2, 3, 130
-"""Exit codes."""
-
-EXAMPLES = {
-    "check": "cotforge check pipelines/emoset.yaml",
-    "build": "cotforge build emotions.yaml --limit 100 --set teachers.0.max_tokens=1024",
-    "curate": "cotforge curate runs/emotions --what-if",
-    "gold": "cotforge gold runs/emotions --read gold.csv",
-    "train": "cotforge train emotions.yaml --smoke",
-    "simulate": "cotforge simulate emotions.yaml",
-    "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
-    "demo": "cotforge demo --short",
-    "export": "cotforge export runs/emotions --to llamafactory",
-    "view": "cotforge view runs/emotions --open",
-    "keys": "cotforge keys consensus",
-}
-
-
-class Example(click.Command):
-    """A command whose help ends with an example."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Example"):
-            formatter.write_text(EXAMPLES[ctx.info_name or ""])
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, message="cotforge %(version)s")
-def cli() -> None:
-    """Labelled images in, agreed chain-of-thought lessons for a small vision-language model out."""
-
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-_pipeline = click.argument("pipeline", metavar="PIPELINE")
-_out = click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Run folder (default: runs/<name of the pipeline>).")
-_set = click.option(
-    "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file. List items go by index; + appends one."
-)
-_replace = click.option("--replace", is_flag=True, help="Allow a dataset made of fewer samples to replace the present one.")
-_trust = click.option(
-    "--trust", is_flag=True, help="Allow a pipeline or run folder from elsewhere to run its Python, and to read and send what it names."
-)
-_limit = click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Use only N samples, drawn at random from every class. A larger N keeps them."
-)
 
 
 @cli.command(cls=Example)
-@_pipeline
-@_out
-@_set
-@_trust
-@_limit
+@click.argument("data", metavar="[FOLDER]", required=False, default=Path(), type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The file to write (default: FOLDER's name).")
+def init(data: Path, out: Path | None) -> int:
+    """Look at a folder of images, or a table of them, and write a short pipeline file for it, with comments. Asks nothing."""
+    from cotforge.scaffold import write_scaffold
+
+    print_line(write_scaffold(data, out))
+    return DONE
+
+
+@cli.command(cls=Example)
+@PIPELINE
+@OUT
+@SETS
+@TRUST
+@LIMIT
 @click.option(
     "--probe",
     type=click.IntRange(min=1),
@@ -87,29 +53,24 @@ def check(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
     trust: bool,
 ) -> int:  # fmt: skip
-    """Validate file, prompts, source and teachers, and print calls, tokens, cost and hours still to come. Asks nothing without --probe."""
-    from cotforge.build import Run
+    """Check file, prompts, source and teachers. Print the calls, tokens, cost and hours to come. Asks nothing without --probe."""
+    from cotforge.face.checking import check_session
+    from cotforge.session import RunSession
 
     if probe and offline:
         raise click.UsageError("--probe asks the teachers, and --offline nobody; leave one out")
-    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
-        if run.loaded.pipeline.train is not None:
-            from cotforge.train import precheck
-
-            precheck.check_training(run.loaded, run.folder.path, run.samples)
-            for line in precheck.without_vllm(run.loaded.pipeline.train.expanded()):  # the training may be for another machine
-                print_line(line)
-        run.check(print_line, probe=probe or 0, show=show_prompt, offline=offline)
+    with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust) as run:
+        check_session(run, print_line, probe=probe or 0, show=show_prompt, offline=offline)
     return DONE
 
 
 @cli.command(cls=Example)
-@_pipeline
-@_out
-@_set
-@_trust
-@_limit
-@_replace
+@PIPELINE
+@OUT
+@SETS
+@TRUST
+@LIMIT
+@REPLACE
 @click.option("--offline", is_flag=True, help="Ask nothing: vote, filter and write from the journal.")
 @click.option("--refresh", multiple=True, metavar="TEACHER", help="Ask this teacher again. Its earlier replies stay in the journal.")
 @click.option(
@@ -121,37 +82,37 @@ def build(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, replace: bool, offline: bool, refresh: Sequence[str],
     retry: str | None, trust: bool,
 ) -> int:  # fmt: skip
-    """Ask the teachers, vote, filter and write the dataset. Goes on where it stopped; a second run asks nothing."""
-    from cotforge.build import Run
+    """Ask the teachers, vote, filter and write the dataset. Resumes where it stopped; a second run asks nothing."""
+    from cotforge.session import RunSession
 
     if offline and (refresh or retry):
         raise click.UsageError("--offline asks nothing, and --refresh and --retry ask anew; give one of them")
-    with Run.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
+    with RunSession.open(pipeline, out=out, sets=sets, limit=limit, trust=trust, sends=not offline) as run:
         print_line(run.build(offline=offline, refresh=refresh, retry=_comma_list(retry), replace=replace))
     return DONE
 
 
 @cli.command(cls=Example)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
-@_set
-@_trust
-@_replace
+@SETS
+@TRUST
+@REPLACE
 @click.option("--what-if", is_flag=True, help="Instead, compare all rules, targets and orders of asking on the journal. Writes no dataset.")
 def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: bool) -> int:
     """Vote, filter and write the dataset again from a run's journal. Asks nothing."""
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
-    with Run.reopen(run, sets=sets, trust=trust) as opened:
+    with RunSession.reopen(run, sets=sets, trust=trust) as opened:
         print_line(opened.what_if() if what_if else opened.curate(replace=replace))
     return DONE
 
 
 @cli.command(cls=Example)
 @click.argument("run", metavar="RUN")
-@_out
-@_set
-@_trust
-@_limit
+@OUT
+@SETS
+@TRUST
+@LIMIT
 @click.option(
     "--count",
     type=click.IntRange(100, 300),
@@ -172,10 +133,10 @@ def gold(
 ) -> int:  # fmt: skip
     """Draw samples for a person to check, and read the answers back. Asks no teacher.
 
-    RUN is a run folder, or before there is one a pipeline file. Leaves a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
-    Half of the samples are drawn by chance, half where teachers are unsure or contradict the label; before a build all by chance.
+    RUN is a run folder or, before a build, a pipeline file. Writes a page, RUN/gold.html, and a table, RUN/gold-to-fill.csv.
+    Half of the samples are random, half are unsure or contradict their label. Before a build all are random.
     """
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
     if answers and (count or audit):
         word = "--audit" if audit else "--count"
@@ -184,111 +145,11 @@ def gold(
     if is_folder and (out or limit):
         raise click.UsageError(f"{run} is a run folder, which has its place and limit; --out and --limit belong to a pipeline file")
     with (
-        Run.reopen(Path(run), sets=sets, trust=trust)
+        RunSession.reopen(Path(run), sets=sets, trust=trust)
         if is_folder
-        else Run.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
+        else RunSession.open(run, out=out, sets=sets, limit=limit, trust=trust, sends=False)
     ) as opened:
         print_line(opened.gold(count=count, answers=answers, audit=audit))
-    return DONE
-
-
-@cli.command(cls=Example)
-@_pipeline
-@_out
-@_set
-@_trust
-@click.option("--stage", metavar="NAME", help="Run only this stage. The stages it builds on must be done.")
-@click.option("--from", "first", metavar="NAME", help="Run this stage and all that build on it again. base means all.")
-@click.option("--smoke", is_flag=True, help="Run two steps of every stage, or of --stage, in a separate folder.")
-@click.option("--gpus", metavar="NUMBERS", help="Train on these of the visible GPUs, such as 0 or 0,2 (default: all, one process each).")
-@click.option(
-    "--launch", "launcher", metavar="COMMAND", help="Start each stage with this: 'torchrun --nproc_per_node 4', 'accelerate launch'."
-)
-def train(
-    pipeline: str, out: Path | None, sets: Sequence[str], stage: str | None, first: str | None, smoke: bool, gpus: str | None,
-    launcher: str | None, trust: bool,
-) -> int:  # fmt: skip
-    """Train a student on the dataset, stage by stage. Skips finished stages and resumes an interrupted one."""
-    from cotforge.train.launched import train_launched as learn
-
-    if first and (smoke or (stage and stage != first)):
-        raise click.UsageError("--from chooses the stages, as --stage and --smoke do; give one of them")
-    if gpus is not None and launcher is not None:
-        raise click.UsageError("--launch starts the processes, and chooses their GPUs, as --gpus does; give one of them")
-    done = learn(
-        pipeline,
-        launcher=launcher,
-        gpus=gpus,
-        out=out,
-        sets=sets,
-        stage=stage,
-        first=first,
-        smoke=smoke,
-        trust=trust,
-        tell=lambda line: click.echo(printable_line(line), err=True),
-    )
-    if done:
-        print_line(done)
-    return DONE
-
-
-@cli.command(cls=Example)
-@_pipeline
-@_set
-@_trust
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    default=8100,
-    show_default=True,
-    help="Port for teachers whose URL is not on this machine.",
-)
-def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
-    """Serve a pipeline's teachers on this machine, with chosen speed, skill and faults, to rehearse it before paying."""
-    from cotforge.simulate.command import simulate_teachers as serve
-
-    serve(pipeline, sets=sets, port=port, trust=trust, tell=print_line)
-    return DONE
-
-
-@cli.command("eval", cls=Example)
-@_pipeline
-@_out
-@_set
-@_trust
-@click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
-@click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
-@click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens per answer (default: as in training).")
-@click.option(
-    "--rescue", type=click.IntRange(min=0), metavar="N", help="Extra tokens for a reasoning that was cut off (default: eval.rescue)."
-)
-@click.option(
-    "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
-)
-@click.option(
-    "--write-back", is_flag=True, help="Instead, ask about the samples of the build, and write their pass rates to RUN/difficulty.parquet."
-)
-@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers per sample (default: 4; 1 is greedy).")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: number of samples (default: all).")
-def evaluate(
-    pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
-    max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,
-) -> int:  # fmt: skip
-    """Evaluate a model on held-out labels by greedy decoding. Writes accuracy, macro recall and more to RUN/eval/."""
-    from cotforge.train.evaluation.tryout import AskedModel, try_out
-
-    asked = AskedModel(model=model, url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
-    if write_back:
-        from cotforge.train.evaluation import write_back as back
-
-        if rescue is not None:
-            raise click.UsageError("--rescue belongs to the figures on held-out labels; leave it out with --write-back")
-        back.write_back(pipeline, asked=asked, out=out, sets=sets, tries=tries, at_most=samples, trust=trust, tell=print_line)
-        return DONE
-    if tries or samples:
-        raise click.UsageError(f"--{'tries' if tries else 'samples'} belongs to --write-back, which asks about the samples of the build")
-    try_out(pipeline, asked=asked, out=out, sets=sets, rescue=rescue, trust=trust, tell=print_line)
     return DONE
 
 
@@ -301,12 +162,46 @@ def evaluate(
 @click.option("--kind", type=click.Choice(["sft", "grpo", "dpo"]), help="Kind of training (default: the first one that the format has).")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write (default: RUN/export/FORMAT-KIND).")
 @click.option("--newlines", is_flag=True, help="Write the reasoning on lines of its own, as reasoning templates of LLaMA-Factory do.")
-@_trust
+@TRUST
 def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trust: bool) -> int:
     """Write a run's lessons as rows for another trainer, with the files it needs beside them. Asks nothing."""
     from cotforge.formats import export_run as write
 
     print_line(write(run, to, kind=kind, out=out, newlines=newlines, trust=trust).text())
+    return DONE
+
+
+@cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("repo", metavar="REPO")
+@click.option("--model", is_flag=True, help="Push the trained student instead of the dataset.")
+@click.option("--public", is_flag=True, help="Make a new repository public, or push to one that is (default: private).")
+@click.option("--pr", is_flag=True, help="Open a pull request instead of changing main.")
+@click.option("--revision", metavar="BRANCH", help="Push to this branch, made where it is not there (default: main).")
+@click.option("--tag", metavar="NAME", help="Tag the commit, so that load_dataset(..., revision=NAME) gives this version for ever.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; print what would be sent and removed.")
+@click.option("--no-xet", is_flag=True, help="Send whole files by HTTP: slower, with less memory, where Xet is blocked or hangs.")
+@click.option("--allow", multiple=True, metavar="FINDING", help="Push although the scan found this; its message says the word.")
+def push(
+    run: Path, repo: str, model: bool, public: bool, pr: bool, revision: str | None, tag: str | None, dry_run: bool, no_xet: bool,
+    allow: Sequence[str],
+) -> int:  # fmt: skip
+    """Push a run's dataset with its card to the Hugging Face Hub, private by default, as one commit. REPO is OWNER/NAME or NAME."""
+    from rich.console import Console
+
+    from cotforge.hub.push import push as publish
+
+    try:
+        pushed = publish(
+            run, repo, model=model, public=public, pr=pr, revision=revision, tag=tag, dry_run=dry_run, xet=not no_xet, allow=allow,
+            console=Console(stderr=True),
+        )  # fmt: skip
+    except KeyboardInterrupt as end:
+        click.echo(f"interrupted; {end.__cause__}", err=True)
+        os._exit(INTERRUPTED)  # Python would wait for the client's threads, and they for the Hub
+    for note in pushed.notes:
+        click.echo(printable_line(note), err=True)
+    print_line(pushed.text())
     return DONE
 
 
@@ -329,7 +224,7 @@ def keys(key: str | None, schema: bool) -> int:
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
 @click.option("--person", default="view", show_default=True, metavar="NAME", help="Save answers under this name.")
 @click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show it, such as a notebook's.")
-@_trust
+@TRUST
 def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str], trust: bool) -> int:
     """Look at every sample of a run in a browser, and save what you find right as gold. Serves this machine alone until Ctrl-C."""
     from cotforge.view.serving import serve_until_interrupted, start_viewer
@@ -350,6 +245,10 @@ def demo(out: Path, short: bool) -> int:
     return DONE
 
 
+for command in (train, evaluate, simulate):
+    cli.add_command(command)
+
+
 def _comma_list(given: str | None) -> list[str]:
     """The words of a list with commas, each once."""
     return list(dict.fromkeys(word.strip() for word in (given or "").split(",") if word.strip()))
@@ -360,7 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.umask(0o077)  # what a run writes is its owner's alone
     sys.excepthook = show_bug
     threading.excepthook = lambda bug: show_bug(bug.exc_type, bug.exc_value, bug.exc_traceback)
-    sys.exit(_run_command(arguments))
+    with shown_on_stderr():
+        code = _run_command(arguments)
+    sys.exit(code)
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
@@ -373,6 +274,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except click.ClickException as fault:
         return _report_fault(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
     except Stopped as stopped:
+        if stopped.told:
+            print_line(stopped.told)
         return _report_fault(stopped, STOPPED)
     except CotforgeError as fault:
         return _report_fault(fault, WRONG)
@@ -387,11 +290,6 @@ def _report_fault(fault: CotforgeError, code: int) -> int:
     for line in group_faults(fault.faults):
         click.echo(printable_line(line), err=True)
     return code
-
-
-def print_line(text: str) -> None:
-    """Print lines on stdout, without credentials; what a stranger's text in them hides is shown as escapes."""
-    click.echo(show_invisible(redact_text(text)))
 
 
 def show_bug(kind: type[BaseException], fault: BaseException | None, trace: TracebackType | None) -> None:

@@ -17,7 +17,7 @@ _HEADER = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def named_shards(run: Path) -> dict[str, list[tuple[str, str]]]:
+def shards_of_card(run: Path) -> dict[str, list[tuple[str, str]]]:
     """(split, shard) of each config of a run's dataset, by its card; a shard's name is relative to `dataset/`.
 
     Raises FileNotFoundError where there is no card, PipelineError where it cannot be read.

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cotforge.forge import Progress, TeacherCounts
+from cotforge.notices import progress_console
 from cotforge.records import Closing
 from cotforge.sources.values import clean_value
 from cotforge.visible import show_invisible
@@ -40,7 +41,7 @@ class Display:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.progress, self.expected, self._clock = progress, expected, clock
-        self.console = console or Console(stderr=True)
+        self.console = console or progress_console()
         self.begun = clock()
         self._looks = deque([(self.begun, progress.asked)])
         """When it was looked at, and how many Calls had ended then; the first is `LATEST_S` old, where there is one so old."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from cotforge.consensus import Heard
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 from cotforge.export.conflicts import votes_text
 from cotforge.folder import RunFolder

@@ -5,6 +5,7 @@
     ├── SourceError                 the raw data as a whole (a bad row is data, not an error)
     ├── TeacherError                a teacher that cannot be asked at all
     ├── JournalError                the run folder or its journal
+    ├── HubError                    what is pushed, or a repository on the Hub that refuses it
     └── Stopped                     a run that ended early on purpose               exit 3
 
 A fault of one row, image or reply is none of these: it is counted (`records.Fault`, `records.Reply.error`).
@@ -13,6 +14,8 @@ A fault of one row, image or reply is none of these: it is counted (`records.Fau
 import re
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
 
 from cotforge.redaction import redact_text, without_userinfo
 from cotforge.visible import show_invisible
@@ -112,8 +115,24 @@ class JournalError(CotforgeError):
     """The run folder is in use, of another pipeline, of a newer version, full, or on a disk that cannot keep it."""
 
 
+class HubError(CotforgeError):
+    """What would be pushed must not leave, or the Hub or a repository on it refuses; nothing on the Hub is half changed."""
+
+
 class Stopped(CotforgeError):
-    """The run ended before all was asked (too many failures); everything paid for is kept."""
+    """The run ended before all was asked: by a budget, by too many failures. Everything paid for is kept, and in the dataset."""
+
+    told = ""
+    """What came of the run up to there: the text that the command prints."""
+    run: Path | None = None
+    """The run folder."""
+
+    @classmethod
+    def after(cls, told: str, run: Path, why: Iterable[str]) -> Self:
+        """One that ended a run whose dataset is written; `why` has a line for each cause."""
+        stopped = cls(*why)
+        stopped.told, stopped.run = told, run
+        return stopped
 
 
 class Interrupted(KeyboardInterrupt):

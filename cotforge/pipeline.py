@@ -1,13 +1,12 @@
 """A pipeline file, typed: the one place where the sections come together."""
 
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from cotforge import bounded_yaml, tree
 from cotforge.answers import Task
@@ -18,13 +17,13 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, read_kept, safe_name
 from cotforge.images import Images
+from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
-from cotforge.plan.kinds import KINDS
 from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
-from cotforge.spec import PathText, Spec, WrongKey, paths_in
+from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
 from cotforge.teachers.teacher import Teacher
 from cotforge.trust import TrustFinding, is_near, trust_findings
@@ -65,6 +64,25 @@ class Pipeline(Spec):
     """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
     """Held-out samples and metrics for the student. Null: no evaluation."""
+    _origin: "_Origin | None" = PrivateAttr(default=None)
+
+    @classmethod
+    def load(cls, name: str | Path, *, set: Mapping[str, Any] | None = None, trust: bool = False) -> "Pipeline":
+        """The pipeline of a file, or the shipped one of that name; `set` changes values, as in `{"teachers.0.max_tokens": 512}`.
+
+        Raises PipelineError with all faults of the file at once; without `trust` also where a file from elsewhere would run Python, read
+        variables into the dataset, or send keys or files.
+        """
+        sets = tuple(tree.key_assignment(key, value) for key, value in (set or {}).items())
+        loaded = Loaded.load(name, sets, trust=trust)
+        pipeline = loaded.pipeline.model_copy()
+        pipeline._origin = _Origin(loaded.path, sets, trust)
+        return pipeline
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it was loaded with `trust`."""
+        return self._origin is not None and self._origin.trust
 
     @field_validator("name")
     @classmethod
@@ -126,6 +144,15 @@ def _sort_keys(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class _Origin:
+    """Where a pipeline was loaded from."""
+
+    path: Path
+    sets: tuple[str, ...]
+    trust: bool
+
+
+@dataclass(frozen=True)
 class Loaded:
     """A pipeline with the file it came from and its prompts compiled."""
 
@@ -151,17 +178,29 @@ class Loaded:
         return self.path.parent
 
     @classmethod
-    def load(cls, name: str | Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
-        """The pipeline at a path, or the shipped one of that bare name.
+    def load(cls, name: "str | Path | Pipeline", sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
+        """The pipeline at a path, or the shipped one of that bare name; or the file of one that was loaded before.
 
         Raises PipelineError with all faults of the file at once. Without `trust` also where a file that is neither shipped nor under the
         present folder would run Python or read variables into the dataset, or, where the command `sends` anything, send keys or files.
         """
-        path = _find_pipeline(str(name))
+        if isinstance(name, Pipeline):
+            return cls._load_again(name, sets, sends)
+        path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
         near = _is_vouched(path)
         asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
+
+    @classmethod
+    def _load_again(cls, pipeline: Pipeline, sets: Sequence[str], sends: bool) -> Self:
+        """Raises PipelineError where the file says something else by now: what is run is what was looked at."""
+        if (origin := pipeline._origin) is None:
+            raise PipelineError(f"pipeline {show_value(pipeline.name)}: comes from no file; write it to one, and take Pipeline.load")
+        loaded = cls.load(origin.path, origin.sets, trust=origin.trust, sends=sends)
+        if loaded.pipeline.model_dump() != pipeline.model_dump():
+            raise PipelineError(f"{origin.path}: has changed since it was loaded; load it again")
+        return cls.load(origin.path, (*origin.sets, *sets), trust=origin.trust, sends=sends) if sets else loaded
 
     @classmethod
     def of_run(cls, run: Path, sets: Sequence[str] = (), *, trust: bool = True, sends: bool = True) -> Self:
@@ -174,7 +213,7 @@ class Loaded:
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
         path, earlier = _read_origin(said)
-        if path is not None and path.is_absolute() and _is_file(path):
+        if path is not None and path.is_absolute() and is_file(path):
             vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
             asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
@@ -275,7 +314,7 @@ class Loaded:
             *(f"# set: {given}" for given in lasting),
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
-        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(_absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
+        return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
 @dataclass(frozen=True)
@@ -312,25 +351,6 @@ def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
-def _is_file(path: Path) -> bool:
-    """Whether it is one; a name that no file can have is none."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _find_pipeline(name: str) -> Path:
-    path = Path(name)
-    if _is_file(path):
-        return path.absolute()
-    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
-    if name in ours:
-        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
-    what = "is a folder" if os.path.isdir(path) else "no such file"
-    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
-
-
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
@@ -359,41 +379,3 @@ def _stage_faults(pipeline: Pipeline, root: Path) -> Iterator[str]:
     """What is wrong with the files and functions that `train.stages` names."""
     for place, stage in enumerate(pipeline.train.stages if pipeline.train else ()):
         yield from (f"train.stages[{place}].{fault}" for fault in stage.faults(root))
-
-
-_STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
-_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
-
-
-def _absolute_paths(values: tree.Tree, root: Path) -> tree.Tree:
-    """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
-    for section, name in _PATHS:
-        _made_absolute(values[section], name, root)
-    _made_absolute(values, "gold", root)
-    if isinstance(image := values["consensus"].get("image"), dict):
-        for name in image:
-            _made_absolute(image, name, root)
-    for teacher in values["teachers"]:
-        _made_absolute(teacher, "path", root)
-    for bound in values["filters"]:
-        _made_absolute(bound, "measure", root)
-    if plan := values.get("train"):
-        _made_absolute(plan, "data", root)
-        _made_absolute(plan["student"], "model", root)
-        stages = {stage["name"] for stage in plan["stages"]}
-        for stage in plan["stages"]:
-            for given, name in paths_in(_STAGES[stage["kind"]], stage):
-                if given[name] not in stages:  # a merge may name a stage where it may name a folder
-                    _made_absolute(given, name, root, folders=True)
-            for reward in stage.get("rewards", ()):
-                _made_absolute(reward, "measure", root)
-    return values
-
-
-def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool = False) -> None:
-    value = section.get(name)
-    if not isinstance(value, str) or "$" in value:
-        return
-    there = root / (value.rpartition(":")[0] if name == "measure" else value)
-    if there.is_file() or ((folders or name in ("path", "data", "model")) and there.exists()) or name == "gold":  # gold may come later
-        section[name] = str((root / value).resolve())

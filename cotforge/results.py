@@ -7,26 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cotforge import __version__
 from cotforge.budget import format_usd
 from cotforge.card import dataset_card
 from cotforge.card_example import ExampleChooser
 from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.export import Exported, conflicts, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
-from cotforge.history import ended_calls, unanswered_attempts
-from cotforge.pages import About, AboutTeacher
+from cotforge.history import ended_calls, teacher_histories, unanswered_attempts
+from cotforge.journal import Journal
+from cotforge.pages import About, AboutTeacher, Spent
 from cotforge.pipeline import Loaded
 from cotforge.prompts import as_text
 from cotforge.records import CuratedSample, Fault, Lesson
 from cotforge.redaction import redact_text
-from cotforge.report import Gallery, report_page
+from cotforge.report import PageCollector, report_page
 from cotforge.sources import Counts
 from cotforge.sources.sample_stream import LABELS_NAMED
 from cotforge.sources.values import clean_value
@@ -35,6 +35,7 @@ from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
+from cotforge.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
     totals = journal.totals() | {"calls_ended": ended_calls(journal)}
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
-    gallery, blindness = Gallery(), Blindness(curation.setting.gold)
+    page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
@@ -83,7 +84,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         return redact_text(dataset_card(about, tally, exported))
 
     try:
-        watched = wrong.watch(gallery.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
+        watched = wrong.watch(page.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
         export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
     except KeepOldDataset:
         stays = True
@@ -101,10 +102,27 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
-        folder.write("report.html", report_page(about_run(loaded, totals), tally, gallery, before=folder.read("report.html") or ""))
+        seen = replace(about_run(loaded, totals), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path))
+        folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
     return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
+
+
+def page_collector(curation: Curation) -> PageCollector:
+    """What looks at every sample for the page, with the filters and the target of the run."""
+    pipeline = curation.loaded.pipeline
+    target = pipeline.consensus.target if pipeline.consensus.make_rule.targeted else None
+    return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample)
+
+
+def spent_by_teachers(journal: Journal) -> list[Spent]:
+    """What each teacher took over all invocations, the most expensive one first. Reads every row of the journal once."""
+    found = [
+        Spent(name, model, one.replies, one.input_tokens, one.output_tokens, one.cost_usd, one.seconds)
+        for (name, model), one in teacher_histories(journal).items()
+    ]
+    return sorted(found, key=lambda one: (-one.cost_usd, -one.seconds, one.teacher))
 
 
 @dataclass(slots=True)

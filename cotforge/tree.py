@@ -82,6 +82,14 @@ def override_keys(tree: Tree, sets: Iterable[str]) -> Tree:
     return tree
 
 
+def key_assignment(key: str, value: Any) -> str:
+    """The `key.path=value` that `override_keys` takes, for a plain value of Python; a path is its text. Raises PipelineError."""
+    try:
+        return f"{key}={bounded_yaml.dump_inline(value)}"
+    except ValueError as fault:
+        raise PipelineError(f"set {show_value(key)}: {fault}") from fault
+
+
 def _copy_tree(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy_tree(item) for key, item in value.items()}

@@ -97,9 +97,10 @@ class Browser:
         return self
 
     def visit(self, url: str) -> Self:
-        """A page of a server, that is loaded and painted."""
+        """A page of a server that is loaded and painted, or the one that it leads on to."""
         self._tab.loaded(self.do("Page.navigate", url=url)["loaderId"])
-        self.ask(READY)
+        self.settle("document.readyState === 'complete' && document.querySelector('meta[http-equiv=refresh]') === null")
+        self.settle(READY)
         return self
 
     def settle(self, expression: str) -> Any:

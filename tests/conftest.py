@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from cotforge.notices import shown_on_stderr
 from cotforge.optional import pass_over_torchvision
 from cotforge.redaction import forget_secrets
 from tests.nursery import Nursery
@@ -26,6 +27,13 @@ def frozen_heap() -> None:
     """What is there before a test is not looked through at each collection: with torch that takes 0.2 s, four times a stage."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def notices_on_stderr() -> Iterator[None]:
+    """Notices and progress are shown as the command shows them; tests of the Python face, which prints nothing, do without."""
+    with shown_on_stderr():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cotforge.build import Run
 from cotforge.consensus import sequential
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.consensus.sequential.terms import SHORT
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.order import sample_rank
+from cotforge.session import RunSession
 
 AUDIT = 10
 """One Sample in so many, of those after the warm-up, is asked about of everybody."""
@@ -128,7 +128,7 @@ def by_hand(*, seconds: float = 0.0, learned: list[tuple[int, int]] | None = Non
 
 def forge(pipeline: Path, run: Path, rule: Sequential, sets: Sequence[str] = ()) -> Progress:
     """What came of forging a pipeline in a run folder."""
-    with Run.open(pipeline, out=run, rule=rule, sets=sets) as opened:
+    with RunSession.open(pipeline, out=run, rule=rule, sets=sets) as opened:
         progress = Progress({teacher.name: TeacherCounts() for teacher in opened.loaded.pipeline.teachers})
         opened.forge(progress, {})
     return progress

@@ -2,69 +2,57 @@
 
     python -m tests.screenshots runs/demo
 
-The report and the viewer are opened in Chromium, at a fixed size. Nothing here asks a teacher.
+Report and viewer are opened in Chromium, at a fixed size. No teacher is asked.
 """
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.browser import PROGRAM, READY, Browser, chromium
+from cotforge.view.serving import start_viewer
+
+from tests.browser import PROGRAM, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-WIDTH, HEIGHT = 1200, 860
-"""Pixels of a page on a desk."""
-PHONE = (390, 760)
-WAIT_S = 60
+DESK = (1200, 960)
+"""Width and height in pixels."""
+PHONE = (390, 780)
+CARDS = "[...document.querySelectorAll('a.card')]"
 
 
 def photograph(run: Path, folder: Path = IMAGES) -> list[Path]:
-    """Write report.png, report-dark.png, report-phone.png, view.png and view-sample.png of a run; their paths."""
+    """Write the pictures of a demo's run into a folder; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile, chromium(Path(profile)) as browser:
-        return [*_of_report(browser, run, folder), *_of_viewer(browser, run, folder)]
+        browser.do("Emulation.setScrollbarsHidden", hidden=True)
+        return [*_of_report(browser, run, folder), *_of_viewer(browser, run / "sums", folder)]
 
 
 def _of_report(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
+    """The run asked one by one, whose answers people checked; and the training of the other one."""
+    browser.open(run / "sequential" / "report.html")
+    yield _take_picture(browser, folder / "report.png")
+    yield _take_picture(browser, folder / "report-dark.png", dark=True)
+    yield _take_picture(browser, folder / "report-phone.png", size=PHONE)
     browser.open(run / "report.html")
-    yield _taken(browser, folder / "report.png")
-    yield _taken(browser, folder / "report-dark.png", dark=True)
-    yield _taken(browser, folder / "report-phone.png", size=PHONE)
+    browser.ask("document.getElementById('training').scrollIntoView()")
+    yield _take_picture(browser, folder / "report-training.png")
 
 
 def _of_viewer(browser: Browser, run: Path, folder: Path) -> Iterator[Path]:
-    with _served(run) as address:
-        _visit(browser, address)
-        yield _taken(browser, folder / "view.png")
-        sample = browser.ask("document.querySelector('a[href*=\"sample\"]').href")
-        _visit(browser, sample)
-        yield _taken(browser, folder / "view-sample.png")
+    """The list, and the first sample whose label the teachers contradict."""
+    with start_viewer(run) as viewer:
+        browser.visit(viewer.url)
+        browser.visit(browser.ask(f"{CARDS}.find(one => one.querySelector('.conflict'))?.href ?? {CARDS}[0].href"))
+        yield _take_picture(browser, folder / "view-sample.png")
+        browser.visit(browser.ask("document.getElementById('back').href"))
+        yield _take_picture(browser, folder / "view.png")
 
 
-def _visit(browser: Browser, address: str) -> None:
-    browser.do("Page.navigate", url=address)
-    browser.ask(READY)
-
-
-def _taken(browser: Browser, path: Path, *, size: tuple[int, int] = (WIDTH, HEIGHT), dark: bool = False) -> Path:
+def _take_picture(browser: Browser, path: Path, *, size: tuple[int, int] = DESK, dark: bool = False) -> Path:
     browser.picture(path, *size, dark=dark)
     return path
-
-
-@contextmanager
-def _served(run: Path) -> Iterator[str]:
-    """The address that `cotforge view` prints, while it serves."""
-    command = [sys.executable, "-m", "cotforge", "view", str(run)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield next(word for line in process.stdout for word in line.split() if word.startswith("http://"))
-        finally:
-            process.terminate()
-            process.wait(WAIT_S)
 
 
 if __name__ == "__main__":

@@ -16,35 +16,41 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible",
-    "errors spec order regular_files optional",
-    "records layout given_answers card_keys atomic",
+    "errors spec order regular_files optional plots coroutines version",
+    "records layout notices given_answers card_keys atomic",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree dataset_shards",
-    "sources prompts history trust difficulty",
+    "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
     "filters budget",
     "plan",
+    "pipeline_paths",
     "pipeline",
     "tally pages keys",
     "gold",
     "sequence",
     "heard sample_reader",
-    "forge curate",
+    "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",
     "card_extras",
     "results early_end doubts formats",
-    "build view",
+    "session scaffold view",
     "train",
+    "face",
     "demo",
+    "cli_parts",
+    "cli_training",
     "cli",
     "__main__ reference",
 )
 """From the ground up: a module imports only from its own package and from lines above its own."""
 
 PUBLIC = """
-    Ballot Call CotforgeError CuratedSample Fault JournalError Judged Lesson Outcome Picture PipelineError Reply Sample SourceError Stopped
-    TeacherError Trace Verdict __version__
+    Ballot
+    Call CheckResult CotforgeError CuratedSample Decisions Evaluation Fault HubError JournalError Judged Lesson Outcome Picture Pipeline
+    PipelineError Pushed Reply Run RunSummary Sample SampleView SourceError Stopped TeacherError Trace TrainingResult Verdict __version__
+    build build_async check curate decide evaluate push train what_if
 """
 
 HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"
@@ -88,6 +94,12 @@ def unit(module: str) -> str:
 
 def test_every_module_has_a_floor_and_no_floor_is_empty() -> None:
     assert {module.split(".")[1] for module in modules() if "." in module} == {name for units in FLOORS for name in units.split()}
+
+
+def test_every_package_is_named_in_the_page_on_architecture() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    packages = {module.split(".")[1] for module in modules() if module.count(".") > 1}
+    assert [package for package in sorted(packages) if f"`{package}`" not in page] == []
 
 
 def test_no_module_imports_from_its_own_floor_or_above() -> None:

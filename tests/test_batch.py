@@ -20,7 +20,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.build import Run
 from cotforge.errors import JournalError, PipelineError, TeacherError
 from cotforge.forge import PendingSample, TeacherCounts, missing_work
 from cotforge.forge.batches import BatchRunner
@@ -29,6 +28,7 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Sample
 from cotforge.replies.attempt import Attempt
+from cotforge.session import RunSession
 from cotforge.teachers.batch import read_result
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.preflight import check_teachers
@@ -50,13 +50,13 @@ class Once:
         self, path: Path, *, admit: Callable[[Call], bool] | None = None, collect: bool = True, submit: bool = True, most_bytes: int = 10**8
     ) -> None:
         self.meter, self.told, self.ended = TeacherCounts(), list[str](), list[Attempt]()
-        with Run.open(path, out=path.parent / "run") as run:
+        with RunSession.open(path, out=path.parent / "run") as run:
             asyncio.run(self._run(run, admit, collect, submit, most_bytes))
             works = list(missing_work(run.loaded, run.samples(), run.journal))
             self.missing = sum(len(work.calls) for work in works if isinstance(work, PendingSample))
             self.stored = [stored for work in works if isinstance(work, PendingSample) for _, stored in work.had]
 
-    async def _run(self, run: Run, admit: Callable[[Call], bool] | None, collect: bool, submit: bool, most_bytes: int) -> None:
+    async def _run(self, run: RunSession, admit: Callable[[Call], bool] | None, collect: bool, submit: bool, most_bytes: int) -> None:
         (teacher,) = run.loaded.pipeline.teachers
         folder = run.folder.path / "batches"
         ended = self.ended.append
@@ -114,7 +114,7 @@ def test_every_reply_is_the_one_to_its_own_call(tmp_path: Path) -> None:
     with Provider(seen, backwards=True) as provider:
         path = project(tmp_path, provider, 300, batch={"most": 70})
         Once(path)
-        with Run.open(path, out=tmp_path / "run") as run:
+        with RunSession.open(path, out=tmp_path / "run") as run:
             for sample in run.samples():
                 assert isinstance(sample, Sample)
                 ((_, call),) = run.loaded.calls(sample)
@@ -169,7 +169,7 @@ def test_a_budget_that_says_no_ends_the_pass_and_what_was_admitted_is_submitted(
 def test_a_picture_that_is_gone_is_counted_and_the_others_are_asked(tmp_path: Path) -> None:
     with Provider(sees) as provider:
         path = project(tmp_path, provider, 5)
-        with Run.open(path, out=tmp_path / "run") as run:
+        with RunSession.open(path, out=tmp_path / "run") as run:
             found = list(missing_work(run.loaded, run.samples(), run.journal))
             (tmp_path / "images" / "2.jpg").write_bytes(b"another picture")
 
@@ -188,7 +188,7 @@ def test_two_teachers_of_one_provider_wait_side_by_side(tmp_path: Path) -> None:
         write_rows(tmp_path, 6)
         two = [teacher(provider.url, name, kind="batch", batch={"poll": 0.02, "most": 2}) for name in ("one", "two")]
         path = write_pipeline(tmp_path, *two)
-        with Run.open(path, out=tmp_path / "run") as run:
+        with RunSession.open(path, out=tmp_path / "run") as run:
 
             async def both() -> None:
                 await asyncio.gather(*map(one, run.loaded.pipeline.teachers))
@@ -215,7 +215,7 @@ def test_a_received_journal_that_names_another_file_as_its_batch_has_it_neither_
     with Provider(sees) as provider:
         path = project(tmp_path, provider, 1)
         (tmp_path / "precious").write_text("precious")
-        with Run.open(path, out=tmp_path / "run") as run:
+        with RunSession.open(path, out=tmp_path / "run") as run:
             teacher = run.loaded.pipeline.teachers[0]
         with contextlib.closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as journal:
             journal.execute(
@@ -599,7 +599,7 @@ def test_waiting_can_be_cancelled_at_any_time(tmp_path: Path) -> None:
     slow = True
     with Provider(sees, trouble=lambda what: 503 if slow and what == "GET /batches/id" else None) as provider:
         path = project(tmp_path, provider, 2)
-        with Run.open(path, out=tmp_path / "run") as run:
+        with RunSession.open(path, out=tmp_path / "run") as run:
 
             async def wait() -> None:
                 async with BatchRunner(run.loaded.pipeline.teachers[0], run.journal, tmp_path / "run" / "batches", "r") as batches:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import cotforge as package
-from cotforge.cli import EXAMPLES, cli
+from cotforge.cli import cli
+from cotforge.cli_parts import EXAMPLES
 from cotforge.errors import printable_line
 from tests.project import Running, command, cotforge, environment, ran, replay, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher

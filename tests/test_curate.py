@@ -9,11 +9,11 @@ import pytest
 from markupsafe import Markup
 
 from cotforge.answers import reads_well
-from cotforge.build import Run
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.records import CuratedSample, Sample
 from cotforge.report import with_training
 from cotforge.sequence import Guide
+from cotforge.session import RunSession
 from tests.project import LABELS, files, ran, replay, said, summary, table, write_pipeline, write_rows
 
 BARE = "<answer>awe</answer>"
@@ -318,7 +318,7 @@ def test_a_row_that_comes_while_a_run_is_curated_is_told_and_no_bug(tmp_path: Pa
     answers = {f"row-{row}": said(LABELS[row % 4]) for row in range(8)}
     teachers = [replay(tmp_path, name, dict(answers)) for name in ("one", "two")]
     path = write_pipeline(tmp_path, *teachers, consensus={"rule": "sequential"})
-    with Run.open(path, out=tmp_path / "run") as run:
+    with RunSession.open(path, out=tmp_path / "run") as run:
         run.build()
         whole = [sample for sample in run.samples() if isinstance(sample, Sample)]
         readings = iter([[sample for sample in whole if sample.label != LABELS[3]], whole])

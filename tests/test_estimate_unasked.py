@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from cotforge.build import Run
 from cotforge.estimate import Estimator
 from cotforge.forge import missing_work
+from cotforge.session import RunSession
 from tests.project import teacher, write_pipeline, write_rows
 
 PROMPTS = {
@@ -29,7 +29,7 @@ def test_both_ways_of_counting_give_the_same_figures(tmp_path: Path, prompt: str
     source = {"kind": "table", "path": "rows.jsonl", "columns": {"meta": ["hint"]}}
     path = write_pipeline(tmp_path, *near, prompts={"solve": "solve.jinja"}, consensus=consensus, source=source)
     everybody = (lambda id: id.endswith("3")) if consensus["rule"] == "sequential" else None
-    with Run.open(path, out=tmp_path / "run") as run:
+    with RunSession.open(path, out=tmp_path / "run") as run:
         slow, quick = (Estimator(run.loaded, run.journal, everybody=everybody) for _ in range(2))
         slow.read(missing_work(run.loaded, run.samples(), run.journal), draw=4)
         quick.read_unasked(run.samples(), draw=4)

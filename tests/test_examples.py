@@ -1,5 +1,6 @@
 """The examples run as they are, without any server, and show what they say they show."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from cotforge.measures import find_measure
 from cotforge.records import Sample, Trace
+from tests.nursery import Nursery
 from tests.project import cotforge, environment, files, summary, table
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -54,6 +56,35 @@ def test_the_reader_prints_the_label_that_was_voted_down_and_who_disagreed(run: 
         "green: first said triangle, second said square, third said triangle; lesson: triangle",
         "yellow: first said circle, second said square, third said square; no lesson",
     ]
+
+
+def test_the_first_run_shows_a_check_a_build_tables_and_a_sample(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "first_run.py"), str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "in all 12 calls to make" in done.stdout
+    assert "samples 4, accepted 3, lessons 3" in done.stdout
+    assert "blue: labelled circle, taught as square; {'first': 'square', 'second': 'square', 'third': 'square'}" in done.stdout
+    assert "{'train': 3}" in done.stdout
+
+
+def test_votes_over_a_table_beat_its_noisy_labels(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / "noisy_labels.py")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = re.search(r"accepted (\d+) of 300, of which (\d+)% are right", done.stdout)
+    assert found is not None
+    assert int(found[1]) > 200
+    assert int(found[2]) > 90
+
+
+def test_a_student_is_trained_and_tried_from_python(tmp_path: Path, nursery: Nursery) -> None:
+    done = nursery.train(tmp_path, tmp_path / "squares", program=(EXAMPLES / "train_a_student.py").read_text())
+    assert done.returncode == 0, done.stderr
+    assert "18 lessons of 18 samples" in done.stdout
+    assert str(tmp_path / "squares" / "run" / "train" / "student") in done.stdout
+    assert re.search(r"accuracy \d\.\d\d, interval .*, 6 samples", done.stdout)
+    assert done.stderr == ""
 
 
 def test_a_cache_that_was_deleted_is_made_anew_and_changes_nothing(run: Path) -> None:

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cotforge.budget import Budget, Purse
-from cotforge.build import Run
 from cotforge.forge import Forge, Progress, TeacherCounts
 from cotforge.images import Sending
+from cotforge.session import RunSession
 from tests.project import files, ran, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
 from tests.test_forge import ALONE
@@ -129,7 +129,7 @@ class Machine(RuleBasedStateMachine):
     def _forge(self, end: str, after: int) -> Progress:
         """A run, ended so when so many more requests have come in."""
         copy = self.folder / "copy"
-        with Run.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
+        with RunSession.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
             progress = Progress({one.name: TeacherCounts() for one in run.loaded.pipeline.teachers})
             asyncio.run(self._asked(run, progress, end, len(self.server.ledger) + after, copy))
             if end != "kill":
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
             time.sleep(0.005)
         return progress
 
-    async def _asked(self, run: Run, progress: Progress, end: str, at: int, copy: Path) -> None:
+    async def _asked(self, run: RunSession, progress: Progress, end: str, at: int, copy: Path) -> None:
         forge = Forge(
             run.loaded, run.journal, progress,
             sending=Sending(run.loaded.pipeline.images, run.folder.path), purse=Purse(Budget()), tell=note,
@@ -172,7 +172,7 @@ class Machine(RuleBasedStateMachine):
         """Content of every reply in the journal, the last one under its key."""
         if not self.rows or not (self.folder / "runs/feelings/journal.sqlite").exists():
             return {}
-        with Run.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
+        with RunSession.open(self.folder / "pipeline.yaml", out=self.folder / "runs/feelings") as run:
             assert run.journal.rows("PRAGMA integrity_check") == [("ok",)]
             rows: list[tuple[Any, ...]] = run.journal.rows("SELECT key, json_extract(body, '$.choices[0].message.content') FROM replies "
                                                            "WHERE error IS NULL ORDER BY id")  # fmt: skip

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cotforge.build import Run
 from cotforge.errors import JournalError
+from cotforge.session import RunSession
 from tests.project import LABELS, files, ran, replay, said, write_pipeline, write_rows
 
 COMMANDS = {
@@ -186,7 +186,7 @@ def test_a_file_that_is_written_in_place_may_have_no_second_name(project: Path, 
 
 def test_a_link_that_is_put_there_during_a_run_has_nothing_removed_elsewhere(project: Path) -> None:
     outside = project.parent / "outside"
-    with Run.open(project / "pipeline.yaml", out=project / "run", limit=1) as run:
+    with RunSession.open(project / "pipeline.yaml", out=project / "run", limit=1) as run:
         linked(project / "run" / "dataset" / "data", outside)
         before = files(outside)
         with pytest.raises(JournalError, match="is a link, which is not followed"):

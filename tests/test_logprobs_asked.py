@@ -50,9 +50,9 @@ def refusing(status: int, body: str = NOT_SUPPORTED) -> Any:
 
 def keys(path: Path) -> list[str]:
     loaded = Loaded.load(path)
-    from cotforge.build import Run
+    from cotforge.session import RunSession
 
-    with Run.open(path, out=path.parent / "keys") as run:
+    with RunSession.open(path, out=path.parent / "keys") as run:
         return [call.key for sample in run.samples() for _, call in loaded.calls(sample)]
 
 

@@ -15,7 +15,7 @@ FILE = '''
 import json
 from typing import ClassVar, Literal
 
-from cotforge.teachers.kind import Place, TeacherKind
+from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.wire import attempt_of
 
 
@@ -29,7 +29,7 @@ class MemoryTeacher(TeacherKind):
         return Memory(self)
 
 
-class Memory(Place):
+class Memory(TeacherBackend):
     def __init__(self, teacher):
         self.teacher, self.addresses, self.most = teacher, ("memory:",), 4
 

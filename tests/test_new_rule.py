@@ -13,7 +13,7 @@ from tests.project import LABELS, cotforge, environment, replay, said, summary, 
 FILE = '''
 """`first_word`: the teacher whose name comes first is believed, as far as the others agree with it."""
 
-from cotforge.consensus.poll import Lead
+from cotforge.consensus.poll import PollLead
 from cotforge.consensus.polling import PollRule
 
 
@@ -21,7 +21,7 @@ def first_word(poll, model, target):
     """The share of the ballots that say what the first teacher says."""
     answer = poll.ballots[0].answer
     share = sum(ballot.answer == answer for ballot in poll.ballots) / len(poll.ballots)
-    return Lead(answer, share, "" if share >= target else "below_target")
+    return PollLead(answer, share, "" if share >= target else "below_target")
 
 
 FIRST_WORD = PollRule("first_word", first_word, posterior=True)

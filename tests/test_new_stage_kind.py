@@ -21,19 +21,20 @@ FILE = '''
 
 import torch
 
-from cotforge.train.students import student
-from cotforge.train.stage_run import Work, leave
+from cotforge.train.students import loaded_student
+from cotforge.train.stage_run import StageRun, leave_weights
 
 
-def train(stage, work: Work) -> None:
-    pupil = student.load(work.plan.student, work.begin)
-    other = student.load(work.plan.student, student.place(stage.other, work.root)).model.state_dict()
+def train(stage, work: StageRun) -> None:
+    pupil = loaded_student.load_pupil(work.plan.student, work.begin)
+    base = loaded_student.model_folder(stage.other, work.root)
+    other = loaded_student.load_pupil(work.plan.student, base).model.state_dict()
     work.record.begin(step=0, total=1)
     with torch.no_grad():
         for name, weight in pupil.model.state_dict().items():
             weight.lerp_(other[name], stage.share)
     work.record.row(1, {"share": stage.share})
-    leave(pupil, work)
+    leave_weights(pupil, work)
 '''
 ENTRY = '''
 """Stages of kind `blend`."""

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from cotforge.build import Run
+from cotforge.session import RunSession
 
 OLD = Path(__file__).parent / "fixtures" / "journal_0_1"
 """Three teachers, 24 pictures, and one reply of every kind that version 0.1 told apart."""
@@ -20,7 +20,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(OLD, folder, dirs_exist_ok=True)
     (folder / "run").mkdir()
     (folder / "journal.sqlite").rename(folder / "run" / "journal.sqlite")
-    with Run.open(folder / "pipeline.yaml", out=folder / "run") as opened:
+    with RunSession.open(folder / "pipeline.yaml", out=folder / "run") as opened:
         opened.build(offline=True)
     return folder / "run"
 
@@ -50,6 +50,6 @@ def test_an_old_journal_gives_the_same_losses(run: Path, expected: Any) -> None:
 
 
 def test_nothing_that_an_old_journal_settles_is_asked_again(run: Path) -> None:
-    with Run.reopen(run) as opened:
+    with RunSession.reopen(run) as opened:
         missing = [call.teacher for work in opened._missing_work({}) for _, call in getattr(work, "calls", ())]
     assert sorted(missing) == ["beta", "beta", "gamma"]  # 503, a body nobody can read, and 502 may pass

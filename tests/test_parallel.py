@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cotforge.build import Run
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 from cotforge.parallel import CHUNK, in_processes
 from cotforge.records import CuratedSample, Fault, Sample
+from cotforge.session import RunSession
 from tests.project import LABELS, ran, replay, write_pipeline, write_rows
 
 OWN = """
@@ -46,7 +46,7 @@ def built(folder: Path, rows: int, measure: str) -> Path:
     return folder / "runs/feelings"
 
 
-def outcomes(run: Run, many: int) -> list[Any]:
+def outcomes(run: RunSession, many: int) -> list[Any]:
     curation = Curation(run.loaded, run.journal, run.samples, many=many)
     return [item if isinstance(item, CuratedSample) else (item.reason, item.where) for item in curation.outcomes()] + [
         curation.decider.estimates
@@ -55,7 +55,7 @@ def outcomes(run: Run, many: int) -> list[Any]:
 
 def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) -> None:
     built(tmp_path, CHUNK * 2 + 5, "picture_bytes")
-    with Run.open(tmp_path / "pipeline.yaml", out=tmp_path / "runs/feelings") as run:
+    with RunSession.open(tmp_path / "pipeline.yaml", out=tmp_path / "runs/feelings") as run:
         alone, together = outcomes(run, many=10**9), outcomes(run, many=0)
     assert together == alone
     assert sum(isinstance(item, CuratedSample) and bool(item.lessons) for item in together) > 10
@@ -65,7 +65,7 @@ def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) ->
 def test_what_goes_wrong_in_a_process_is_raised_here(tmp_path: Path) -> None:
     built(tmp_path, 9, "picky")
     with (
-        Run.open(tmp_path / "pipeline.yaml", out=tmp_path / "runs/feelings") as run,
+        RunSession.open(tmp_path / "pipeline.yaml", out=tmp_path / "runs/feelings") as run,
         pytest.raises(PipelineError, match="row-7 is not to my taste"),
     ):
         outcomes(run, many=0)

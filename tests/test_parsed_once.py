@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from cotforge.build import Run
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.replies.chat import read_completion
+from cotforge.session import RunSession
 from tests.guide import by_hand, forge
 from tests.project import sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Failure, Teacher
@@ -77,10 +77,10 @@ def progress() -> Progress:
 def test_a_body_is_parsed_once_while_asking_and_once_in_each_pass_of_curating(tmp_path: Path, rule: str, passes: int) -> None:
     with three() as servers:
         path = pipeline(tmp_path, servers, rule)
-        with parsed() as asking, Run.open(path, out=tmp_path / "run") as run:
+        with parsed() as asking, RunSession.open(path, out=tmp_path / "run") as run:
             run.forge(progress(), {})
         assert asking.total() == came(servers) == len(NAMES) * ROWS + 1, "also of a body that nobody can read"
-    with parsed() as curating, Run.open(path, out=tmp_path / "run") as run:
+    with parsed() as curating, RunSession.open(path, out=tmp_path / "run") as run:
         run.build(offline=True)
     assert curating.total() == passes * len(NAMES) * ROWS
     unread = [row for row in table(tmp_path / "run", "losses") if row["stage"] == "read"]
@@ -92,10 +92,10 @@ def test_a_body_is_parsed_once_while_asking_and_once_in_each_pass_of_curating(tm
 def test_a_run_that_goes_on_does_not_parse_what_is_settled(tmp_path: Path) -> None:
     with three() as servers:
         path = pipeline(tmp_path, servers, "majority")
-        with Run.open(path, out=tmp_path / "run", limit=ROWS // 2) as run:
+        with RunSession.open(path, out=tmp_path / "run", limit=ROWS // 2) as run:
             run.forge(progress(), {})
         before = came(servers)
-        with parsed() as asking, Run.open(path, out=tmp_path / "run") as run:
+        with parsed() as asking, RunSession.open(path, out=tmp_path / "run") as run:
             run.forge(progress(), {})
         assert asking.total() == came(servers) - before
 
@@ -104,10 +104,10 @@ def test_a_teacher_that_is_added_does_not_have_what_the_others_said_parsed_again
     with three() as servers:
         teachers = [teacher(server, name) for name, server in servers.items()]
         write_rows(tmp_path, ROWS)
-        with Run.open(write_pipeline(tmp_path, *teachers[:2]), out=tmp_path / "run") as run:
+        with RunSession.open(write_pipeline(tmp_path, *teachers[:2]), out=tmp_path / "run") as run:
             run.forge(progress(), {})
         before = came(servers)
-        with parsed() as asking, Run.open(write_pipeline(tmp_path, *teachers), out=tmp_path / "run") as run:
+        with parsed() as asking, RunSession.open(write_pipeline(tmp_path, *teachers), out=tmp_path / "run") as run:
             run.forge(progress(), {})
         assert asking.total() == came(servers) - before == ROWS
 

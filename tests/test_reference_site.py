@@ -34,7 +34,8 @@ def test_every_page_of_the_docs_stands_in_the_navigation_once(folder: Path) -> N
 
 def test_every_file_that_a_page_links_to_is_there(folder: Path) -> None:
     for page in (folder / "pages").rglob("*.md"):
-        links = [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")) if "://" not in link]
+        found = re.findall(r"\]\(([^)#\s]+)|src=\"([^\"]+)", page.read_text(encoding="utf-8"))
+        links = [link or image for link, image in found if "://" not in link]
         assert [link for link in links if not (page.parent / link).exists()] == [], page.name
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -6,9 +8,14 @@ from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, unde
 from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim, Stratum
-from cotforge.records import CuratedSample, Fault, Judged, Sample
-from cotforge.report import BEGIN, END, Gallery, report_page, with_training
+from cotforge.filters import Bound
+from cotforge.pages import Spent
+from cotforge.records import Ballot, CuratedSample, Fault, Judged, Sample
+from cotforge.report import BEGIN, END, PageCollector, report_page, with_training
+from cotforge.report.excerpts import text_excerpt
+from cotforge.report.gallery import Gallery
 from cotforge.tally import Tally
+from cotforge.tally.quantiles import Spread
 
 HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerror=alert(2)>\"'"
 
@@ -16,7 +23,7 @@ HOSTILE = "</div></style><script>alert(1)</script><img src=http://e.com/x onerro
 class Page(HTMLParser):
     """Tags, attributes and text of a page; fails on a tag that is not closed."""
 
-    EMPTY = frozenset({"meta", "img", "link", "br"})
+    EMPTY = frozenset({"meta", "img", "link", "br", "input"})
 
     def __init__(self, text):
         super().__init__()
@@ -38,64 +45,125 @@ class Page(HTMLParser):
         self.text += data
 
 
-def page(*outcomes, claim=None, bins=(), **others):
-    tally, gallery = Tally(claim=claim or Claim(), bins=bins), Gallery()
-    for outcome in gallery.watch(outcomes):
+def written(*outcomes, claim=None, bins=(), **others):
+    tally, collected = Tally(claim=claim or Claim(), bins=bins), PageCollector()
+    for outcome in collected.watch(outcomes):
         tally.add(outcome)
-    return Page(report_page(about(**others), tally, gallery))
+    return report_page(about(**others), tally, collected)
 
 
-def test_the_page_is_self_contained_and_has_no_script():
-    made = page(*mixed(40))
-    assert "script" not in made.tags
-    assert "link" not in made.tags
+def page(*outcomes, **others):
+    return Page(written(*outcomes, **others))
+
+
+def chosen(outcomes):
+    gallery = Gallery()
+    for outcome in outcomes:
+        gallery.add(outcome, hashlib.sha256(outcome.sample.id.encode()).digest()[:8])
+    return gallery.chosen()
+
+
+def test_the_page_is_self_contained_and_runs_its_own_script_alone():
+    text = written(*mixed(40))
+    made = Page(text)
+    assert [value for tag, name, value in made.attributes if (tag, name) == ("script", "type")] == ["application/json"]
+    assert made.tags.count("script") == 2
+    assert not {"link", "iframe", "object", "base"} & {*made.tags}
     assert not [name for _, name, _ in made.attributes if name.startswith("on")]
     policy = next(value for tag, name, value in made.attributes if tag == "meta" and name == "content" and "default-src" in value)
-    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert policy.endswith("='; base-uri 'none'; form-action 'none'")
     addresses = [value for _, name, value in made.attributes if name in ("src", "href")]
-    assert addresses
-    assert all(value.startswith("data:image/jpeg;base64,") for value in addresses)
+    assert all(value.startswith(("data:image/jpeg;base64,", "#")) for value in addresses)
+    assert not re.search(r"https?:|@import|url\(", text)
+
+
+def test_every_part_that_the_page_links_to_is_there():
+    made = page(*mixed(40))
+    ids = [value for _, name, value in made.attributes if name == "id"]
+    assert len(ids) == len({*ids})
+    assert {value[1:] for _, name, value in made.attributes if name == "href"} <= {*ids}
+    labelled = [each for _, name, value in made.attributes if name in ("aria-labelledby", "for") for each in value.split()]
+    assert {*labelled} <= {*ids}
 
 
 def test_hostile_text_is_shown_as_text_wherever_it_comes_from():
     of = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"), HOSTILE)
-    said = Judged(trace(0, HOSTILE, HOSTILE), "surplus")
-    made = page(CuratedSample(of, verdict(HOSTILE), (said,), rejected=HOSTILE), name=HOSTILE, source=HOSTILE, consensus=HOSTILE)
-    assert "script" not in made.tags
+    said = Judged(trace(0, HOSTILE, HOSTILE), "undecided")
+    outcome = CuratedSample(of, verdict(HOSTILE), (said,), rejected=HOSTILE)
+    spent = [Spent(HOSTILE, HOSTILE, 1, 1, 1, 1.0, 1.0)]
+    made = page(outcome, name=HOSTILE, source=HOSTILE, consensus=HOSTILE, spent=spent, run=HOSTILE)
+    assert made.tags.count("script") == 2
     assert made.tags.count("img") == 1
-    assert made.text.count(HOSTILE) >= 8
+    assert made.text.count("<script>") >= 12
 
 
-def test_twenty_samples_are_shown_conflicts_and_rejected_ones_first():
-    gallery = Gallery()
+def test_a_page_stays_small_whatever_strangers_wrote():
+    long = "\U000e0041<" * 100_000
+    outcomes = []
+    for number in range(90):
+        of = Sample(f"{number}{long}", sample(number).pictures * 9, long, OPTIONS, "awe", where=long)
+        said = tuple(Judged(trace(place, f"t{place}", long), "undecided", said=long) for place in range(9))
+        outcomes.append(CuratedSample(of, verdict(long, long + "a", accepted=False, reason="tie"), said, rejected="vote:tie"))
+    assert len(written(*outcomes)) < 5_000_000
+    assert "characters more" in text_of(trace(0, "t0"), "x" * 9_000)
+
+
+def text_of(of, reasoning):
+    said = Judged(of, "undecided")
+    said = Judged(type(of)(**{name: getattr(of, name) for name in of.__slots__} | {"reasoning": reasoning}), "undecided")
+    return page(CuratedSample(sample(0), verdict("awe", accepted=False, reason="tie"), (said,), rejected="vote:tie")).text
+
+
+@pytest.mark.parametrize("text", ["plain", "<" * 400, "\u202e" * 400, "é" * 400, ""])
+def test_an_excerpt_takes_no_more_bytes_than_it_may(text):
+    made = text_excerpt(text, 300)
+    assert text == made.text + text[len(made.text) :]
+    assert made.left_out == len(text) - len(made.text)
+    assert len(made.text) * {"<": 4, "\u202e": 6, "é": 2}.get(text[:1], 1) <= 300
+
+
+def test_sixty_samples_are_shown_with_all_kinds_among_them():
     conflicts = [lesson(number, label="fear") for number in range(0, 200, 2)]
-    for outcome in [*conflicts, *(lesson(number) for number in range(1, 200, 2)), *(undecided(number) for number in range(200, 300))]:
-        gallery.add(outcome)
-    chosen = gallery.chosen()
-    kinds = [("conflict" if one.verdict.label_conflict else "lesson") if one.lessons else "rejected" for one in chosen]
-    assert kinds == ["conflict"] * 8 + ["rejected"] * 6 + ["lesson"] * 6
+    found = chosen([*conflicts, *(lesson(number) for number in range(1, 200, 2)), *(undecided(number) for number in range(200, 300))])
+    kinds = [kind for kind, _ in found]
+    assert len(kinds) == 60
+    assert {kind: kinds.count(kind) for kind in {*kinds}} == {"conflict": 38, "split": 14, "lesson": 8}
 
 
 def test_the_same_samples_are_chosen_in_any_order():
     outcomes = mixed(300)
-    forth, back = Gallery(), Gallery()
-    for one, other in zip(outcomes, reversed(outcomes), strict=True):
-        forth.add(one)
-        back.add(other)
-    assert [one.sample.id for one in forth.chosen()] == [one.sample.id for one in back.chosen()]
+    forth, back = chosen(outcomes), chosen(outcomes[::-1])
+    assert [one.outcome.sample.id for _, one in forth] == [one.outcome.sample.id for _, one in back]
+
+
+def test_the_surest_conflicts_come_first_and_rare_pairs_before_repeated_ones():
+    def conflict(number, confidence, answer):
+        of = lesson(number, label="fear")
+        found = verdict(answer, answer, conflict=True)
+        said = type(found)(answer, confidence, True, "", (Ballot("t0", answer),), True)
+        return type(of)(of.sample, said, of.traces, of.lessons, of.prompt)
+
+    outcomes = [*(conflict(number, 0.9, "awe") for number in range(20)), conflict(90, 0.6, "joy"), conflict(91, 1.0, "awe")]
+    found = [one.outcome for _, one in chosen(outcomes)]
+    assert found[0].verdict.confidence == 1.0
+    assert found[1].verdict.answer == "joy"
 
 
 def test_a_kind_with_few_samples_leaves_its_places_to_the_others():
-    gallery = Gallery()
-    for number in range(50):
-        gallery.add(lesson(number))
-    gallery.add(filtered(99))
-    assert len(gallery.chosen()) == 20
+    assert len(chosen([*(lesson(number) for number in range(70)), filtered(99)])) == 60
 
 
-def test_faults_pass_through_the_gallery_unchanged():
+def test_of_many_traces_those_that_differ_are_shown():
+    said = tuple(Judged(trace(place, f"t{place}", "fear" if place == 19 else "awe"), "undecided") for place in range(20))
+    ((_, found),) = chosen([CuratedSample(sample(0), verdict("awe", "fear", accepted=False), said, rejected="vote:tie")])
+    assert (len(found.outcome.traces), found.traces) == (6, 20)
+    assert found.outcome.traces[-1].trace.answer == "fear"
+
+
+def test_faults_pass_through_the_collector_unchanged():
     stream = [lesson(0), Fault("image_missing")]
-    assert list(Gallery().watch(stream)) == stream
+    assert list(PageCollector().watch(stream)) == stream
 
 
 def test_a_picture_that_is_gone_is_said_to_be_gone():
@@ -108,13 +176,13 @@ def test_a_picture_that_is_gone_is_said_to_be_gone():
 def test_the_page_tells_funnel_and_figures_of_any_run(outcomes):
     text = page(*outcomes).text
     assert "From raw rows to lessons" in text
-    assert f"{len(outcomes)}samples" in text
+    assert f"{len(outcomes)}samples" in text.replace("\n", "")
     assert "Uncalibrated" in text
 
 
 def test_the_classes_and_corrections_stand_on_the_page():
     text = page(lesson(0, label="fear")).text
-    assert "Where vote and label differ most often" in text
+    assert "Where vote and label differ" in text
     assert all(name in text for name in OPTIONS[:2])
 
 
@@ -124,14 +192,32 @@ def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
     )
     assert "Uncalibrated" not in made.text
     assert all(share in made.text for share in ("98.7%", "96.4%", "99.1%", "251 of 255"))
-    assert made.tags.count("circle") == 2
+    assert made.tags.count("circle") == 2 + 1  # a ring for the class
+
+
+def test_measures_cost_and_time_are_plotted_with_their_numbers():
+    tally, collected = Tally(), PageCollector([Bound("reasoning_words", lambda *_: 1.0, 4, None)])
+    for outcome in collected.watch(mixed(40)):
+        tally.add(outcome)
+    tally.measures["reasoning_words"].add(9.0)
+    tally.measures["well_formed"] = Spread()
+    tally.measures["well_formed"].add(1.0)
+    spent = [Spent("t0", "org/t0", 40, 4_000, 2_000, 3.0, 120.0), Spent("t1", "org/t1", 20, 2_000, 500, 1.0, 7_200.0)]
+    made = Page(report_page(about(spent=spent, seconds=95.0), tally, collected))
+    assert "In all $4.00 and 2.0 h of the servers' time; a lesson cost $0.2500." in made.text
+    assert "2 minthis command" in made.text.replace("\n", "")
+    assert "Its filter drops 16 of those with the agreed answer." in made.text
+    assert "well_formed is 1 for all 1 traces." in made.text
+    titles = [name for tag, name, _ in made.attributes if tag == "svg" and name == "aria-labelledby"]
+    assert len(titles) == made.tags.count("desc") == 7
 
 
 def test_what_the_page_told_of_a_training_stays_when_the_rest_is_written_anew():
-    first = report_page(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), Gallery())
+    first = report_page(about(source=f"{BEGIN}{HOSTILE}{END}"), Tally(), PageCollector())
     told = with_training(first, Markup("<p>the curves</p>"), title="")
-    again = report_page(about(), Tally(), Gallery(), before=told)
+    again = report_page(about(), Tally(), PageCollector(), before=told)
     assert Page(again).text.count("the curves") == 1
-    assert "script" not in Page(again).tags
+    assert Page(again).tags.count("script") == 2
     assert with_training(again, Markup("<p>new curves</p>"), title="") == again.replace("the curves", "new curves")
-    assert report_page(about(), Tally(), Gallery()) == again.replace("<p>the curves</p>", "")
+    assert "Nothing was trained yet" in report_page(about(), Tally(), PageCollector())
+    assert "Nothing was trained yet" not in again

@@ -7,6 +7,7 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
@@ -69,9 +70,12 @@ def test_the_card_shows_a_lesson_with_its_picture_and_the_pipeline_as_it_was_wri
     header = yaml.safe_load(readme.split("---\n")[1])
     assert header_faults(header, "dataset") == []
     shown = re.findall(r"\]\((assets/[^)]+)\)", readme)
-    assert shown == ["assets/lesson.jpg"]
+    assert shown == ["assets/lesson.jpg", "assets/funnel.svg"]
     with Image.open(run / "dataset" / shown[0]) as picture:
         assert (picture.format, picture.size) == ("JPEG", (48, 32))
+    drawn = ElementTree.parse(run / "dataset" / shown[1]).getroot()
+    assert (drawn.tag, drawn.get("width")) == ("{http://www.w3.org/2000/svg}svg", "560")
+    assert {"rows read", "lessons"} <= {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     written = readme.partition("<summary>The pipeline file</summary>\n\n```yaml\n")[2].partition("\n```")[0]
     assert written == (run.parent / "pipeline.yaml").read_text().strip()
 

@@ -22,8 +22,7 @@ from typing import Any
 import pytest
 
 from cotforge.budget import Budget, Purse
-from cotforge.build import Run
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 from cotforge.forge import Forge, Progress, TeacherCounts
 from cotforge.forge.liveness import Patience
@@ -34,6 +33,7 @@ from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import CuratedSample, Sample
 from cotforge.sequence import Guide
+from cotforge.session import RunSession
 from tests.guide import ByHand, Policy, Waves, by_hand, forge, learn
 from tests.project import LABELS, Running, environment, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
@@ -214,11 +214,11 @@ def test_a_teacher_that_is_asked_anew_is_asked_what_it_was_asked_before(tmp_path
         refused = forge(path, tmp_path / "run", by_hand()).teachers["bob"].failed
         assert refused > 2
         servers["bob"].fail = None
-        with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
+        with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
             run.again = Retry(run.loaded, ["400"])
             run.forge(retried := Progress({name: TeacherCounts() for name in NAMES}), {})
         before = {name: len(server.ledger) for name, server in servers.items()}
-        with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
+        with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
             run.forge(anew := Progress({name: TeacherCounts() for name in NAMES}), {"bob": run.journal.latest()})
         assert {name: len(server.ledger) - before[name] for name, server in servers.items() if name != "bob"} == {"ann": 0, "cyd": 0}
         counts = asked({"bob": servers["bob"]})
@@ -246,7 +246,7 @@ def test_waves_are_told_how_many_samples_there_are(tmp_path: Path, limit: int | 
                 for number in range(20):
                     tar.add(tmp_path / f"images/{number}.jpg", f"{number:03}.jpg")
         path = write_pipeline(tmp_path, near, consensus=IN_TURN, source=source, gold="gold.csv")
-        with Run.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
+        with RunSession.open(path, out=tmp_path / f"run-{place}", limit=limit) as run:
             guide = Guide.of(run.loaded, run.folder.path, lambda: run.reader.total, rule=ByHand(waves, learn))
         assert guide.gold.answers == {"row-3": "awe"}
     assert told == [(limit or 20, {"row-3", "row-4"})] * 2
@@ -442,7 +442,7 @@ def test_a_budget_ends_it_in_the_warm_up_and_after_it(tmp_path: Path, calls: int
         progress = forge(path, tmp_path / "run", by_hand())
         assert progress.told.startswith(f"budget: calls {calls} reached")
         assert asked(servers).total() == calls
-        with Run.open(path, out=tmp_path / "run", sets=["budget.calls=null"], rule=by_hand()) as run:
+        with RunSession.open(path, out=tmp_path / "run", sets=["budget.calls=null"], rule=by_hand()) as run:
             run.forge(Progress({name: TeacherCounts() for name in NAMES}), {})
         counts = asked(servers)
         assert set(counts.values()) == {1}
@@ -622,7 +622,7 @@ def test_short_votes_are_ballots_and_never_lessons(tmp_path: Path) -> None:
         path = pipeline(tmp_path, servers, consensus={**IN_TURN, "votes": "short"})
         forge(path, tmp_path / "run", by_hand())
         calls = asked(servers).total()
-    with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
+    with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
         samples = [sample for sample in run.samples() if isinstance(sample, Sample)]
         guide = Guide.of(run.loaded, run.folder.path, lambda: run.reader.total, rule=by_hand())
         curation = Curation(run.loaded, run.journal, lambda: iter(samples), guide=guide)
@@ -644,7 +644,7 @@ def test_what_cannot_be_asked_in_turn_is_a_fault_of_the_file(tmp_path: Path) -> 
     with pytest.raises(PipelineError, match="'far' is a batch, which answers in hours; use another rule, or kind 'openai'"):
         Loaded.load(write_pipeline(tmp_path, batch, consensus=IN_TURN))
     near = [{"name": name, "model": name, "kind": "transformers", "gpus": []} for name in ("one", "two")]
-    with Run.open(write_pipeline(tmp_path, *near, consensus=IN_TURN), out=tmp_path / "run", rule=by_hand()) as run:
+    with RunSession.open(write_pipeline(tmp_path, *near, consensus=IN_TURN), out=tmp_path / "run", rule=by_hand()) as run:
         with pytest.raises(ValueError, match=r"teacher 'two': shares a GPU with 'one', and consensus.rule 'sequential' asks now the one"):
             run.check(print)
         with pytest.raises(ValueError, match="teacher 'two': shares a GPU with 'one'"):
@@ -660,7 +660,7 @@ def test_check_says_what_is_asked_at_least_and_at_most(tmp_path: Path) -> None:
     told: list[str] = []
     with three() as servers:
         path = pipeline(tmp_path, servers, budget={"calls": 140})
-        with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
+        with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
             run.check(told.append)
         assert asked(servers).total() == 0
         progress = forge(path, tmp_path / "run", by_hand())
@@ -676,7 +676,7 @@ def test_a_probe_asks_only_what_a_build_would_ask_too(tmp_path: Path) -> None:
     write_rows(tmp_path, 50)
     with three() as servers:
         path = pipeline(tmp_path, servers)
-        with Run.open(path, out=tmp_path / "run", rule=by_hand()) as run:
+        with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
             run.check(lambda _: None, probe=3)
         assert asked(servers).total() == 9
         forge(path, tmp_path / "run", by_hand())

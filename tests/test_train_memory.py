@@ -64,8 +64,8 @@ PROGRAM = """
 import resource, sys
 from pathlib import Path
 from cotforge.errors import PipelineError
-from cotforge.train.command import quiet
-quiet()
+from cotforge.train.command import quiet_libraries
+quiet_libraries()
 from cotforge.train.kinds import sft
 from tests.squares import SIZE, TEXTS, write
 from tests.test_train_sft import find, work

@@ -72,7 +72,7 @@ def test_a_branch_starts_a_line_of_its_own_at_the_figure_of_the_weights_it_begin
     chapters = past_chapters(plan, tmp_path)
     assert [chapter.title for chapter in chapters] == ["inject", "plain, from base", "more, from inject"]
     held = plots(chapters, base_figures(tmp_path, chapters))[0].lines[0]
-    y = {mark.says.partition(":")[0]: str(mark.y) for mark in held.marks}
+    y = {mark.says.partition(":")[0]: f"{mark.y:g}" for mark in held.marks}
     parts = [[point.split()[1] for point in part.split("L")] for part in held.path.removeprefix("M").split(" M")]
     expected = [("nothing", "inject"), ("nothing", "plain"), ("inject", "more")]
     assert parts == [[y[f"after {one}"], y[f"after {two}"]] for one, two in expected]

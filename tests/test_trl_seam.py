@@ -23,14 +23,14 @@ from trl import DPOTrainer, GRPOTrainer, SFTTrainer
 from trl.generation.vllm_client import VLLMClient, parse_logprobs
 from trl.generation.vllm_generation import VLLMGeneration
 
-import cotforge.train
+import cotforge
 from cotforge.errors import PipelineError
 from cotforge.train import trl_seam, versions, vllm_seam
 from cotforge.train.students import tiny
 from cotforge.train.trl_seam import GrpoHooks, Resuming, Sampled, SftHooks
 from tests import squares
 
-TRAIN = Path(cotforge.train.__file__).parent
+TRAIN = Path(cotforge.__file__).parent / "train"
 TRAINERS = (SFTTrainer, DPOTrainer, GRPOTrainer)
 
 METHODS = {

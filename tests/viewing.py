@@ -55,8 +55,7 @@ def viewed(run: Path, **options: Any) -> Iterator[RunViewer]:
 
 def enter(person: Browser, viewer: RunViewer) -> str:
     """Open the address that is printed; the address of the list without the secret."""
-    person.do("Page.navigate", url=viewer.url)
-    person.settle("location.pathname === '/' && !location.search && document.querySelector('h1') !== null")
+    person.visit(viewer.url)
     return f"http://127.0.0.1:{viewer.port}/"
 
 

@@ -21,7 +21,7 @@ from benchmarks.merging.shards import Shape, write
 
 GB = 1e9
 HEAD = ("", "GB written", "seconds", "s/GB", "CPU s/GB", "peak memory, GB")
-METHODS = ("linear", "task_arithmetic", "ties", "dare_ties", "layer_swap", "slerp")
+METHODS = ("linear", "task_arithmetic", "ties", "dare_linear", "dare_ties", "layer_swap", "slerp")
 SMALL = Shape(layers=2, width=64, inner=128, attended=64, keys=32, words=512)
 
 

@@ -18,10 +18,10 @@ import yaml
 
 from benchmarks.forge import data
 from benchmarks.forge.data import LABELS
-from cotforge.build import Run
 from cotforge.journal import Journal
 from cotforge.records import Call, Outcome, OutcomeKind, Sample
 from cotforge.replies.attempt import Attempt, failed_attempt
+from cotforge.session import RunSession
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import attempt_of
 
@@ -84,7 +84,7 @@ def make_run(folder: Path, samples: int) -> MadeRun:
     data.rows(folder / "data", samples, side=side, size=size)
     write_table(made.table, samples)
     write_pipeline(made)
-    with Run.open(made.pipeline, out=made.run) as run:
+    with RunSession.open(made.pipeline, out=made.run) as run:
         run.folder.write("pipeline.yaml", run.loaded.text())
         asyncio.run(_fill(run))
     _check(made, samples)
@@ -124,7 +124,7 @@ def write_pipeline(made: MadeRun) -> None:
     made.pipeline.write_text(yaml.safe_dump(spec | {"name": "share"}, sort_keys=False))
 
 
-async def _fill(run: Run) -> None:
+async def _fill(run: RunSession) -> None:
     """Replies of every teacher about every sample, into the journal."""
     reasoner = Reasoner()
     for place, item in enumerate(run.samples(), 1):

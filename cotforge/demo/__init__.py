@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cotforge.build import Run
 from cotforge.demo import adders, school
 from cotforge.demo.digits import PORT, answer_as_people, write_digits, write_pipeline
 from cotforge.demo.score import score_run, scores_table
 from cotforge.demo.sums import write_sums
 from cotforge.demo.trainings import train_all
 from cotforge.pipeline import Loaded
+from cotforge.session import RunSession
 from cotforge.simulate import HOST, Role, Server
 from cotforge.train.command import missing_library
 
@@ -62,13 +62,13 @@ def build_digits(out: Path, *, short: bool, tell: Callable[[str], object]) -> Pa
     write_digits(out / "raw")
     with _serve_teachers(lambda port: write_pipeline(out / "raw", "digits.yaml", short=short, port=port)) as file:
         tell(f"cotforge check {file} --out {out}")
-        with Run.open(file, out=out) as run:
+        with RunSession.open(file, out=out) as run:
             run.check(tell)
             tell(f"\ncotforge build {file} --out {out}")
             tell(run.build() + "\n")
         answer_as_people(out / ONE_BY_ONE / "gold.csv", out / "raw", short=short)
         tell(f"cotforge build {file} --out {out / ONE_BY_ONE} --set {SEQUENTIAL}")
-        with Run.open(file, out=out / ONE_BY_ONE, sets=[SEQUENTIAL]) as run:
+        with RunSession.open(file, out=out / ONE_BY_ONE, sets=[SEQUENTIAL]) as run:
             tell(run.build() + "\n")
     scores = {"everybody asked": score_run(out, out / "raw"), "one by one": score_run(out / ONE_BY_ONE, out / "raw")}
     for line in (*scores_table(scores), ""):
@@ -81,7 +81,7 @@ def build_sums(out: Path, *, short: bool, tell: Callable[[str], object]) -> Path
     write_sums(out / "raw" / SUMS)
     with _serve_teachers(lambda port: write_pipeline(out / "raw", "sums.yaml", short=short, port=port)) as file:
         tell(f"cotforge build {file} --out {out / SUMS}")
-        with Run.open(file, out=out / SUMS) as run:
+        with RunSession.open(file, out=out / SUMS) as run:
             tell(run.build() + "\n")
     for line in (*scores_table({"sums": score_run(out / SUMS, out / "raw" / SUMS)}), ""):
         tell(line)

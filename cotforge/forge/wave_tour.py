@@ -62,7 +62,7 @@ class Tour(Turn):
     def _under_way(self) -> bool:
         return any(self._open.values())
 
-    async def _all_work(self) -> None:
+    async def _put_all(self) -> None:
         waves, learning = self._guide.waves, dict[Basis, "asyncio.Task[AnyPolicy | None]"]()
         try:
             for wave in range(waves.count):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cotforge.dataset_shards import named_shards
+from cotforge.dataset_shards import shards_of_card
 from cotforge.errors import PipelineError, in_words
 from cotforge.formats.row import ExportRow, Kind, of_values
 from cotforge.regular_files import demand_regular
@@ -63,12 +63,20 @@ class DatasetRows:
                 raise PipelineError(f"{path}: cannot be read: {in_words(fault)}; `cotforge curate` writes the dataset anew") from fault
 
     def _named_shards(self) -> Iterator[tuple[str, str]]:
-        """(split, shard) by the card, which names what belongs to the dataset. Raises PipelineError where there is none."""
-        try:
-            named = named_shards(self.run).get(CONFIGS[self.kind], [])
-        except FileNotFoundError as fault:
-            raise PipelineError(f"{self.run}: has no dataset; `cotforge build` makes one") from fault
-        if not named:
+        """As `named_shards`. Raises PipelineError where there is none."""
+        found = named_shards(self.run, CONFIGS[self.kind])
+        if not found:
             what = "pairs of a right and a wrong text" if self.kind == "dpo" else "lessons"
             raise PipelineError(f"{self.run}: its dataset has no {what}; `cotforge build` says at its end what they were lost to")
-        yield from named
+        return iter(found)
+
+
+def named_shards(run: Path, config: str) -> list[tuple[str, str]]:
+    """(split, shard) of a config of a run's dataset, as its card names them: only these belong to it.
+
+    Raises PipelineError where there is no dataset, or its card cannot be read.
+    """
+    try:
+        return shards_of_card(run).get(config, [])
+    except FileNotFoundError as fault:
+        raise PipelineError(f"{run}: has no dataset; `cotforge build` makes one") from fault

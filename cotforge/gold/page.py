@@ -1,16 +1,14 @@
 """The page on which a person answers: one file that holds all of it, and asks nothing of anybody else."""
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
-from cotforge import pages
 from cotforge.gold.sheet import share_cell
 from cotforge.images.small import data_uri
 from cotforge.pages import page_environment
+from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.records import Sample
 
 SIDE = 768
@@ -25,15 +23,14 @@ def gold_page(
     `then` is the command that reads the answers. `drawn`, by id, has each sample's probability of being drawn. `known` are (id, answer) of
     samples that people checked before: they are not shown, and go into the saved file with a probability that has changed.
     """
-    folder = Path(pages.__file__).parent
-    script, style = ((folder / f"gold.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    script, style = page_file("gold.js"), page_file("gold.css")
     shown = {"name": name, "key": storage_key(name, samples), "then": then, **_asked_questions(samples, drawn or {})}
     if drawn:
         shown["known"] = [(id, answer, share_cell(drawn.get(id))) for id, answer in known]
     return (
         page_environment(autoescape=True)
         .get_template("gold.html")
-        .render(name=name, count=len(samples), data=_inline_json(shown), script=script, style=style, trusted=_script_hash(script))
+        .render(name=name, count=len(samples), data=safe_json(shown), script=script, style=style, trusted=script_hash(script))
     )
 
 
@@ -61,13 +58,3 @@ def _asked_questions(samples: Sequence[Sample], drawn: Mapping[str, float]) -> M
             for sample in samples
         ],
     }
-
-
-def _inline_json(value: Any) -> str:
-    """JSON that cannot end the element it stands in."""
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _script_hash(script: str) -> str:
-    """What a Content-Security-Policy calls this one script, so that no other runs."""
-    return f"sha256-{base64.b64encode(sha256(script.encode()).digest()).decode()}"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cotforge.hub.machine import PERSONAL, Machine, tells_of_somebody
+from cotforge.hub.machine import PATH, PERSONAL, Machine, tells_of_somebody
 from cotforge.hub.secret_rules import HINTS, RULES
 from cotforge.redaction import MARK, Redactor
 from cotforge.visible import show_invisible
@@ -102,7 +102,7 @@ class LeakDetector:
             if word in text:
                 for match in pattern.finditer(text):
                     if tells_of_somebody(kind, match[1]):
-                        yield Sighting(kind, match[1], *match.span())
+                        yield Sighting(kind, match[1], *match.span(kind != PATH))
 
     def _is_allowed(self, found: Sighting) -> bool:
         return found.name in self._allow or (found.kind in PERSONAL and not self._allow.isdisjoint({found.kind, found.value}))

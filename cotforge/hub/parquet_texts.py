@@ -58,7 +58,7 @@ def _rows_together(metadata: Any, places: Sequence[int]) -> int:
     """Rows with about TOGETHER bytes in these columns."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size = sum(group.column(place).total_uncompressed_size for group in groups for place in places)
-    return max(1, min(2**16, TOGETHER * metadata.num_rows // max(1, size)))
+    return int(max(1, min(2**16, TOGETHER * metadata.num_rows // max(1, size))))
 
 
 def _flat(name: str, values: Any, numbers: Any) -> Iterator[tuple[str, Any, Any]]:

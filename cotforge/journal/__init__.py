@@ -15,7 +15,6 @@ is damaged, what is whole goes into a new one (`salvage`).
 import asyncio
 import contextlib
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +32,7 @@ from cotforge.journal.salvage import finish_salvage, salvage_journal
 from cotforge.journal.schema import MIGRATIONS as MIGRATIONS
 from cotforge.journal.schema import VERSION as VERSION
 from cotforge.journal.subjects import subject_marks
+from cotforge.notices import give_notice
 from cotforge.records import Sample
 from cotforge.replies.attempt import NOT_SENT, Attempt, damaged_attempt
 
@@ -47,11 +47,6 @@ _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 """A statement, its values, and who waits for the commit."""
 
 
-def _say_on_stderr(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
-
-
 class Journal:
     """One open journal: a reading connection per thread, and one writer that commits what came during the last sync.
 
@@ -63,7 +58,7 @@ class Journal:
         self,
         path: Path,
         *,
-        tell: Callable[[str], object] = _say_on_stderr,
+        tell: Callable[[str], object] = give_notice,
         patience: float = PATIENCE,
         elsewhere: Sequence[Path] | None = None,
     ) -> None:

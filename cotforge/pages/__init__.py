@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cotforge.plots.svg import plot_style
 from cotforge.visible import show_invisible
 
 
@@ -22,6 +23,20 @@ class AboutTeacher:
     """US dollars per million tokens of input and of output; None where none was given."""
     license: str | None = None
     """None where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one teacher took, over all invocations of a run."""
+
+    teacher: str
+    model: str
+    replies: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    seconds: float
+    """Of its server, summed over the replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,12 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    spent: Sequence[Spent] = ()
+    """By teacher, the most expensive one first."""
+    seconds: float | None = None
+    """Of this invocation; None where it is not over."""
+    run: str = ""
+    """The run folder, as a command takes it; empty where it is not known."""
     pictures: str = ""
     """What pictures are known by, where they may vote; empty where they do not."""
     asked: str = ""
@@ -136,6 +157,7 @@ def page_environment(*, autoescape: bool, finalize: Callable[[Any], Any] | None 
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.globals["plot_style"] = lambda: Markup(plot_style())
     made.filters |= {
         "count": partial(_or_dash, "{:,}"),
         "percent": partial(_or_dash, "{:.1%}"),

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 
 import click
 
-from cotforge import cli
+from cotforge import cli, cli_parts
 from cotforge.reference.markdown import markdown_table
 
 EXITS = {
-    cli.DONE: "Done, also if nothing was accepted.",
-    cli.WRONG: "Your file, data or environment is wrong; stderr has one line per fault. If the disk is full, calls in flight are finished "
-    "first. Replies that do not fit are kept in a file elsewhere, which the line names, and the next command takes them over.",
-    cli.STOPPED: "Stopped early. A budget or a teacher's quota is used up, or a server asks for a wait of over an hour. Or a key or "
+    cli_parts.DONE: "Done, also if nothing was accepted.",
+    cli_parts.WRONG: "Your file, data or environment is wrong; stderr has one line per fault. If the disk is full, calls in flight are "
+    "finished first. Replies that do not fit are kept in a file elsewhere, which the line names, and the next command takes them over.",
+    cli_parts.STOPPED: "Stopped early. A budget or a teacher's quota is used up, or a server asks for a wait of over an hour. Or a key or "
     "account is refused, a teacher refuses every call in the same words or reports impossible token counts, no teacher can be "
     "reached, or too many calls failed. The dataset is written from what there is.",
-    cli.INTERRUPTED: "Interrupted, as by Ctrl-C. Run the same command again to continue.",
+    cli_parts.INTERRUPTED: "Interrupted, as by Ctrl-C. Run the same command again to continue.",
 }
 """What each exit code means."""
 
@@ -23,13 +23,13 @@ EXITS = {
 def commands_table() -> str:
     """A row for every command: how it is called, and the first paragraph of its help."""
     return markdown_table(
-        ("command", "does"), ([f"`{_usage_line(name)}`", _help_line(command)] for name, command in cli.cli.commands.items())
+        ("command", "does"), ([f"`{_usage_line(name)}`", _help_line(cli.cli.commands[name])] for name in cli_parts.EXAMPLES)
     )
 
 
 def commands_in_detail() -> str:
     """For every command a heading, its help, an example and its options."""
-    return "\n".join(part for name, command in cli.cli.commands.items() for part in _command_detail(name, command))
+    return "\n".join(part for name in cli_parts.EXAMPLES for part in _command_detail(name, cli.cli.commands[name]))
 
 
 def exits_table() -> str:
@@ -40,7 +40,7 @@ def exits_table() -> str:
 def _command_detail(name: str, command: click.Command) -> Iterator[str]:
     yield f"## `cotforge {name}`\n"
     yield f"{' '.join((command.help or '').split())}\n"
-    yield f"Usage: `{_usage_line(name, options=True)}`. Example: `{cli.EXAMPLES[name]}`\n"
+    yield f"Usage: `{_usage_line(name, options=True)}`. Example: `{cli_parts.EXAMPLES[name]}`\n"
     yield markdown_table(("option", "meaning"), _option_rows(name, command))
 
 

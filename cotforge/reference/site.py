@@ -21,7 +21,7 @@ API = "docs/reference/api.md"
 FOR_MODELS = "llms-full.txt"
 """All pages one after the other, under the name by which language models look for them (llmstxt.org)."""
 FOOT = ("CHANGELOG.md", "CONTRIBUTING.md")
-_LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+_LINK = re.compile(r"""(?:\]\(|<img [^>]*?src=["'])([^)"'#\s]+)""")
 _NAMED = re.compile(r"\[([^\]]+)\]\(([^)#\s]+\.md)\)")
 _PART = re.compile(r"\*\*(.+?)\*\*")
 
@@ -57,6 +57,7 @@ def site_config(root: Path) -> dict[str, Any]:
 _API_OPTIONS = {
     "show_source": False,
     "show_root_heading": True,
+    "show_root_full_path": False,  # the name that `import cotforge` gives it
     "heading_level": 2,
     "show_signature_annotations": True,
     "separate_signature": True,

@@ -195,5 +195,9 @@ def _softmax_rows(scores: Floats) -> Floats:
 
 
 LOOKS: dict[str, Callable[[Floats], Floats]] = {
-    each.__name__: each for each in (pixel_features, blurred_features, edge_features, stroke_features, ink_features)
+    "pixels": pixel_features,
+    "blurred": blurred_features,
+    "edges": edge_features,
+    "strokes": stroke_features,
+    "ink": ink_features,
 }

@@ -33,5 +33,9 @@ def injected_text(thought: str, answer: str, others: Sequence[str], rng: Random)
     return f"<think>{thought} {strange}</think>\n<answer>{answer}</answer>"
 
 
-SLIPS: tuple[Callable[[str, str, Sequence[str], Random], str], ...] = (malformed_text, unclosed_thought, injected_text)
-"""Named as the keys of `simulate` that switch them on; of several that strike the first is taken."""
+SLIPS: dict[str, Callable[[str, str, Sequence[str], Random], str]] = {
+    "malformed": malformed_text,
+    "unclosed": unclosed_thought,
+    "inject": injected_text,
+}
+"""By the keys of `simulate` that switch them on; of several that strike the first is taken."""

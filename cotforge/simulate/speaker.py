@@ -129,8 +129,8 @@ class Speaker:
     def _choice_text(self, asked: ParsedRequest, found: "_Thought", rng: Random) -> str:
         """Reasoning and answer in their tags, or what a slip makes of them."""
         thought, answer, _ = found
-        for slip in SLIPS:
-            if self._fault_strikes(asked, slip.__name__):
+        for key, slip in SLIPS.items():
+            if self._fault_strikes(asked, key):
                 return slip(thought, answer, [label for label in self._labels if label != answer], rng)
         return f"<think>{thought}</think>\n<answer>{answer}</answer>"
 

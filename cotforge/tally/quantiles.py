@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 
 STEPS = 1 / math.log(1.02)
@@ -42,12 +43,17 @@ class Spread:
         """The mean; None without numbers."""
         return self.total / self.count if self.count else None
 
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """Values, from the least up, each with how many numbers lie within 1 % of it."""
+        for (sign, bucket), count in sorted(self._buckets.items()):
+            middle = sign * math.exp((sign * bucket - 0.5) / STEPS)
+            yield min(max(middle, self.least), self.most), count
+
     def quantile(self, share: float) -> float | None:
         """The value below which `share` in [0, 1] of the numbers lie; None without numbers."""
         rank = share * (self.count - 1)
-        for (sign, bucket), count in sorted(self._buckets.items()):
+        for value, count in self.buckets():
             rank -= count
             if rank < 0:
-                middle = sign * math.exp((sign * bucket - 0.5) / STEPS)
-                return min(max(middle, self.least), self.most)
+                return value
         return None

@@ -66,12 +66,13 @@ def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
     ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return
-    parts = [f"{count:,} {_reason_text(word)} ({word})" for word, count in ranked[:REASONS]]
+    parts = [f"{count:,} {reason_in_words(word)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
     yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
 
 
-def _reason_text(word: str) -> str:
+def reason_in_words(word: str) -> str:
+    """What a published reason means, as it follows a number of samples."""
     stage, _, rest = word.partition(":")
     return WORDS.get(word) or (f"{STAGES[stage]} {rest}" if stage in STAGES else word)
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -343,7 +344,8 @@ def _handle_signals(recording: Recording) -> Iterator[None]:
         recording.told_to_end = True
         recording.record.say("finishing this step and saving; once more drops it")
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    ours = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, end) for number in ours}
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from importlib.util import find_spec
 from pathlib import Path
 
-import cotforge
+from cotforge import version as own_version
 
 BOUND = ("trl", "transformers")
 """Libraries of which more than the documented interface is used (`cotforge.train.trl_seam`)."""
@@ -62,7 +62,7 @@ def out_of_range(wanted: Iterable[str], installed: Callable[[str], str] = versio
 
 def wanted_releases() -> list[str]:
     """What the extra `train` requires: of the checkout, where cotforge runs from one, else as it was installed."""
-    project = Path(cotforge.__file__).parents[1] / "pyproject.toml"
+    project = Path(own_version.__file__).parents[1] / "pyproject.toml"
     if project.is_file():
         extras: dict[str, list[str]] = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
         return extras["train"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cotforge.dataset_shards import named_shards
+from cotforge.dataset_shards import shards_of_card
 from cotforge.errors import JournalError, PipelineError, in_words
 from cotforge.regular_files import demand_regular
 from cotforge.view.arrow_buffers import of_flags, of_texts, places_in, to_flags, to_floats, to_integers, whole
@@ -45,7 +45,7 @@ def stamp_of(run: Path) -> Stamp:
 def read_index(run: Path) -> DatasetIndex | None:
     """The index of a run's dataset; None where there is none. Raises PipelineError or JournalError where it is damaged."""
     try:
-        shards = named_shards(run)
+        shards = shards_of_card(run)
     except FileNotFoundError:
         shards = {}
     losses = run / "losses.parquet"

@@ -11,7 +11,7 @@ import polars as pl
 from cotforge.consensus import Heard
 from cotforge.consensus.sequential import Waves
 from cotforge.consensus.sequential.terms import SHORT, mean_prices
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.errors import PipelineError
 
 Unit = Literal["usd", "seconds", "calls"]

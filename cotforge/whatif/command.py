@@ -6,7 +6,7 @@ from collections.abc import Callable
 from cotforge.consensus.sequential.rule import SEQUENTIAL
 from cotforge.consensus.whatif import TARGETS, RunContext
 from cotforge.consensus.whatif import what_if as variants
-from cotforge.curate import Curation
+from cotforge.curation import Curation
 from cotforge.folder import RunFolder
 from cotforge.whatif.answers import answer_table
 from cotforge.whatif.choice import compare_rows

@@ -25,7 +25,6 @@ def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> st
             plots=plot.plots(found, answers.unit),
             rules=[(place, rule) for place, rule in enumerate(plot.RULES) if rule in there],
             color=plot.RULES.index,
-            place=plot,
             head=HEADS[answers.unit],
             much=LACKING,
             lacking=any(row["lacking"] for row in found.rows),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
-import cotforge
+from cotforge import version
 from cotforge.consensus.sequential.answer_table import AnswerTable, Evidence
 from cotforge.consensus.sequential.learning import Grounds, recall_policy, remember_policy, teach_policy
 from cotforge.consensus.sequential.learning_cache import LearningCache
@@ -38,7 +38,7 @@ async def learn_elsewhere(terms: Terms, evidence: Evidence | AnswerTable, upto: 
 
 async def run_elsewhere(work: Callable[[], T]) -> T | None:
     """What `work`, which can be pickled, comes to in another process; None where no process can be had, or it came to nothing."""
-    program = PROGRAM.format(str(Path(cotforge.__file__).parents[1]))  # the same cotforge, wherever this one was found
+    program = PROGRAM.format(str(Path(version.__file__).parents[1]))  # the same cotforge, wherever this one was found
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", program, stdin=pipe, stdout=pipe, stderr=quiet)

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from cotforge.consensus.decider import Decider, Rows, Rule, Setting
 from cotforge.consensus.sequential.in_turn import CodedRows, decide_in_turn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cotforge.consensus.sequential.answer_table import Evidence
     from cotforge.consensus.sequential.policy import Policy
 
-    AnyPolicy = Policy | PicturedPolicy
+    AnyPolicy: TypeAlias = Policy | PicturedPolicy
 
 
 class Sequential(Rule):

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
-import cotforge
+from cotforge import version
 from cotforge.errors import TeacherError
 from cotforge.records import Call, Picture
 from cotforge.replies.text import one_line
@@ -81,7 +81,7 @@ class Process:
 
     async def _spawn_worker(self, devices: str) -> None:
         ours, theirs = socket.socketpair()
-        home = str(Path(cotforge.__file__).parents[1])  # the same cotforge, wherever this one was found
+        home = str(Path(version.__file__).parents[1])  # the same cotforge, wherever this one was found
         program = (
             f"import sys; sys.path.insert(0, {home!r}); import cotforge; del sys.path[0]\n"
             f"from cotforge.teachers.local.worker import serve_socket\nsys.exit(serve_socket({theirs.fileno()}))"

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from cotforge.coroutines import run_coroutine
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.images import Sending
 from cotforge.plan import Student
@@ -229,8 +230,8 @@ class Endpoint:
             told = "" if "@" in url else f" {url}"  # a password may stand before it
             raise PipelineError(f"--url{told}: is not a URL of a server; write it like 'http://localhost:8000/v1'") from fault
         if model is None:
-            teacher = teacher.model_copy(update={"model": asyncio.run(_only_model(teacher))})
-        asyncio.run(check_teachers([teacher]))
+            teacher = teacher.model_copy(update={"model": run_coroutine(_only_model(teacher))})
+        run_coroutine(check_teachers([teacher]))
         return cls(teacher, sending=sending)
 
     def answers(
@@ -239,7 +240,7 @@ class Endpoint:
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
         body = {"continue_final_message": True, "add_generation_prompt": False} if continued else {}
         sampled = {"max_tokens": max_tokens, "body": body, "temperature": temperature}
-        return asyncio.run(self._ask_all(questions, self._teacher.model_copy(update=sampled), done))
+        return run_coroutine(self._ask_all(questions, self._teacher.model_copy(update=sampled), done))
 
     async def _ask_all(self, questions: Sequence[Question], teacher: OpenAITeacher, done: Callable[[int], object]) -> list[Reply]:
         free = asyncio.Semaphore(teacher.concurrency)

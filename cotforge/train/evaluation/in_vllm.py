@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+from cotforge.coroutines import run_coroutine
 from cotforge.errors import TeacherError
 from cotforge.records import Call, Reply
 from cotforge.teachers.kinds.vllm import VllmTeacher
@@ -42,7 +43,7 @@ class InVllm:
             runner, local = self._kept
             return runner.run(_ask_all(local, questions, done))
         continued = bool(questions) and questions[0].messages[-1]["role"] == "assistant"
-        return asyncio.run(_ask_alone(self._set_sampling(max_tokens, temperature, continued=continued), questions, done))
+        return run_coroutine(_ask_alone(self._set_sampling(max_tokens, temperature, continued=continued), questions, done))
 
     @contextmanager
     def kept(self, *, max_tokens: int, temperature: float) -> Iterator[None]:

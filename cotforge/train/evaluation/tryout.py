@@ -1,7 +1,6 @@
 """`cotforge eval`: a model on the held-out labels of a pipeline, beside `cotforge train` and after it."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from cotforge.errors import CotforgeError, PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import Sending
+from cotforge.notices import give_notice
 from cotforge.optional import pass_over_torchvision
 from cotforge.pipeline import Loaded
 from cotforge.train.evaluation.askers import Asker, Endpoint
@@ -42,10 +42,10 @@ class AskedModel:
         """(the model's name as a file's, what `ask` makes of the asker); `said` is told with the model. Raises CotforgeError."""
         if self.url is not None:
             served = Endpoint.at(self.url, self.model, sending=Sending(loaded.pipeline.images, run), key_env=self.key_env)
-            say_on_stderr(f"{said} {served.name}")
+            give_notice(f"{said} {served.name}")
             return name_of(served.name.partition(" at ")[0]), ask(served)
         candidate, name = _find_candidate(loaded, run, self.model, self.batch)
-        say_on_stderr(f"{said} {candidate.model}")
+        give_notice(f"{said} {candidate.model}")
         engine = loaded.pipeline.eval.engine if loaded.pipeline.eval else "auto"
         return name, _ask_candidate(candidate, engine, questions, run / "train" / "cache", ask)
 
@@ -68,7 +68,7 @@ def try_out(
     plan = loaded.pipeline.eval
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():
-            say_on_stderr(line)
+            give_notice(line)
         held = HeldOutSamples.of(loaded.in_run(run.path), run.path)
         tokens = asked.max_tokens or most_tokens(loaded.pipeline.train)
         more = plan.rescue if rescue is None and plan is not None else rescue or 0
@@ -80,7 +80,7 @@ def try_out(
         said = f"{len(held.samples):,} held-out samples, {held.unlabelled:,} more without a label; asking"
         name, found = asked.of(loaded, run.path, said, len(held.samples), ask)
         if found["failed"]:
-            say_on_stderr(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
+            give_notice(f"{found['failed']:,} of {found['failed'] + found['n']:,} questions were not answered, and count in no figure")
         path = write_figures(run.path, name, found)
     tell(figures_text(found, plan.metrics if plan else ()))
     tell(f"figures: {path}")
@@ -108,9 +108,9 @@ def _find_candidate(loaded: Loaded, folder: Path, model: str | None, batch: int 
 
 def _ask_candidate(candidate: Candidate, engine: Engine, questions: int, cache: Path, ask: Callable[[Asker], T]) -> T:
     if line := pass_over_torchvision():
-        say_on_stderr(line)
+        give_notice(line)
     try:
-        return evaluate_candidate(candidate, engine, questions, cache=cache, tell=say_on_stderr, by=ask)
+        return evaluate_candidate(candidate, engine, questions, cache=cache, tell=give_notice, by=ask)
     except ImportError as fault:
         raise CotforgeError(f"cotforge eval needs {fault.name} for a model in this process: pip install 'cotforge[train]'") from fault
 
@@ -120,8 +120,3 @@ def name_of(model: str) -> str:
     run, trained, place = model.rpartition("/train/")
     parts = [Path(run).name, *(part for part in Path(place).parts if part not in ("student", "weights"))] if trained else [Path(model).name]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.") or "model"
-
-
-def say_on_stderr(line: str) -> None:
-    """On stderr."""
-    sys.stderr.write(line + "\n")

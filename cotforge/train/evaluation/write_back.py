@@ -14,6 +14,7 @@ from cotforge.difficulty import Rated, write_rated
 from cotforge.errors import PipelineError
 from cotforge.folder import RunFolder
 from cotforge.images import PictureStore
+from cotforge.notices import give_notice
 from cotforge.order import sample_rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
@@ -21,7 +22,7 @@ from cotforge.sample_reader import SampleReader
 from cotforge.train.evaluation.askers import STUDENT, Asker, Question
 from cotforge.train.evaluation.evaluate import most_tokens
 from cotforge.train.evaluation.held_out import HeldOutSamples
-from cotforge.train.evaluation.tryout import AskedModel, say_on_stderr
+from cotforge.train.evaluation.tryout import AskedModel
 from cotforge.train.report.record import count_progress
 from cotforge.train.rollouts.sampling import seed_of
 
@@ -51,7 +52,7 @@ def write_back(
     loaded = Loaded.load(pipeline, sets, trust=trust, sends=False)
     with RunFolder(out or Path("runs") / loaded.pipeline.name, name=loaded.pipeline.name) as run:
         for line in run.notes():
-            say_on_stderr(line)
+            give_notice(line)
         samples = choose_right(built_samples(loaded.in_run(run.path), run.path), lesson_answers(run.dataset), at_most)
         if not samples:
             raise PipelineError(f"{loaded.path}: source: no sample has a lesson or a label to hold an answer against")

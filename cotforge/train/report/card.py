@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from cotforge import __version__
 from cotforge.card import card_template, one_line
 from cotforge.card_keys import HUB_ID
 from cotforge.errors import show_value
@@ -21,6 +20,7 @@ from cotforge.train.evaluation.evaluate import figure_text, most_tokens
 from cotforge.train.evaluation.one_sided import Commonest, commonest_label, one_answer, one_sided
 from cotforge.train.report.model_header import student_header, student_licence
 from cotforge.train.report.past import BASE, Chapter, base_figures, past_chapters, read_object, trained_chapters
+from cotforge.version import __version__
 
 METRICS = ("loss", "mean_token_accuracy", "reward", "accuracy", "format_rate")
 """Of a stage's last step, where it has them."""
@@ -70,7 +70,8 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
     beside = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
     others = list(_other_students(run, chapters, last))
     begun = card_header(begin / "README.md").get("license")
-    licence = student_licence(_known_license(begun), _licensed_parts(data))
+    models = _named_models(plan, line, loaded.root)
+    licence = student_licence(_known_license(begun), _licensed_parts(data, models))
     text = card_template("student.md").render(
         name=pipeline.name,
         version=__version__,
@@ -85,7 +86,7 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
             "license": begun,
             "tiny": plan.student.tiny,
         },
-        models=_named_models(plan, line, loaded.root),
+        models=models,
         prompt=loaded.prompts.student.text,
         max_tokens=most_tokens(plan),
         dtype=(last or {}).get("dtype") or "float32",
@@ -263,9 +264,9 @@ def _dataset_cards(file: Path) -> Iterator[Path]:
     return (folder / "README.md" for folder in file.parents[:2] if (folder / "README.md").is_file())
 
 
-def _licensed_parts(data: Sequence[TrainingData]) -> dict[str, str | None]:
-    """What a student learned from, and who wrote it, each with its licence."""
-    parts = {part.what: part.license for part in data}
+def _licensed_parts(data: Sequence[TrainingData], models: Sequence[dict[str, str | None]]) -> dict[str, str | None]:
+    """What a student learned from, who wrote it, and the models that it was merged with, each with its licence."""
+    parts = {part.what: part.license for part in data} | {str(model["model"]): model["license"] for model in models}
     return parts | {
         one_line(str(teacher.get("model"))): _known_license(teacher.get("license")) for part in data for teacher in part.teachers
     }

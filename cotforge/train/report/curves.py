@@ -8,10 +8,10 @@ from typing import Any
 
 from cotforge.plan.kinds import KINDS
 from cotforge.plan.stage import Curve
+from cotforge.plots.lines import FRAME, Line, LineChart, Mark, join_points
+from cotforge.plots.scales import Scale, Tick, round_span
 from cotforge.train.report.past import Chapter
 
-WIDTH, HEIGHT = 480, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 20, 24
 POINTS = 240
 """Of one curve, at most (ours); each is the mean of as many steps as it stands for."""
 REWARD = ("rewards/", "/mean")
@@ -26,49 +26,7 @@ CURVES = tuple(dict.fromkeys(curve for kind in KINDS for curve in kind.curves))
 """The charts of all kinds of stages, each once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A measured point, with its interval where it has one."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One curve."""
-
-    name: str
-    path: str
-    """As SVG's `d`, broken where a stage ends."""
-    marks: Sequence[Mark]
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A line of the grid, with what stands beside it."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """One picture."""
-
-    title: str
-    lines: Sequence[Line]
-    across: Sequence[Tick]
-    up: Sequence[Tick]
-    stages: Sequence[Tick]
-    """Where each stage begins, and its name."""
-
-
-def plots(chapters: Sequence[Chapter], base: dict[str, Any] | None) -> list[Plot]:
+def plots(chapters: Sequence[Chapter], base: dict[str, Any] | None) -> list[LineChart]:
     """All that there is something to show of; the metrics of all stages are read once."""
     courses = [_Course.of(chapter) for chapter in chapters]
     made = [_held_out(courses, base)]
@@ -135,7 +93,7 @@ def _named(curve: Curve, courses: Iterable[_Course]) -> dict[str, str]:
     return metrics | {name: name.removeprefix(REWARD[0]).removesuffix(REWARD[1]) for name in own}
 
 
-def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> Plot:
+def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> LineChart:
     """Figures at the end of each stage with their intervals, and those on the way; stages are equally wide."""
     frame = _Frame(max(1, len(courses)), [(place, course.name) for place, course in enumerate(courses)], counted=False)
     tried = [(0, "nothing", base), *((place, course.name, course.tried) for place, course in enumerate(courses, 1))]
@@ -181,43 +139,34 @@ class _Frame:
         return cls(max([1, *ends[-1:]]), [(end - steps, name) for end, (name, steps) in zip(ends, stages, strict=True)])
 
     def x(self, step: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * step / self.steps, 1)
+        return Scale(0, self.steps, FRAME.left, FRAME.end)(step)
 
     def mark(self, step: float, value: float, interval: Sequence[float] | None, title: str) -> Mark:
         """A point of a plot from 0 to 1."""
-        low, high = (_y(end, 0, 1) for end in interval) if interval else (None, None)
+        low, high = map(_SHARE, interval) if interval else (None, None)
         between = f", {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-        return Mark(self.x(step), _y(value, 0, 1), low, high, f"{title} {value:.3f}{between}")
+        return Mark(self.x(step), _SHARE(value), low, high, f"{title} {value:.3f}{between}")
 
-    def plot(self, title: str, lines: dict[str, list[list[Value]]], marks: dict[str, list[Mark]] | None = None, *, share: bool) -> Plot:
+    def plot(
+        self, title: str, lines: dict[str, list[list[Value]]], marks: dict[str, list[Mark]] | None = None, *, share: bool
+    ) -> LineChart:
         """Curves by name, each in parts between which it is broken."""
         whole = {name: [part for part in parts if part] for name, parts in lines.items()}
         whole = {name: parts for name, parts in whole.items() if parts}
         values = [value for parts in whole.values() for part in parts for _, value in part]
-        low, high, step = (0.0, 1.0, 0.25) if share else _span(values)
+        y, up = (_SHARE, _SHARE.ticks(place / 4 for place in range(5))) if share else Scale.around(values, FRAME.floor, FRAME.top)
         drawn = [
-            Line(name, " ".join(self._path(part, low, high) for part in parts), (marks or {}).get(name, ()), parts[-1][-1][1])
+            Line(name, " ".join(self._path(part, y) for part in parts), (marks or {}).get(name, ()), parts[-1][-1][1])
             for name, parts in whole.items()
         ]
-        up = [Tick(_y(low + place * step, low, high), f"{low + place * step:.6g}") for place in range(round((high - low) / step) + 1)]
-        _, most, wide = _span([0, self.steps])
+        _, most, wide = round_span([0, self.steps])
         numbers = [place * wide for place in range(round(most / wide) + 1)] if self.counted else []
         across = [Tick(self.x(at), f"{at:,.6g}") for at in numbers if at <= self.steps]
-        return Plot(title, drawn, across, up, [Tick(self.x(at), name) for at, name in self.begins])
+        return LineChart(title, drawn, across, up, [Tick(self.x(at), name) for at, name in self.begins])
 
-    def _path(self, part: Sequence[Value], low: float, high: float) -> str:
-        return "M" + "L".join(f"{self.x(step)} {_y(value, low, high)}" for step, value in part)
-
-
-def _y(value: float, low: float, high: float) -> float:
-    return round(TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - low) / (high - low)), 1)
+    def _path(self, part: Sequence[Value], y: Scale) -> str:
+        return join_points((self.x(step), y(value)) for step, value in part)
 
 
-def _span(values: Sequence[float]) -> tuple[float, float, float]:
-    """The ends of an axis that holds the values, round numbers both, and the distance of the lines between them."""
-    low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    room = (high - low) or abs(high) or 1.0
-    size = 10.0 ** math.floor(math.log10(room))
-    step = next(each for each in (size / 5, size / 2, size, 2 * size, 5 * size) if room / each <= 5)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    return first * step, (last if last > first else first + 1) * step, step
+_SHARE = Scale(0, 1, FRAME.floor, FRAME.top)
+"""The upward axis of shares."""

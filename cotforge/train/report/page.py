@@ -12,15 +12,17 @@ from cotforge.folder import RunFolder
 from cotforge.pages import page_environment
 from cotforge.plan import Plan
 from cotforge.report import with_training
+from cotforge.report.excerpts import text_excerpt
 from cotforge.train.evaluation.evaluate import figure_text
 from cotforge.train.evaluation.one_sided import commonest_label, one_sided
 from cotforge.train.report import curves
 from cotforge.train.report.past import Chapter, base_figures, past_chapters
+from cotforge.train.report.recall import recall_table
 
 SHOWN = 2
 """Completions of the first rollout, and of the last, on the page (ours)."""
 LONGEST = 4_000
-"""Letters of one completion on the page (ours)."""
+"""Bytes of one completion on the page (ours)."""
 SAID = ("step", "id", "truth", "answer", "fault", "said", "advantage")
 
 
@@ -35,6 +37,7 @@ def training_section(plan: Plan, run: Path) -> Markup:
     chapters = past_chapters(plan, run)
     first = base_figures(run, chapters)
     tried = [("nothing", first), *((chapter.title, chapter.tried) for chapter in chapters)]
+    students = [(name, found) for name, found in tried if found]
     pages = page_environment(autoescape=True)
     pages.filters["figure"] = figure_text
     return Markup(
@@ -42,10 +45,10 @@ def training_section(plan: Plan, run: Path) -> Markup:
             student=plan.student.named,
             stages=len(plan.expanded()),
             chapters=chapters,
-            tried=[*((name, found) for name, found in tried if found), *_commonest_figures([found for _, found in tried if found])],
-            guards=[(name, line) for name, found in tried if found for line in one_sided(found)],
+            tried=[*students, *_commonest_figures([found for _, found in students])],
+            guards=[(name, line) for name, found in students for line in one_sided(found)],
+            recall=recall_table(students),
             plots=curves.plots(chapters, first),
-            frame=curves,
             examples=[(chapter.stage.name, said) for chapter in chapters if (said := completion_examples(chapter))],
         )
     )
@@ -61,7 +64,7 @@ def completion_examples(chapter: Chapter) -> Sequence[dict[str, Any]]:
     """A few completions of the first rollout and of the last."""
     files = sorted((chapter.folder / "completions").glob("*.parquet"))
     rows = [row for file in dict.fromkeys([*files[:1], *files[-1:]]) for row in _first_rows(file)]
-    return [row | {"said": row["said"][:LONGEST]} for row in rows]
+    return [row | {"said": text_excerpt(row["said"], LONGEST).text} for row in rows]
 
 
 def _first_rows(file: Path) -> Sequence[dict[str, Any]]:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from cotforge.atomic import write_whole
+from cotforge.notices import progress_console
 
 PLAIN_S = 10.0
 """Seconds between plain lines (ours)."""
@@ -46,7 +47,7 @@ class ProgressBar:
 
     def __init__(self, name: str, *, unit: str = "", console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self._unit = name, unit
-        self._console = console or Console(stderr=True)
+        self._console = console or progress_console()
         self._clock, self._told = clock, clock()
         self._begun = (self._told, 0)
         self._bar: Bar | None = None

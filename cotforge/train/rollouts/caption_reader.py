@@ -4,7 +4,6 @@ Source: RACRO (arXiv 2506.04559), where the student writes a description of the 
 own answers are read and evaluated as always.
 """
 
-import asyncio
 import json
 import re
 from collections import defaultdict
@@ -16,6 +15,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from cotforge.answers import Task, read_text
+from cotforge.coroutines import run_coroutine
 from cotforge.images import Images, Sending
 from cotforge.plan import Grpo
 from cotforge.plan.reader import Reader
@@ -146,7 +146,7 @@ def fill_neutral(values: Sequence[float | None], groups: Sequence[Any]) -> list[
 def demand_reader(stage: Grpo) -> None:
     """Raises TeacherError where the server of a stage's reader is not there, refuses the key, or does not serve the model."""
     if stage.reader is not None:
-        asyncio.run(check_teachers([stage.reader.teacher()]))
+        run_coroutine(check_teachers([stage.reader.teacher()]))
 
 
 def _kept_answers(file: Path) -> dict[str, str | None]:

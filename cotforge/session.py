@@ -1,10 +1,8 @@
-"""A run from end to end: check, forge, curate, export. Everything a command does, as functions that a notebook can call too."""
+"""A run from end to end: check, forge, curate, export. Everything that a command does, and the Python face calls."""
 
 import asyncio
 import contextlib
-import json
 import signal
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -12,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Self
 
 from cotforge import gold
@@ -20,11 +18,12 @@ from cotforge.budget import Purse
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
-from cotforge.curate import Curation
+from cotforge.coroutines import run_coroutine
+from cotforge.curation import Curation
 from cotforge.display import Display
 from cotforge.early_end import CLOSED, ended_early
-from cotforge.errors import PipelineError, Stopped, printable_line
-from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
+from cotforge.errors import Stopped
+from cotforge.estimate import LOOKED_AT, Estimate, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder
@@ -35,15 +34,16 @@ from cotforge.forge.retry import Retry
 from cotforge.forge.wave_tour import remaining_work, work_left
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
-from cotforge.pipeline import Loaded
+from cotforge.notices import give_notice, give_notices
+from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import plan_lines, plan_notes
 from cotforge.records import Fault, Sample, Stop
+from cotforge.refreshes import RefreshMarks
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.tally import claims
 from cotforge.teachers.preflight import check_teachers
-from cotforge.visible import show_invisible
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -54,7 +54,7 @@ NOTHING_HELD_OUT = (
 
 
 @dataclass
-class Run:
+class RunSession:
     """One pipeline in one run folder, held by this process until it is closed."""
 
     loaded: Loaded
@@ -73,16 +73,18 @@ class Run:
     _open: ExitStack = field(default_factory=ExitStack)
     _heard: Rows | None = None
     """What was said of all Samples, once it is known that nothing is left to ask in turn."""
+    _end: Callable[[], object] | None = None
+    """Ends the asking from any thread, while it goes on."""
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(
-            closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=warn_user))
+            closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=give_notices))
         )
 
     @classmethod
     def open(
         cls,
-        pipeline: str | Path,
+        pipeline: str | Path | Pipeline,
         *,
         out: Path | None = None,
         sets: Sequence[str] = (),
@@ -113,7 +115,7 @@ class Run:
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
-            warn_user(folder.notes())
+            give_notices(folder.notes())
             return cls(loaded, folder, journal, store, limit, spreads, rule, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -140,8 +142,8 @@ class Run:
         """Of the latest reading of the source."""
         return self.reader.counts
 
-    def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None, offline: bool = False) -> None:
-        """Look at everything a build needs, and tell what it would ask and cost. Raises CotforgeError where something is wrong.
+    def check(self, tell: Callable[[str], object], *, probe: int = 0, show: int | None = None, offline: bool = False) -> Estimate:
+        """Look at everything a build needs; tell, and return, what it would ask and cost. Raises CotforgeError where something is wrong.
 
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
@@ -149,31 +151,32 @@ class Run:
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
-        guide, refreshed = self._make_guide(), self._interrupted_marks()
+        guide, refreshed = self._make_guide(), self._refreshes.unfinished()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._is_limited)
         if self.journal.empty:
             found = estimator.read_unasked(self.samples(), draw=probe)
         else:
             works = self._missing_work(refreshed) if guide is None else not_only_faults(self._remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
-        warn_user([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
+        give_notices([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
             tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
-            warn_user([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
+            give_notices([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
-            warn_user(self._replies_elsewhere(refreshed, guide))
-        warn_user([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
+            give_notices(self._replies_elsewhere(refreshed, guide))
+        give_notices([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
         self._look_at(() if offline else asked)
         if probe:
             self._run_probe(estimator, asked)
             tell(estimator.text())
+        return estimator.found
 
     def _look_at(self, asked: Collection[str]) -> None:
         """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
@@ -183,17 +186,17 @@ class Run:
             askable_together(teachers)
         for teacher in teachers:
             teacher.look(self.loaded.root)
-        warn_user(asyncio.run(check_teachers(teachers)))
+        give_notices(run_coroutine(check_teachers(teachers)))
 
     def _run_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
         """Ask about the Samples that were drawn, as a build would."""
         self._keep_pipeline()
         progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
-        asyncio.run(self._run_forge(progress, {}, asked, lambda: iter(estimator.drawn)))
+        run_coroutine(self._run_forge(progress, {}, asked, lambda: iter(estimator.drawn)), interrupt=self.interrupt)
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.stopped:
-            warn_user([f"the probe ended early: {progress.told}"])
+            give_notices([f"the probe ended early: {progress.told}"])
         estimator.probed()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = (), replace: bool = False) -> str:
@@ -209,23 +212,22 @@ class Run:
             self._keep_pipeline()
         self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
-        before = self._interrupted_marks()
-        refreshed = self._refresh_marks(refresh)
+        before = self._refreshes.unfinished()
+        refreshed = self._refreshes.begin(refresh, self.journal.latest())
         if offline:
-            warn_user(self._replies_elsewhere(refreshed, self._make_guide()))
+            give_notices(self._replies_elsewhere(refreshed, self._make_guide()))
         else:
-            warn_user(
+            give_notices(
                 [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
             )
             self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._sample_limit)] if stays else [])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
-                self._settle_refresh(before if self.limit else {})
+                self._refreshes.settle(before if self.limit else {})
         text = self._export_dataset(progress, keep_larger=keep_larger)
         why, told = ended_early(self.loaded, progress)
-        warn_user(told)
+        give_notices(told)
         if why:
-            sys.stdout.write(show_invisible(text) + "\n")
-            raise Stopped(*why)
+            raise Stopped.after(text, self.folder.path, why)
         return text
 
     def curate(self, *, replace: bool = False) -> str:
@@ -273,35 +275,13 @@ class Run:
         found = gold.find_gold(self.loaded, self.folder.path)
         return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._make_guide(), rows=self._heard)
 
-    def _refresh_marks(self, names: Sequence[str]) -> dict[str, int]:
-        known = [teacher.name for teacher in self.loaded.pipeline.teachers]
-        if unknown := [name for name in names if name not in known]:
-            raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(known)}")
-        marks = dict.fromkeys(names, self.journal.latest()) | self._interrupted_marks()
-        if marks:
-            self.folder.write(self._marks_path.name, json.dumps(marks))
-        return marks
-
-    def _interrupted_marks(self) -> dict[str, int]:
-        """The marks of teachers whose refresh was begun and not ended: see `_marks_path`."""
-        known = {teacher.name for teacher in self.loaded.pipeline.teachers}
-        return {name: mark for name, mark in self.folder.marks().items() if name in known}
-
-    def _settle_refresh(self, left: dict[str, int]) -> None:
-        """All that was to be asked anew has been, but for these: a build under a limit ends no refresh that was begun without one."""
-        if left:
-            self.folder.write(self._marks_path.name, json.dumps(left))
-        else:
-            self._marks_path.unlink(missing_ok=True)
+    @property
+    def _refreshes(self) -> RefreshMarks:
+        return RefreshMarks(self.folder, [teacher.name for teacher in self.loaded.pipeline.teachers])
 
     def _replies_elsewhere(self, refreshed: dict[str, int], guide: Guide | None) -> list[str]:
         """A line for each other run folder that has what this one lacks."""
         return answered_elsewhere(self.loaded, islice(self._missing_work(refreshed, guide), LOOKED_AT), self.journal)
-
-    @property
-    def _marks_path(self) -> Path:
-        """Per teacher to be asked anew, the last attempt before that: it stands until all are asked, so that an interrupted one goes on."""
-        return self.folder.path / "refresh.json"
 
     def forge(self, progress: Progress, refreshed: dict[str, int], *, first: Sequence[str] = ()) -> None:
         """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`; `first` is told before."""
@@ -309,14 +289,14 @@ class Run:
         asked = self._to_ask(refreshed, guide)
         if not asked:
             return
-        warn_user(saves_nothing(guide))
-        warn_user(first)
-        warn_user(self._replies_elsewhere(refreshed, guide))
-        warn_user(asked_anew(self.loaded, self._missing_work(refreshed, guide), self.journal, limited=self._is_limited))
+        give_notices(saves_nothing(guide))
+        give_notices(first)
+        give_notices(self._replies_elsewhere(refreshed, guide))
+        give_notices(asked_anew(self.loaded, self._missing_work(refreshed, guide), self.journal, limited=self._is_limited))
         self._look_at(asked)
         with Display(progress) as display:
             Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
-            asyncio.run(self._run_forge(progress, refreshed, asked, guide=guide))
+            run_coroutine(self._run_forge(progress, refreshed, asked, guide=guide), interrupt=self.interrupt)
         if progress.stopped is Stop.INTERRUPTED:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
@@ -371,16 +351,7 @@ class Run:
         """Have the teachers `asked` what is missing, about all of the source or `samples` alone, until an end or a signal."""
         purse = Purse.of(self.loaded.pipeline.budget, self.loaded.pipeline.teachers, self.journal)
         sending = Sending(self.loaded.pipeline.images, self.folder.path)
-        forge = Forge(
-            self.loaded,
-            self.journal,
-            progress,
-            sending=sending,
-            purse=purse,
-            again=self.again,
-            tell=lambda line: warn_user([line]),
-            guide=guide,
-        )
+        forge = Forge(self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=give_notice, guide=guide)
         loop = asyncio.get_running_loop()
 
         def interrupted() -> None:
@@ -388,16 +359,27 @@ class Run:
                 forge.abandon()
                 return
             forge.stop()
-            warn_user(["finishing what is in flight; once more drops it"])
+            give_notice("finishing what is in flight; once more drops it")
 
         def terminated() -> None:
             forge.stop()
             loop.call_later(DRAIN_S, forge.abandon)
 
-        loop.add_signal_handler(signal.SIGINT, interrupted)
-        loop.add_signal_handler(signal.SIGTERM, terminated)
+        if current_thread() is main_thread():  # elsewhere Python allows no handlers, and `interrupt` stands for them
+            loop.add_signal_handler(signal.SIGINT, interrupted)
+            loop.add_signal_handler(signal.SIGTERM, terminated)
+        self._end = partial(loop.call_soon_threadsafe, interrupted)
         read = self.samples if guide is None else partial(self.reader.of_wave, guide)
-        await forge.run(samples or read, refreshed, teachers=asked)
+        try:
+            await forge.run(samples or read, refreshed, teachers=asked)
+        finally:
+            self._end = None
+
+    def interrupt(self) -> None:
+        """Take no new Call, and finish those in flight; the second time drop them too. From any thread; nothing unless it is asking."""
+        if (end := self._end) is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
+                end()
 
 
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
@@ -407,9 +389,3 @@ def _going_on(teachers: Iterable[str]) -> list[str]:
     return [
         f"teacher {name!r}: its refresh was interrupted and goes on: what it has not said since then is asked anew" for name in teachers
     ]
-
-
-def warn_user(lines: Sequence[str]) -> None:
-    """Say something on stderr that is no fault."""
-    sys.stderr.write("".join(printable_line(line) + "\n" for line in lines))
-    sys.stderr.flush()

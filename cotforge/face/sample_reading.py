@@ -1,0 +1,98 @@
+"""Everything that a run folder and its source hold about one sample."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from cotforge import gold
+from cotforge.errors import CotforgeError, PipelineError, show_value
+from cotforge.face.run_frames import scan_table
+from cotforge.face.sample_view import SampleView
+from cotforge.images import PictureStore
+from cotforge.pipeline import Loaded
+from cotforge.records import Fault, Sample
+from cotforge.sample_reader import SampleReader
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a sample is before any teacher is asked."""
+
+    question: str
+    options: tuple[str, ...]
+    label: str | None
+    pictures: tuple[bytes, ...]
+
+
+def view_sample(run: Path, id: str) -> SampleView:
+    """Raises PipelineError where neither the dataset nor the source has a sample of this id."""
+    wanted = pl.col("id") == id
+    lessons = scan_table(run, "lessons", images=True).filter(wanted).collect().to_dicts()
+    traces = scan_table(run, "traces").filter(wanted).collect()
+    losses = scan_table(run, "losses").filter(wanted).collect()
+    origin = _of_lesson(lessons[0]) if lessons else _of_source(run, id)
+    if origin is None and not traces.height and not losses.height:
+        raise PipelineError(f"{run}: there is no sample {show_value(id)}; `Run.traces()` lists the ids")
+    origin = origin or _Origin("", (), None, ())
+    said = traces.filter(pl.col("ballot").is_not_null())
+    return SampleView(
+        id=id,
+        question=origin.question,
+        options=origin.options,
+        label=origin.label,
+        answer=lessons[0]["answer"] if lessons else None,
+        confidence=lessons[0]["confidence"] if lessons else None,
+        votes=dict(zip(said["teacher"], said["ballot"], strict=True)),
+        traces=traces,
+        losses=losses,
+        lessons=[message["content"] for lesson in lessons for message in lesson["completion"]],
+        pictures_bytes=origin.pictures,
+    )
+
+
+def _of_lesson(lesson: dict[str, Any]) -> _Origin:
+    prompt = "\n".join(message["content"] for message in lesson["prompt"])  # of datasets without a column `question`
+    return _Origin(
+        question=lesson.get("question") or prompt,
+        options=tuple(lesson.get("options") or ()),
+        label=lesson["label"],
+        pictures=tuple(image["bytes"] for image in lesson["images"] if image["bytes"]),
+    )
+
+
+def _of_source(run: Path, id: str) -> _Origin | None:
+    """None where the source has no such sample, or can no longer be read: a run may have been received without it."""
+    try:
+        with _source(run) as reader:
+            for found in reader.samples():
+                if isinstance(found, Sample) and found.id == id:
+                    return _Origin(found.question, found.options, found.label, tuple(_loaded(found)))
+    except (CotforgeError, OSError):
+        return None
+    return None
+
+
+@contextmanager
+def _source(run: Path) -> Iterator[SampleReader]:
+    """The source of a run; what reading it has to keep is kept apart, so that the run folder stays as it is."""
+    loaded = Loaded.of_run(run, trust=False, sends=False)
+    loaded = loaded.in_run(run, new="content" if gold.names_content(loaded, run) else "path")
+    with (
+        TemporaryDirectory(prefix="cotforge-") as place,
+        closing(PictureStore(Path(place), loaded.pipeline.images)) as store,
+        closing(SampleReader(loaded, store)) as reader,
+    ):
+        yield reader
+
+
+def _loaded(sample: Sample) -> Iterator[bytes]:
+    for picture in sample.pictures:
+        try:
+            yield picture.load()
+        except Fault:  # it has changed or gone since
+            continue

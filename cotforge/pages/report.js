@@ -1,0 +1,135 @@
+"use strict";
+// Text from data reaches the page by textContent alone, never as markup.
+const $ = id => document.getElementById(id);
+const WIDTH = 460, NONE = 255, UNWANTED = 8;
+
+// A sample is four bytes (state, confidence, class, traces), then a byte for each measure of each trace. A byte is 2 i + 1 where the value
+// is the slider's position i, and 2 i where it lies just below: see cotforge/report/recount.py.
+function explore(data) {
+  const bytes = Uint8Array.from(atob(data.codes), one => one.charCodeAt(0));
+  const sliders = [data.target, ...data.sliders];
+  const inputs = sliders.map((_, place) => $("slider-" + place));
+  const factor = data.kept ? data.total / data.kept : 0;
+  const whole = Math.max(data.known.rows, data.known.lessons, 1);
+  const number = new Intl.NumberFormat("en");
+
+  function isAgreed(state, sure, at) {
+    const kind = state & 3;
+    if (kind === 0) return at <= data.target.at || sure >= 2 * at + 1;
+    return kind === 1 && at < data.target.at && sure >= 2 * at + 1;
+  }
+
+  function count(places) {
+    const found = { agreed: 0, passed: 0, lessons: 0, classes: new Array(data.classes.length + 1).fill(0) };
+    const wanted = data.sliders.map((slider, place) => [slider.column, slider.side === "min", 2 * places[place + 1] + 1]);
+    for (let at = 0; at < bytes.length;) {
+      const [state, sure, answer, traces] = bytes.subarray(at, at + 4);
+      const first = at + 4, end = first + traces * data.columns;
+      at = end;
+      if (!isAgreed(state, sure, places[0])) continue;
+      found.agreed += 1;
+      let good = data.columns ? 0 : traces;
+      for (let trace = first; trace < end; trace += data.columns) {
+        let holds = true;
+        for (const [column, least, bound] of wanted) {
+          const value = bytes[trace + column];
+          holds &&= value === NONE || (least ? value >= bound : value <= bound);
+        }
+        good += holds;
+      }
+      if (!good || state & UNWANTED) continue;
+      found.passed += 1;
+      found.lessons += Math.min(good, data.perSample);
+      found.classes[answer] += 1;
+    }
+    return found;
+  }
+
+  const start = count(sliders.map(slider => slider.at));
+
+  function step(place, value) {
+    $(`step-${place}-bar`).setAttribute("width", Math.max(value ? 1.5 : 0, WIDTH * value / whole).toFixed(2));
+    $(`step-${place}-text`).textContent = number.format(value) + (data.known.rows ? ` · ${(100 * value / data.known.rows).toFixed(1)}%` : "");
+  }
+
+  function setting(slider, place, value) {
+    if (place) return `--set ${slider.path}=${value}`;
+    return data.target.targeted ? `--set consensus.target=${value}` : `--set 'filters.+={measure: confidence, min: ${value}}'`;
+  }
+
+  function show() {
+    const places = inputs.map(input => Number(input.value));
+    const now = count(places);
+    const about = name => data.known[name] + Math.round((now[name] - start[name]) * factor);
+    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, Math.max(0, about(name))));
+    const words = [];
+    sliders.forEach((slider, place) => {
+      const value = slider.positions[places[place]], before = slider.positions[slider.at];
+      const text = Number(value.toPrecision(6)).toString();
+      $("value-" + place).textContent = value === before ? text : `${text} (now ${Number(before.toPrecision(6))})`;
+      inputs[place].setAttribute("aria-valuetext", text);
+      if (value !== before) words.push(setting(slider, place, value));
+    });
+    const change = about("lessons") - data.known.lessons, moved = words.length > 0;
+    const sign = change > 0 ? "+" : "";
+    $("now").textContent = `${number.format(Math.max(0, about("lessons")))} lessons`;
+    $("change").textContent = !moved ? "with the present bounds" : change ? `instead of ${number.format(data.known.lessons)} (${sign}${number.format(change)})` : "as with the present bounds";
+    $("how").hidden = $("back").disabled = !moved;
+    $("back").disabled = !moved;
+    $("command").textContent = `cotforge curate ${data.run} ${words.join(" ")}`;
+    $("step-3-bar").ownerSVGElement.classList.toggle("moved", moved);
+    bars(now);
+  }
+
+  function bars(now) {
+    const few = data.classes.slice(0, 24), most = Math.max(1, ...start.classes, ...now.classes);
+    $("perclass").hidden = few.length < 2;
+    $("mini").replaceChildren(...few.flatMap((name, place) => {
+      const [told, bar, amount] = ["span", "i", "span"].map(tag => document.createElement(tag));
+      told.textContent = told.title = name;
+      bar.style.width = `${100 * now.classes[place] / most}%`;
+      amount.textContent = number.format(Math.round(now.classes[place] * factor));
+      return [told, bar, amount];
+    }));
+  }
+
+  sliders.forEach((slider, place) => {
+    inputs[place].max = slider.positions.length - 1;
+    inputs[place].value = inputs[place].defaultValue = slider.at;
+    inputs[place].disabled = slider.positions.length < 2;
+    inputs[place].addEventListener("input", show);
+  });
+  $("explorer").addEventListener("reset", () => setTimeout(show));
+  $("explorer").addEventListener("submit", event => event.preventDefault());
+  if (data.kept < data.total) {
+    $("sampled").textContent = `Estimated from ${number.format(data.kept)} of ${number.format(data.total)} samples, drawn evenly.`;
+    $("sampled").hidden = false;
+  }
+  $("explorer").hidden = false;
+  show();
+}
+
+function browse() {
+  const samples = [...document.querySelectorAll(".sample")], buttons = [...document.querySelectorAll("#kinds button")];
+  for (const button of buttons) button.addEventListener("click", () => {
+    buttons.forEach(one => one.setAttribute("aria-pressed", one === button));
+    samples.forEach(one => { one.hidden = button.dataset.kind !== "" && one.dataset.kind !== button.dataset.kind; });
+  });
+  for (const image of document.querySelectorAll(".look img")) {
+    const look = () => image.classList.toggle("tiny", image.naturalWidth < 128);
+    image.complete ? look() : image.addEventListener("load", look);
+  }
+  document.addEventListener("keydown", event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !["j", "k"].includes(event.key)) return;
+    const there = samples.filter(one => !one.hidden), focus = document.activeElement.closest(".sample");
+    const next = focus ? there.indexOf(focus) + (event.key === "j" ? 1 : -1) : there.findIndex(one => one.getBoundingClientRect().bottom > 80);
+    if (there[next]) {
+      there[next].focus({ preventScroll: true });
+      there[next].scrollIntoView({ block: "start" });
+    }
+  });
+  $("kinds").hidden = false;
+}
+
+if ($("recount").textContent) explore(JSON.parse($("recount").textContent));
+if ($("samples")) browse();

@@ -1,0 +1,67 @@
+"""Where a pipeline file is, and the paths in it made absolute: a run folder keeps the file elsewhere."""
+
+import os
+from pathlib import Path
+from typing import get_args
+
+from cotforge import tree
+from cotforge.errors import PipelineError, show_value
+from cotforge.plan.kinds import KINDS
+from cotforge.prompts import shipped_folder
+from cotforge.spec import paths_in
+
+_STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
+_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
+
+
+def absolute_paths(values: tree.Tree, root: Path) -> tree.Tree:
+    """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
+    for section, name in _PATHS:
+        _made_absolute(values[section], name, root)
+    _made_absolute(values, "gold", root)
+    if isinstance(image := values["consensus"].get("image"), dict):
+        for name in image:
+            _made_absolute(image, name, root)
+    for teacher in values["teachers"]:
+        _made_absolute(teacher, "path", root)
+    for bound in values["filters"]:
+        _made_absolute(bound, "measure", root)
+    if plan := values.get("train"):
+        _made_absolute(plan, "data", root)
+        _made_absolute(plan["student"], "model", root)
+        stages = {stage["name"] for stage in plan["stages"]}
+        for stage in plan["stages"]:
+            for given, name in paths_in(_STAGES[stage["kind"]], stage):
+                if given[name] not in stages:  # a merge may name a stage where it may name a folder
+                    _made_absolute(given, name, root, folders=True)
+            for reward in stage.get("rewards", ()):
+                _made_absolute(reward, "measure", root)
+    return values
+
+
+def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool = False) -> None:
+    value = section.get(name)
+    if not isinstance(value, str) or "$" in value:
+        return
+    there = root / (value.rpartition(":")[0] if name == "measure" else value)
+    if there.is_file() or ((folders or name in ("path", "data", "model")) and there.exists()) or name == "gold":  # gold may come later
+        section[name] = str((root / value).resolve())
+
+
+def find_pipeline(name: str) -> Path:
+    path = Path(name)
+    if is_file(path):
+        return path.absolute()
+    ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
+    if name in ours:
+        return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
+    what = "is a folder" if os.path.isdir(path) else "no such file"
+    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,121 @@
+"""The plots of a run's page: each has a title, a sentence that states its finding, and the table of its numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from cotforge.pages import Spent
+from cotforge.plots.bars import Bar, Piece, bar_chart
+from cotforge.tally import Tally
+from cotforge.tally.counts import share_of
+from cotforge.tally.words import reason_in_words
+
+ROWS = 14
+"""Rows of a plot; the table below it has more."""
+TABLE = 250
+"""Rows of a table."""
+WORD = 60
+"""Characters of a class or reason."""
+NO_REPLY = ("vote:no_ballots", "vote:no_replies")
+
+Rows = Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot with its words and numbers."""
+
+    title: str
+    finding: str
+    svg: Markup
+    head: Sequence[str]
+    rows: Rows
+    legend: Sequence[tuple[str, str]] = ()
+    """(class, name) of each colour or mark."""
+
+
+def percent_text(value: float | None) -> str:
+    """A share as a page shows it."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def funnel_figure(tally: Tally) -> Figure:
+    """From raw rows to lessons, with the reasons for the loss at each step."""
+    steps, rows = tally.funnel(), tally.rows()
+    reasons = lost_at_steps(tally)
+    most = max([rows, *(left for _, left in steps)])
+    bars = []
+    for place, (name, left) in enumerate(steps):
+        told = share_of(left, rows)
+        text = f"{left:,}" + (f" · {told:.1%}" if told is not None else "")
+        piece = Piece(left, "r0", f"{name}: {left:,} of {rows:,} rows")
+        bars.append(Bar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
+    title = "What is left at each step"
+    kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
+    worst = tally.largest_reason()
+    why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""
+    finding = f"{kept}{why}."
+    notes = map(_loss_note, reasons)
+    table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
+    return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=most), ("step", "left", "of all rows", "lost here"), table)
+
+
+def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
+    """(reason, count) of what is lost at each step of `Tally.funnel`, the most frequent first."""
+    found: list[list[tuple[str, int]]] = [[] for _ in tally.funnel()]
+    for reason, count in sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0])):
+        stage = reason.partition(":")[0]
+        place = 2 if reason in NO_REPLY else {"source": 1, "vote": 3, "export": 5}.get(stage, 4)
+        if count:
+            found[place].append((reason, count))
+    return found
+
+
+def _loss_note(reasons: Sequence[tuple[str, int]]) -> str:
+    if not reasons:
+        return ""
+    some = ", ".join(f"{count:,} {reason_in_words(reason)}" for reason, count in reasons[:2])
+    more = sum(count for _, count in reasons[2:])
+    return f"lost: {some}" + (f", {more:,} for other reasons" if more else "")
+
+
+def cost_figure(spent: Sequence[Spent], lessons: int) -> Figure | None:
+    """What each teacher cost, or where no price is given how long its server took; None where nothing was asked."""
+    if not any(one.replies for one in spent):
+        return None
+    priced = any(one.cost_usd for one in spent)
+    bars = []
+    for one in spent[:ROWS]:
+        value = one.cost_usd if priced else one.seconds
+        text = f"${one.cost_usd:,.2f}" if priced else duration_text(one.seconds)
+        each = f"{one.replies:,} replies, {one.seconds / one.replies:,.1f} s each" if one.replies else "no reply"
+        note = f"{each}; {one.input_tokens:,} tokens in, {one.output_tokens:,} out"
+        bars.append(Bar(one.teacher, (Piece(value, "r0", f"{one.teacher}: {text}, {note}"),), text, note))
+    title = "What each teacher cost" if priced else "How long each teacher took"
+    finding = _cost_finding(spent, lessons, priced=priced)
+    head = ("teacher", "model", "replies", "tokens in", "tokens out", "seconds each", "server time", "cost")
+    table = [_cost_row(one) for one in spent[:TABLE]]
+    return Figure(title, finding, bar_chart("cost", title, finding, bars), head, table)
+
+
+def _cost_finding(spent: Sequence[Spent], lessons: int, *, priced: bool) -> str:
+    total, seconds = sum(one.cost_usd for one in spent), sum(one.seconds for one in spent)
+    if not priced:
+        each = f", {seconds / lessons:,.1f} s a lesson" if lessons else ""
+        return f"No price is given. The servers worked for {duration_text(seconds)}{each}."
+    each = f"; a lesson cost ${total / lessons:,.4f}" if lessons else ""
+    return f"In all ${total:,.2f} and {duration_text(seconds)} of the servers' time{each}."
+
+
+def _cost_row(one: Spent) -> tuple[str, ...]:
+    each = f"{one.seconds / max(1, one.replies):,.1f}"
+    counts = (f"{count:,}" for count in (one.replies, one.input_tokens, one.output_tokens))
+    return (one.teacher, one.model, *counts, each, duration_text(one.seconds), f"${one.cost_usd:,.4f}")
+
+
+def duration_text(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:,.0f} s"
+    return f"{seconds / 60:,.0f} min" if seconds < 5_400 else f"{seconds / 3_600:,.1f} h"

@@ -1,0 +1,53 @@
+"""From a folder or file of data to a pipeline file that loads."""
+
+import re
+import shlex
+from pathlib import Path
+
+from cotforge.errors import PipelineError
+from cotforge.pipeline import Loaded
+from cotforge.scaffold.data_layout import find_source
+from cotforge.scaffold.label_survey import LabelSurvey, survey_labels
+from cotforge.scaffold.pipeline_text import pipeline_text
+from cotforge.sources.values import clean_value
+
+LABELS_TOLD = 8
+
+
+def write_scaffold(place: Path, file: Path | None = None) -> str:
+    """Write a pipeline file for the data at `place`: to `file`, else to `<name of the folder>.yaml` here; the lines that tell of it.
+
+    Raises SourceError where there is no data, PipelineError where the file is there already or cannot be written.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", place.resolve().stem).strip("-.") or "data"
+    file = file or Path(f"{name}.yaml")
+    if file.exists():
+        raise PipelineError(f"{file}: is there already; name another with --out")
+    section = find_source(place, file.parent)
+    survey = survey_labels(section, file.parent)
+    try:
+        with file.open("x", encoding="utf-8") as written:
+            written.write(pipeline_text(name[:100], str(file), section, survey))
+    except OSError as fault:
+        raise PipelineError(f"{file}: {fault.strerror}; name another with --out") from fault
+    Loaded.load(file)
+    return "\n".join([*_found(place, section["kind"], survey), f"{file}: written; change what is marked in it, then:", _next(file)])
+
+
+def _found(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
+    rows = f"{survey.rows:,} rows" if survey.whole else f"more than {survey.rows:,} rows"
+    lines = [f"{place}: {kind}, {rows} of split {survey.split}"]
+    if classes := survey.classes:
+        named = ", ".join(f"{clean_value(label)[:40]} {count:,}" for label, count in survey.labels.most_common(LABELS_TOLD))
+        lines.append(f"{len(classes)} labels: {named}{', ...' if len(survey.labels) > LABELS_TOLD else ''}")
+    elif survey.labels:
+        lines.append(f"{len(survey.labels):,} different answers: a free answer is asked for")
+    else:
+        lines.append("no labels: a free answer is asked for")
+    if survey.faults:
+        lines.append(f"{survey.faults.total():,} rows cannot be used, the first: {clean_value(survey.first_fault)}")
+    return lines
+
+
+def _next(file: Path) -> str:
+    return f"cotforge check {shlex.quote(str(file))} --offline"
