@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,8 @@ def to_floats(array: pa.Array) -> npt.NDArray[np.float32]:
     return _filled(array.cast(pa.float32()), np.float32, float("nan"))
 
 
-def _filled(array: pa.Array, kind: type, nothing: float) -> npt.NDArray[np.generic]:
-    values = np.frombuffer(array.buffers()[1] or b"", dtype=kind)[array.offset : array.offset + len(array)]
+def _filled(array: pa.Array, kind: type, nothing: float) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = np.frombuffer(array.buffers()[1] or b"", dtype=kind)[array.offset : array.offset + len(array)]
     return np.where(to_flags(array.is_valid()), values, kind(nothing)) if array.null_count else values
 
 

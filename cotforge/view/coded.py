@@ -53,7 +53,8 @@ class CodedColumn:
         """Which rows have one of these words."""
         wanted = places_in(of_texts(words), self.words)
         if len(wanted) == 1:
-            return (self.codes == wanted[0]) & (self.codes >= 0)
+            found: Mask = (self.codes == wanted[0]) & (self.codes >= 0)
+            return found
         return np.isin(self.codes, wanted[wanted >= 0])
 
     def counts(self, rows: Mask) -> list[tuple[str, int]]:

@@ -144,8 +144,8 @@ def _read_lessons(paths: Sequence[Path]) -> _LessonColumns:
         conflicts.append(to_flags(whole(table["label_conflict"])))
         for name, parts in words.items():
             parts.append(_dictionary(table[name]))
-    coded = (CodedColumn.of_arrow(pa.chunked_array(parts, DICTIONARY)) for parts in words.values())
-    return _LessonColumns(pa.concat_arrays(ids), *coded, np.concatenate(sure), np.concatenate(conflicts))
+    label, answer = (CodedColumn.of_arrow(pa.chunked_array(parts, DICTIONARY)) for parts in words.values())
+    return _LessonColumns(pa.concat_arrays(ids), label, answer, np.concatenate(sure), np.concatenate(conflicts))
 
 
 def _assembled(traced: pa.StringArray, count: Numbers, traces: TraceColumns, lessons: _LessonColumns, lost: LossReasons) -> SampleIndex:
