@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cotforge.given_answers import GoldSheet
-from cotforge.view.page_words import TITLES, reason_words, value_words
+from cotforge.view.page_words import STATES, TITLES, reason_words, value_words
 from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex
 from cotforge.view.shown_pictures import ShownPictures
@@ -121,7 +121,7 @@ def list_page(
     return ListPage(
         wanted=wanted,
         cards=_cards(opened, wanted, numbers, pictures, sheet),
-        facets=[facet for name in TITLES if (facet := _facet(name, found.facets[name], wanted))],
+        facets=[facet for name in TITLES if (facet := _facet(name, found.facets[name], wanted, is_live=opened.index.is_live))],
         chips=_chips(wanted),
         orders=[(value_words("order", order), f"./?{wanted.query(order=order)}", order == wanted.order) for order in ORDERS],
         measures=opened.index.measures,
@@ -186,9 +186,11 @@ def _agreement(said: str | None, answer: str | None) -> str:
     return "silent" if said is None else "agrees" if said == answer else "differs"
 
 
-def _facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter) -> Facet | None:
+def _facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter, *, is_live: bool) -> Facet | None:
     """None where there is nothing to choose."""
     chosen = getattr(wanted, name)
+    if is_live and name == "verdict":
+        return None
     if not counted or (len(counted) == 1 and not chosen and name not in ("conflict", "verdict")):
         return None
     most = max(count for _, count in counted)
@@ -202,7 +204,7 @@ def _facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter) 
         )
         for value, count in counted[:MOST]
     ]
-    return Facet(name, TITLES[name], rows, max(len(counted) - MOST, 0))
+    return Facet(name, STATES if is_live and name == "reason" else TITLES[name], rows, max(len(counted) - MOST, 0))
 
 
 def _chips(wanted: SampleFilter) -> list[tuple[str, str]]:

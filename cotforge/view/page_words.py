@@ -14,6 +14,8 @@ TITLES: Mapping[str, str] = {
     "fate": "Fate of a trace",
 }
 """Of the filters, in the order in which a page has them."""
+STATES = "Asked so far"
+"""The title of `reason` where there is no dataset yet."""
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "verdict": {
         "lesson": "Lesson", "disagreed": "No agreement", "filtered": "Filtered out", "unusable": "Unusable row", "open": "Not curated yet",

@@ -29,10 +29,7 @@ class RunReview:
 
     def sheet(self) -> GoldSheet:
         """All that people have said so far; nothing where the file cannot be read, which is told where an answer is saved."""
-        try:
-            path = self.path(0)
-        except (CotforgeError, TimeoutError):
-            path = self._run.run / FILE
+        path = self._early_path()
         with self._lock:
             try:
                 found = path.stat()
@@ -43,6 +40,19 @@ class RunReview:
             except (OSError, CotforgeError):
                 self._known = (0, 0), GoldSheet()
             return self._known[1]
+
+    def _early_path(self) -> Path:
+        try:
+            return self.path(0)
+        except (CotforgeError, TimeoutError):
+            return self._run.run / FILE
+
+    def is_newer_than(self, other: Path) -> bool:
+        """Whether people have answered since a file was written."""
+        try:
+            return bool(self.sheet().answers) and self._early_path().stat().st_mtime > other.stat().st_mtime
+        except OSError:
+            return False
 
     def save(self, id: str, answer: str, note: str, options: tuple[str, ...]) -> GivenAnswer:
         """Save what the person says of a sample; an empty `answer` keeps only the note.

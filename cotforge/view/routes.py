@@ -119,6 +119,8 @@ class RunPages:
             lines.append("There is no dataset yet: this is what the teachers have said so far. Nothing is voted on or filtered.")
             if not whole and not fault:
                 lines.append(f"The source is still being read: {count:,} samples so far.")
+        elif self.review.is_newer_than(self.run.run / "summary.json"):
+            lines.append(f"Answers were given after this dataset was written. cotforge curate {self.run.run} uses them.")
         elif self.run.replies_since():
             lines.append(
                 "Replies came in after this dataset was written: a build is running, or was stopped. cotforge curate includes them."
