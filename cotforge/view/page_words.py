@@ -73,9 +73,9 @@ def fate_words(fate: str) -> str:
 def _by_stage(word: str) -> str:
     stage, _, detail = word.partition(":")
     if not detail:
-        return _plain(word)
-    return _STAGES.get(stage, f"{stage}: {{}}").format(detail if stage == "filter" else _plain(detail))
+        return _plain_words(word)
+    return _STAGES.get(stage, f"{stage}: {{}}").format(detail if stage == "filter" else _plain_words(detail))
 
 
-def _plain(word: str) -> str:
+def _plain_words(word: str) -> str:
     return re.sub(r"_", " ", word)

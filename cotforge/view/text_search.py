@@ -29,7 +29,7 @@ class TextSearch:
         """`begin`: samples that are found already; `parts` is read in a thread of its own."""
         self._found, self._parts, self._share, self._stopped = begin.copy(), parts, 0.0, False
         self._changed = Condition()
-        Thread(target=self._search, name="search", daemon=True).start()
+        Thread(target=self._read_parts, name="search", daemon=True).start()
 
     def stop(self) -> None:
         """End it at the next part."""
@@ -46,7 +46,7 @@ class TextSearch:
             self._changed.wait_for(lambda: self._share >= 1, seconds)
             return self._found.copy(), self._share
 
-    def _search(self) -> None:
+    def _read_parts(self) -> None:
         try:
             for numbers, share in self._parts:
                 with self._changed:
@@ -63,7 +63,7 @@ class TextSearch:
 
 def found_in_ids(index: SampleIndex, text: str) -> Mask:
     """Samples whose id holds the text; upper and lower case are the same."""
-    return _holds(index.ids, text)
+    return _holds_text(index.ids, text)
 
 
 def found_in_traces(shards: Sequence[Path], samples: Numbers, text: str) -> Iterator[Part]:
@@ -72,12 +72,12 @@ def found_in_traces(shards: Sequence[Path], samples: Numbers, text: str) -> Iter
     for path in shards:
         with pq.ParquetFile(path) as file:
             for number, batch in enumerate(file.iter_batches(ROWS, columns=["reasoning"], use_threads=False), 1):
-                hits = _holds(batch.column(0), text)
+                hits = _holds_text(batch.column(0), text)
                 row += len(hits)
                 yield samples[row - len(hits) : row][hits], row / whole
                 if number % RELEASED == 0:
                     pa.default_memory_pool().release_unused()
 
 
-def _holds(texts: pa.Array, text: str) -> Mask:
+def _holds_text(texts: pa.Array, text: str) -> Mask:
     return to_flags(pc.match_substring(texts, text, ignore_case=True))
