@@ -17,7 +17,7 @@ from cotforge.gold import find_gold
 from cotforge.pipeline import Loaded
 from cotforge.view.serving import start_viewer
 from tests.browser import PROGRAM, READY, Browser, chromium
-from tests.project import Running, command, environment, ran, summary, table
+from tests.project import Running, command, environment, ran, replay, said, summary, table, write_pipeline, write_rows
 from tests.viewing import COUNT, HOSTILE, LONG, Client, enter, make_run, viewed
 
 browser = pytest.mark.skipif(PROGRAM is None, reason="needs chromium on the PATH")
@@ -224,6 +224,22 @@ def test_a_run_whose_pipeline_cannot_be_read_is_shown_without_answers(run: Path)
         answer = client.ask("/answer", data={"key": key, "does": "vote"}, headers={"Content-Type": "application/json", "X-Cotforge": "1"})
         assert (answer[0], "nonsense" in answer[1]) == (409, True)
     assert not (run / "gold.csv").exists()
+
+
+def test_a_run_that_is_built_meanwhile_is_followed_from_its_first_reply_to_its_dataset(tmp_path: Path) -> None:
+    write_rows(tmp_path, 3)
+    replies = {f"row-{number}": said("awe") for number in range(3)}
+    write_pipeline(tmp_path, *(replay(tmp_path, name, dict(replies)) for name in ("one", "two")))
+    assert ran("gold", "pipeline.yaml", "--out", "run", cwd=tmp_path).returncode == 0  # a run folder of which nobody was asked yet
+    with viewed(tmp_path / "run") as viewer:
+        client = Client(viewer)
+        while '<span id="left">3</span>' not in (page := client.ask("/")[1]):
+            pass  # the source is read beside
+        assert "not asked" in page
+        assert ran("build", "pipeline.yaml", "--out", "run", cwd=tmp_path).returncode == 0
+        page = client.ask("/?verdict=lesson")[1]
+        assert '<span id="left">3</span>' in page
+        assert "There is no dataset yet" not in page
 
 
 def test_a_damaged_dataset_is_a_page_that_says_so(run: Path) -> None:

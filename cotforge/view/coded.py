@@ -58,7 +58,10 @@ class CodedColumn:
         return np.isin(self.codes, wanted[wanted >= 0])
 
     def count_words(self, rows: Mask) -> list[tuple[str, int]]:
-        """Of these rows each word with how many have it, the most frequent first, among equals by the alphabet."""
+        """Of these rows each word with how many have it.
+
+        The most frequent first, among equals by the alphabet.
+        """
         found = np.bincount(self.codes[rows] + 1, minlength=len(self.words) + 1)[1:]
         named = [(str(self.words[int(code)].as_py()), int(found[code])) for code in np.flatnonzero(found)]
         return sorted(named, key=lambda one: (-one[1], one[0]))

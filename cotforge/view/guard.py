@@ -82,7 +82,10 @@ class ViewGuard:
         return guarded
 
     def _refuse_request(self, request: web.Request) -> web.Response | None:
-        """Why a request is not answered; the page that lets a browser in, where it brings the token; None where it may pass."""
+        """Why a request is not answered.
+
+        For a request with the token it is the page that lets the browser in. None where a request may pass.
+        """
         if not self._names_us(request.headers):
             return web.Response(status=400, text="ask this server by the name of this machine, such as 127.0.0.1 with its port")
         if fault := self._other_site(request):

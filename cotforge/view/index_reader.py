@@ -43,7 +43,10 @@ def stamp_of(run: Path) -> Stamp:
 
 
 def read_index(run: Path) -> DatasetIndex | None:
-    """The index of a run's dataset; None where there is none. Raises PipelineError or JournalError where it is damaged."""
+    """The index of a run's dataset; None where there is none.
+
+    Raises PipelineError or JournalError where it is damaged.
+    """
     try:
         shards = shards_of_card(run)
     except FileNotFoundError:
@@ -80,7 +83,10 @@ def _shard_paths(run: Path, shards: Sequence[tuple[str, str]]) -> tuple[Path, ..
 
 
 def _read_tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
-    """These columns of all rows, some row groups at a time: one by one, the calls would take longer than the reading."""
+    """These columns of all rows, some row groups at a time.
+
+    One by one, the calls would take longer than the reading.
+    """
     for path in paths:
         with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in _CODED]) as file:
             groups = list[int]()

@@ -19,7 +19,10 @@ _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 
 class JournalReader:
-    """Reads replies. Safe to use from any thread. Raises JournalError where there is no journal that can be read."""
+    """Reads replies.
+
+    Safe to use from any thread. Raises JournalError where there is no journal that can be read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
@@ -68,7 +71,10 @@ class JournalReader:
 
 
 def answers_to(sample: Sample, loaded: Loaded, journal: JournalReader) -> list[Answered]:
-    """Every Call about a Sample with its Reply, and that read where it has a text. Raises Fault where no prompt can be made."""
+    """Every Call about a Sample with its Reply, and that read where it has a text.
+
+    Raises Fault where no prompt can be made.
+    """
     task: Task = loaded.pipeline.task
     calls = [call for _, call in loaded.calls(sample)]
     stored = journal.read_replies([call.key for call in calls])

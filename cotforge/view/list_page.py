@@ -113,7 +113,10 @@ class ListPage:
 def list_page(
     opened: OpenedDataset, wanted: SampleFilter, found: Narrowed, *, after: str, pictures: ShownPictures, sheet: GoldSheet, searched: float
 ) -> ListPage:
-    """The page behind the sample whose key is `after`; the first one where that is empty. Raises JournalError."""
+    """The page behind the sample whose key is `after`; the first one where that is empty.
+
+    Raises JournalError.
+    """
     start = _start_place(opened, found, after)
     numbers = [int(number) for number in found.numbers[start : start + PAGE]]
     beyond, before = start + PAGE < len(found.numbers), max(start - PAGE, 0)
@@ -208,10 +211,11 @@ def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFil
 
 
 def _filter_chips(wanted: SampleFilter) -> list[tuple[str, str]]:
-    chips = []
-    for name in TITLES:
-        if value := getattr(wanted, name):
-            chips.append((f"{TITLES[name]}: {clip_text(value_words(name, value), 60)}", f"./?{wanted.to_query(**{name: ''})}"))
+    given = {name: value for name in TITLES if (value := getattr(wanted, name))}
+    chips = [
+        (f"{TITLES[name]}: {clip_text(value_words(name, value), 60)}", f"./?{wanted.to_query(**{name: ''})}")
+        for name, value in given.items()
+    ]
     if wanted.text:
         chips.append((f"Text: {clip_text(wanted.text, 60)}", f"./?{wanted.to_query(text='')}"))
     if wanted.measure and (wanted.min is not None or wanted.max is not None):

@@ -79,7 +79,10 @@ def _joined_words(stage: CodedColumn, reason: CodedColumn) -> CodedColumn:
 
 
 def _first_rows(ids: pa.StringArray, ranks: npt.NDArray[np.int64], reason: CodedColumn) -> npt.NDArray[np.int64]:
-    """Per id the row of least rank, among these of the first reason by the alphabet; and every row of the source without id; in order."""
+    """Per id the row of least rank, among these of the first reason by the alphabet.
+
+    Rows of the source without id are all among them. In the order of the file.
+    """
     alphabet = np.argsort(np.argsort(np.array(reason.words.to_pylist(), dtype=object), kind="stable"), kind="stable")
     codes = to_integers(ids.dictionary_encode().indices)
     order = np.lexsort((np.arange(len(ids)), alphabet[reason.codes] if len(alphabet) else reason.codes, ranks))

@@ -21,14 +21,20 @@ class RunReview:
         self._known: tuple[tuple[int, int], GoldSheet] = (0, 0), GoldSheet()
 
     def gold_file(self, seconds: float = 60) -> Path:
-        """Where answers are kept. Raises CotforgeError where the pipeline cannot be read, TimeoutError where it is not read yet."""
+        """Where answers are kept.
+
+        Raises CotforgeError where the pipeline cannot be read, TimeoutError where it is not read yet.
+        """
         loaded = self._run.wait_for_pipeline(seconds)
         from cotforge.gold import gold_path  # not before the pipeline is there, which takes what this takes
 
         return gold_path(loaded, self._run.run)
 
     def read_answers(self) -> GoldSheet:
-        """All that people have said so far; nothing where the file cannot be read, which is told where an answer is saved."""
+        """All that people have said so far.
+
+        Nothing where the file cannot be read, which is told where an answer is saved.
+        """
         path = self._early_path()
         with self._lock:
             try:

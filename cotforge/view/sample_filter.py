@@ -53,7 +53,10 @@ class SampleFilter:
         return cls(**texts, min=_read_number(query, "min"), max=_read_number(query, "max"), order=order if order in ORDERS else ORDERS[0])
 
     def to_query(self, **changes: Any) -> str:
-        """The part of an address that asks for the same, with these filters changed; `key` and `after` are passed on."""
+        """The part of an address that asks for the same, with these filters changed.
+
+        `key` and `after` are passed on.
+        """
         extra = {name: changes.pop(name) for name in ("key", "after") if name in changes}
         wanted = asdict(replace(self, **changes)) | extra
         if wanted["order"] == ORDERS[0]:

@@ -195,7 +195,10 @@ def _list_address(opened: OpenedDataset, asked: SampleAsked, place: int | None) 
 
 
 def _beside_sample(opened: OpenedDataset, asked: SampleAsked, place: int | None, pictures: ShownPictures) -> dict[str, Any]:
-    """`earlier`, `later` and `ahead`; of a sample that the list no longer has, what comes after it in the source."""
+    """`earlier`, `later` and `ahead`.
+
+    Where the list no longer has the sample, they are of what comes after it in the source.
+    """
     numbers = asked.found.numbers
     if place is None:
         earlier, later = None, next((int(number) for number in numbers if number > asked.number), None)

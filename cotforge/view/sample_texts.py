@@ -20,13 +20,19 @@ _TRACE = (
 
 
 def lesson_of(opened: OpenedDataset, number: int) -> dict[str, Any]:
-    """`question`, `options` and `mended` of a sample's lesson; empty where it has none. Raises JournalError."""
+    """`question`, `options` and `mended` of a sample's lesson; empty where it has none.
+
+    Raises JournalError.
+    """
     lesson = opened.index.row(number)["lesson"]
     return {} if lesson is None else next(iter(opened.lessons.read_rows(lesson, columns=_LESSON)), {})
 
 
 def traces_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[str, Any]]:
-    """The traces of a sample, by the names of their columns; `measures` has the values by measure. Raises CotforgeError."""
+    """The traces of a sample, by the names of their columns; `measures` has the values by measure.
+
+    Raises CotforgeError.
+    """
     row = opened.index.row(number)
     if opened.index.is_live:
         return _live_traces(run, row["id"])

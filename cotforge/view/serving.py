@@ -112,7 +112,9 @@ class RunViewer:
 def start_viewer(
     run: str | Path, *, port: int = 0, trust: bool = True, person: str = REVIEWER, trusted_origins: Sequence[str] = ()
 ) -> RunViewer:
-    """Serve the pages of a run folder on 127.0.0.1; port 0 takes a free one. It has begun to listen when this returns.
+    """Serve the pages of a run folder on 127.0.0.1; port 0 takes a free one.
+
+    It has begun to listen when this returns.
 
     `person` is under whose name answers are saved; `trust` as in `Loaded.load`; `trusted_origins` are origins of pages that may show it.
     Raises PipelineError where the folder is no run, JournalError where the port is taken.

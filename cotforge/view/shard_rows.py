@@ -31,7 +31,9 @@ class ShardRows:
         self._kept: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
 
     def read_rows(self, first: int, count: int = 1, *, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """So many rows from the `first` on, by the names of these columns or of parts of them; columns that are not there are left out.
+        """So many rows from the `first` on, by the names of these columns or of parts of them.
+
+        Columns that are not there are left out.
 
         Raises JournalError where a file is gone or damaged.
         """

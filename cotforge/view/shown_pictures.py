@@ -27,7 +27,10 @@ class ShownPictures:
         self._known: OrderedDict[str, Picture] = OrderedDict()
 
     def picture_digests(self, opened: OpenedDataset, numbers: Sequence[int]) -> dict[int, list[str]]:
-        """Those of each sample's pictures; a sample without a lesson is left out until the source is read that far."""
+        """Those of each sample's pictures.
+
+        A sample without a lesson is left out until the source is read that far.
+        """
         found: dict[int, list[str]] = {}
         for number in numbers:
             row = opened.index.row(number)
@@ -38,7 +41,10 @@ class ShownPictures:
         return found
 
     def load_picture(self, digest: str, key: str, *, small: bool = False) -> tuple[bytes, str] | None:
-        """(bytes, media type) of the picture with this digest of the sample with this key; None where there is no such picture."""
+        """(bytes, media type) of the picture with this digest of the sample with this key.
+
+        None where there is no such picture.
+        """
         data = self._picture_bytes(digest, key)
         kind = next((kind for head, kind in _KINDS if data.startswith(head)), None)
         if kind is None or sha256(data).hexdigest() != digest:

@@ -27,7 +27,10 @@ def load_pipeline(run: Path, *, trust: bool) -> Loaded:
 
 
 class SampleShelf:
-    """Samples kept in a file without a name; about 100 bytes of memory for each. Safe to use from any thread."""
+    """Samples kept in a file without a name; about 100 bytes of memory for each.
+
+    Safe to use from any thread.
+    """
 
     def __init__(self) -> None:
         self._file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (closed with the shelf)
@@ -69,7 +72,10 @@ class SampleShelf:
 
 
 class SourceWalk:
-    """Reads the source of a run from its beginning in a thread of its own, and keeps what it meets on a shelf."""
+    """Reads the source of a run from its beginning in a thread of its own.
+
+    Keeps what it meets on a shelf.
+    """
 
     def __init__(self, run: Path, loaded: Loaded) -> None:
         """Begins at once."""

@@ -67,7 +67,10 @@ def found_in_ids(index: SampleIndex, text: str) -> Mask:
 
 
 def found_in_traces(shards: Sequence[Path], samples: Numbers, text: str) -> Iterator[Part]:
-    """Reads the reasoning of all traces once, some megabytes at a time. `samples` has the number of each trace's sample."""
+    """Reads the reasoning of all traces once, some megabytes at a time.
+
+    `samples` has the number of each trace's sample.
+    """
     row, whole = 0, max(len(samples), 1)
     for path in shards:
         with pq.ParquetFile(path) as file:

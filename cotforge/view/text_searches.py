@@ -24,7 +24,10 @@ class TextSearches:
         self._kept: OrderedDict[tuple[Stamp, int, str], TextSearch] = OrderedDict()
 
     def find_text(self, opened: OpenedDataset, text: str, seconds: float) -> tuple[Mask, float]:
-        """(samples with the text in their id or a trace, share of all traces looked at in [0, 1]), after so many seconds at most."""
+        """What is found by then: (samples with the text in an id or a trace, share of the traces searched).
+
+        The share is in [0, 1]. It waits so many seconds at most.
+        """
         name = opened.stamp, len(opened.index), text.casefold()
         with self._lock:
             search = self._kept.get(name)

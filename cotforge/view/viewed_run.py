@@ -84,7 +84,10 @@ class ViewedRun:
     # index
 
     def open_dataset(self) -> OpenedDataset:
-        """The present dataset of the run; where there is none yet, what its journal says. Raises CotforgeError."""
+        """The present dataset of the run; where there is none yet, what its journal says.
+
+        Raises CotforgeError.
+        """
         with self._lock:
             found = self._read_dataset()
         return found or OpenedDataset(self._live_index(), ShardRows(()), ShardRows(()))
@@ -121,7 +124,10 @@ class ViewedRun:
         return self._journal
 
     def wait_for_pipeline(self, seconds: float | None = 60) -> "Loaded":
-        """The run's pipeline, once it is read. Raises CotforgeError where it cannot be, TimeoutError after so many seconds."""
+        """The run's pipeline, once it is read.
+
+        Raises CotforgeError where it cannot be, TimeoutError after so many seconds.
+        """
         return self._pipeline.result(seconds)
 
     def _begin_walk(self, loaded: "Loaded") -> "SourceWalk":
@@ -149,7 +155,10 @@ class ViewedRun:
     # one sample
 
     def source_sample(self, id: str, *, seconds: float = 0) -> Sample | None:
-        """The Sample of this id as the source has it; None where it is not known, or not yet: the source is read in the background."""
+        """The Sample of this id as the source has it.
+
+        None where it is not known, or not yet: the source is read in the background.
+        """
         try:
             loaded = self.wait_for_pipeline(seconds)
         except (CotforgeError, TimeoutError, OSError):
