@@ -118,7 +118,7 @@ def push(
                 )
     except KeyboardInterrupt:
         raise KeyboardInterrupt from Interrupted(RESUMES)
-    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
+    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *meter.notes))
 
 
 def _run_push(work: PushWork) -> Pushed:
