@@ -20,7 +20,7 @@ from cotforge.sample_reader import SampleReader
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _SampleFacts:
     """What a sample is before any teacher is asked."""
 
     question: str
@@ -35,10 +35,10 @@ def view_sample(run: Path, id: str) -> SampleView:
     lessons = scan_table(run, "lessons", images=True).filter(wanted).collect().to_dicts()
     traces = scan_table(run, "traces").filter(wanted).collect()
     losses = scan_table(run, "losses").filter(wanted).collect()
-    origin = _of_lesson(lessons[0]) if lessons else _of_source(run, id)
+    origin = _facts_of_lesson(lessons[0]) if lessons else _facts_of_source(run, id)
     if origin is None and not traces.height and not losses.height:
         raise PipelineError(f"{run}: there is no sample {show_value(id)}; `Run.traces()` lists the ids")
-    origin = origin or _Origin("", (), None, ())
+    origin = origin or _SampleFacts("", (), None, ())
     said = traces.filter(pl.col("ballot").is_not_null())
     return SampleView(
         id=id,
@@ -55,9 +55,9 @@ def view_sample(run: Path, id: str) -> SampleView:
     )
 
 
-def _of_lesson(lesson: dict[str, Any]) -> _Origin:
+def _facts_of_lesson(lesson: dict[str, Any]) -> _SampleFacts:
     prompt = "\n".join(message["content"] for message in lesson["prompt"])  # of datasets without a column `question`
-    return _Origin(
+    return _SampleFacts(
         question=lesson.get("question") or prompt,
         options=tuple(lesson.get("options") or ()),
         label=lesson["label"],
@@ -65,20 +65,20 @@ def _of_lesson(lesson: dict[str, Any]) -> _Origin:
     )
 
 
-def _of_source(run: Path, id: str) -> _Origin | None:
+def _facts_of_source(run: Path, id: str) -> _SampleFacts | None:
     """None where the source has no such sample, or can no longer be read: a run may have been received without it."""
     try:
-        with _source(run) as reader:
+        with _open_source(run) as reader:
             for found in reader.samples():
                 if isinstance(found, Sample) and found.id == id:
-                    return _Origin(found.question, found.options, found.label, tuple(_loaded(found)))
+                    return _SampleFacts(found.question, found.options, found.label, tuple(_loaded_pictures(found)))
     except (CotforgeError, OSError):
         return None
     return None
 
 
 @contextmanager
-def _source(run: Path) -> Iterator[SampleReader]:
+def _open_source(run: Path) -> Iterator[SampleReader]:
     """The source of a run; what reading it has to keep is kept apart, so that the run folder stays as it is."""
     loaded = Loaded.of_run(run, trust=False, sends=False)
     loaded = loaded.in_run(run, new="content" if gold.names_content(loaded, run) else "path")
@@ -90,7 +90,7 @@ def _source(run: Path) -> Iterator[SampleReader]:
         yield reader
 
 
-def _loaded(sample: Sample) -> Iterator[bytes]:
+def _loaded_pictures(sample: Sample) -> Iterator[bytes]:
     for picture in sample.pictures:
         try:
             yield picture.load()
