@@ -65,8 +65,6 @@ class SampleView:
         }
         name = _escape_text(f"picture of sample {self.id}")
         pictures = "".join(f'<img src="{uri}" alt="{name}" style="margin:4px">' for uri in self._thumbnail_uris())
-            f'<img src="{uri}" alt="picture of sample {_escape_text(self.id)}" style="margin:4px">' for uri in self._thumbnail_uris()
-        )
         table = _html_table(("sample", self.id), facts.items())
         traces = "".join(_html_trace(row) for row in self.traces.iter_rows(named=True))
         lost = _html_table(("stage", "reason"), ((row["stage"], row["reason"]) for row in self.losses.iter_rows(named=True)))
