@@ -419,6 +419,10 @@ def test_the_students_weights_go_and_what_resumes_its_training_stays(run: Path, 
     (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
     push(run, "--model", *way, repo="me/student")
     assert "model.safetensors" not in hub.model("me/student").files()
+    (folder / "README.md").write_text(STUDENT_CARD.replace("---\n", "---\nlicense: apache-2.0\n", 1))
+    pipeline = run / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("license: apache-2.0", "license: cc-by-nc-4.0"))
+    assert "may not be used commercially" in push(run, "--model", *way, repo="me/student", code=2)
     assert len(hub.model("me/student").commits) == 3
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcomes import filtered, lesson, mixed, undecided
+from outcomes import filtered, lesson, mixed, sample, trace, undecided, verdict
+from test_report import HOSTILE, written
 
 from cotforge.filters import Bound
+from cotforge.records import CuratedSample, Judged, Sample
 from cotforge.report.recount import BYTES, NONE, Recount, one_byte_code, slider_positions
 from tests.browser import PROGRAM, Browser, chromium
 from tests.project import LABELS, ran, replay, summary, write_pipeline, write_rows
@@ -161,6 +163,20 @@ def test_the_bounds_go_back_samples_are_filtered_and_walked_by_keys_and_nothing_
         walked.append(person.ask("document.activeElement.id"))
     assert walked[0] == walked[2] != walked[1]
     assert all(each.startswith("sample-") for each in walked)
+
+
+@needs_browser
+def test_hostile_names_and_texts_are_text_in_a_browser(person: Browser, tmp_path: Path) -> None:
+    of = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"), HOSTILE)
+    said = Judged(trace(0, HOSTILE, HOSTILE), "surplus")
+    path = tmp_path / "report.html"
+    path.write_text(written(CuratedSample(of, verdict(HOSTILE, HOSTILE), (said,), rejected=HOSTILE), lesson(1), name=HOSTILE, run=HOSTILE))
+    person.open(path)
+    assert person.text("h1") == HOSTILE
+    assert person.ask("document.title") == HOSTILE
+    assert person.ask("document.scripts.length") == 2
+    assert person.ask("[...document.images].every(one => one.src.startsWith('data:image/jpeg'))")
+    assert person.text("#now") == "1 lesson"
 
 
 @needs_browser

@@ -67,7 +67,11 @@ class PushWork:
                 f"or say --allow {FOREIGN}"
             )
         merged = merge_cards(name_repository(self.local.card, self.remote.name, self.remote.url), theirs)
-        self.notes = tuple(demand_header(self.local, merged.header, self.origin, public=not self.private, allow=self.terms.allow))
+        notes = demand_header(self.local, merged.header, self.origin, public=not self.private, allow=self.terms.allow)
+        link = merged.header.get("license_link")
+        if link in ("LICENSE", "LICENSE.md") and link not in {*tree, *(file.name for file in self.local.files)}:
+            notes.append(f"the card names {link}, and the repository holds none; add it on the Hub")
+        self.notes = tuple(notes)
         return merged.text()
 
 

@@ -102,7 +102,7 @@ def constant_measures(tally: Tally) -> list[str]:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    return "-" if value is None else f"{float(f'{value:.3g}'):,.6g}"
 
 
 def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = None) -> list[Bin]:

@@ -17,7 +17,7 @@ WORDS = 500
 FATES = {
     "lesson": "became the lesson",
     "surplus": "good, not chosen",
-    "wrong": "another answer than the agreed one",
+    "wrong": "another answer",
     "undecided": "nothing was agreed on",
     "vote": "a short vote",
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cotforge.consensus.claim import certifiable_bound
 from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shorten_text
@@ -37,6 +38,7 @@ def report_page(about: About, tally: Tally, collected: PageCollector, *, before:
         share=share_of,
         claims=claims,
         headline=headline_sentences(about, tally),
+        certified=[(checked, certifiable_bound(checked)) for checked in (100, 300)],
         shown=shown,
         kinds=[(kind, *words, count) for kind, words in KINDS.items() if (count := sum(one.kind == kind for one in shown))],
         names=sorted(tally.teachers)[:TABLE],

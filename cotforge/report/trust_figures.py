@@ -36,9 +36,12 @@ def calibration_figure(tally: Tally) -> Figure | None:
         right = round(one.right * one.count)
         low, high = lower_bound(right, one.count, sure=0.975), upper_bound(right, one.count, sure=0.975)
         readings.append(Reading(one.claimed, one.right, low, high, one.count))
-    inside = sum(one.low <= one.claimed <= one.high for one in readings)
+    modest, bold = sum(one.claimed < one.low for one in readings), sum(one.claimed > one.high for one in readings)
+    inside = len(readings) - modest - bold
     title = "Is the confidence worth what it says?"
-    finding = f"{inside} of {len(readings)} groups of checked samples lie on the diagonal within their 95 % intervals."
+    finding = f"{inside} of {len(readings)} groups of checked samples lie on the diagonal within their 95 % intervals"
+    finding += f"; {modest} are right more often than the confidence says" if modest else ""
+    finding += f"; {bold} are right less often than the confidence says." if bold else "."
     table = [(f"{one.count:,}", percent_text(one.claimed), percent_text(one.right), f"{one.low:.1%} to {one.high:.1%}") for one in readings]
     svg = calibration_chart("calibration", title, finding, readings)
     return Figure(title, finding, svg, ("checked", "mean confidence", "found right", "95 % interval"), table)
