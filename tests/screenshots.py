@@ -11,9 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
 from cotforge.view.serving import start_viewer
+from PIL import Image
 
 from tests.browser import PROGRAM, READY, START_S, Browser, chromium
 

@@ -1,7 +1,7 @@
 """Everything that a run folder and its source hold about one sample."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,8 @@ from cotforge.face.sample_view import SampleView
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sample_reader import SampleReader
+from cotforge.sources import Counts, RawRow
+from cotforge.sources.sample_stream import make_samples
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,31 @@ def _facts_of_lesson(lesson: dict[str, Any]) -> _SampleFacts:
 def _facts_of_source(run: Path, id: str) -> _SampleFacts | None:
     """None where the source has no such sample, or can no longer be read: a run may have been received without it."""
     try:
-        with _open_source(run) as reader:
-            for found in reader.samples():
-                if isinstance(found, Sample) and found.id == id:
+        with closing(_source_samples(run, id)) as samples:
+            for found in samples:
+                if found.id == id:
                     return _SampleFacts(found.question, found.options, found.label, tuple(_loaded_pictures(found)))
     except (CotforgeError, OSError):
         return None
     return None
 
 
-@contextmanager
-def _open_source(run: Path) -> Iterator[SampleReader]:
-    """The source of a run; what reading it has to keep is kept apart, so that the run folder stays as it is."""
+def _source_samples(run: Path, id: str) -> Generator[Sample]:
+    """The samples of a run's source that may have this id. Rows that bring another are passed over, and their pictures are not opened.
+
+    What reading has to keep is kept apart, so that the run folder stays as it is.
+    """
     loaded = Loaded.of_run(run, trust=False, sends=False)
     loaded = loaded.in_run(run, new="content" if gold.names_content(loaded, run) else "path")
+    source, task, counts = loaded.pipeline.source, loaded.pipeline.task, Counts()
     with (
         TemporaryDirectory(prefix="cotforge-") as place,
         closing(PictureStore(Path(place), loaded.pipeline.images)) as store,
-        closing(SampleReader(loaded, store)) as reader,
     ):
-        yield reader
+        rows = counts.used(source.rows(loaded.root, store.spool))
+        near = (row for row in rows if isinstance(row, RawRow) and row.id in (None, id))
+        with closing(make_samples(near, task, store, counts)) as read:
+            yield from (found for _, found in read if isinstance(found, Sample))
 
 
 def _loaded_pictures(sample: Sample) -> Iterator[bytes]:
