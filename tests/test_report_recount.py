@@ -63,7 +63,7 @@ def test_what_the_page_gets_of_samples_is_their_state_and_the_measures_of_usable
     assert (one.state, one.traces, list(array("d", one.values))) == (4, 2, [3.0, 3.0])
     assert (two.state & 3, two.answer) == (2, "awe")
     assert (three.traces, three.state & 3) == (2, 0)
-    data = found.data()
+    data = found.page_data()
     assert [(slider["path"], slider["positions"][slider["at"]]) for slider in data["sliders"]] == [
         ("filters.0.min", 2),
         ("filters.0.max", 30),

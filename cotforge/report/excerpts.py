@@ -36,7 +36,7 @@ def _html_bytes(text: str) -> int:
     return len(escape(show_invisible(text)).encode("utf-8", "replace"))
 
 
-def thumbnails(pictures: Sequence[Picture], most: int) -> tuple[str, ...]:
+def thumbnail_uris(pictures: Sequence[Picture], most: int) -> tuple[str, ...]:
     """Data URIs of at most `PICTURES` pictures, together about `most` characters; empty for one that can no longer be read."""
     made: tuple[str, ...] = ()
     for side in SIDES:
