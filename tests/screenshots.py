@@ -14,7 +14,6 @@ from pathlib import Path
 from PIL import Image
 
 from cotforge.view.serving import start_viewer
-
 from tests.browser import PROGRAM, READY, START_S, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -9,7 +9,7 @@ from cotforge.images.small import data_uri
 from cotforge.records import Picture
 from cotforge.visible import show_invisible
 
-SIDES = (360, 256, 160, 96)
+SIDES = (360, 256, 160, 96, 64)
 """Pixels of the longer side of a thumbnail; the largest whose sample stays within its bytes is taken."""
 PICTURES = 4
 """Pictures of one sample that are shown."""

@@ -8,9 +8,9 @@ from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnail_
 from cotforge.report.gallery import KINDS, GalleryCandidate, Kind
 from cotforge.tally.words import reason_in_words
 
-PICTURE_BYTES = 30_000
+PICTURE_BYTES = 36_000
 """Characters of one sample's pictures on the page."""
-TEXT_BYTES = 20_000
+TEXT_BYTES = 18_000
 """Bytes of one sample's traces on the page; of one trace at most a third of that."""
 WORDS = 500
 """Bytes of a question."""
