@@ -61,8 +61,8 @@ function explore(data) {
   function show() {
     const places = inputs.map(input => Number(input.value));
     const now = count(places);
-    const about = name => data.known[name] + Math.round((now[name] - start[name]) * factor);
-    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, Math.max(0, about(name)), data.known[name]));
+    const about = name => Math.round(start[name] ? data.known[name] * now[name] / start[name] : now[name] * factor);
+    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, about(name), data.known[name]));
     const words = [];
     sliders.forEach((slider, place) => {
       const value = slider.positions[places[place]], before = slider.positions[slider.at];
@@ -71,9 +71,9 @@ function explore(data) {
       inputs[place].setAttribute("aria-valuetext", text);
       if (value !== before) words.push(setting(slider, place, value));
     });
-    const change = about("lessons") - data.known.lessons, moved = words.length > 0;
+    const lessons = about("lessons");
+    const change = lessons - data.known.lessons, moved = words.length > 0;
     const sign = change > 0 ? "+" : "";
-    const lessons = Math.max(0, about("lessons"));
     $("now").textContent = `${number.format(lessons)} lesson${lessons === 1 ? "" : "s"}`;
     $("change").textContent = !moved ? "with the present bounds" : change ? `instead of ${number.format(data.known.lessons)} (${sign}${number.format(change)})` : "as with the present bounds";
     $("how").hidden = $("back").disabled = !moved;
