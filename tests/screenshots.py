@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cotforge.view.serving import start_viewer
 from PIL import Image
 
+from cotforge.view.serving import start_viewer
 from tests.browser import PROGRAM, READY, START_S, Browser, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -53,7 +53,7 @@ PUBLIC = """
     build build_async check curate decide evaluate push train what_if
 """
 
-HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"
+HEAVY = "accelerate datasets huggingface_hub numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"
 
 
 @cache

@@ -250,6 +250,17 @@ def test_a_pull_request_leaves_main_alone_and_the_same_again_opens_no_other(run:
     assert holds(hub, run, "refs/pr/1")
 
 
+def test_a_pull_request_that_was_interrupted_is_resumed(run: Path, hub: HubServer) -> None:
+    push(run)
+    rows_removed(run)
+    hub.faults = [HubFault("POST .*/status", status=400)]
+    push(run, "--pr", code=2)
+    assert hub.dataset().pulls[0]["status"] == "draft"
+    assert "discussions/1" in push(run, "--pr")
+    assert [pull["status"] for pull in hub.dataset().pulls] == ["open"]
+    assert [ref for ref, _ in commits(hub)] == ["refs/heads/main", "refs/pr/1"]
+
+
 def test_a_tag_names_the_commit_and_one_that_is_taken_is_told_before_anything_is_sent(run: Path, hub: HubServer) -> None:
     assert 'revision="v1"' in push(run, "--tag", "v1")
     push(run, "--tag", "v1")  # nothing changed, and it is there already
