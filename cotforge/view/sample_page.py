@@ -172,7 +172,7 @@ def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: s
     figures = [("tokens in", trace["input_tokens"]), ("tokens out", trace["output_tokens"]), ("finish", trace["finish_reason"])]
     figures += [("read as", trace["read_as"])] if trace["read_as"] not in ("tags", "", None) else []
     if trace["cost_usd"]:
-        figures.append(("cost", f"${trace['cost_usd']:.4f}"))
+        figures.append(("cost", f"${trace['cost_usd']:.4f}" if trace["cost_usd"] >= 0.00005 else "below $0.0001"))
     if trace["fate_value"] is not None:
         figures.append(("filtered at", f"{trace['fate_value']:.4g}"))
     return ViewedTrace(
