@@ -378,6 +378,19 @@ def test_a_dry_run_changes_nothing(run: Path, hub: HubServer) -> None:
     assert not [request for request in hub.requests[asked:] if request.startswith("P")]
 
 
+def test_a_dry_run_needs_no_token_and_tells_what_would_be_refused(
+    run: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert "would push" in push(run, "--dry-run")
+    assert "write OWNER/ds" in push(run, "--dry-run", repo="ds", code=2)
+    with (run / "dataset" / "README.md").open("a") as card:
+        card.write("\nghp_16C7e42F292c6912E7710c838347Ae178B4a\n")
+    assert "--allow" in push(run, "--dry-run", code=2)
+    assert hub.requests == []
+
+
 def test_more_files_than_one_commit_takes_come_to_main_by_one_merge(run: Path, hub: HubServer) -> None:
     push(run)
     names = [f"data/train-{number:05d}-{number:016x}.parquet" for number in range(MOST_FILES + 5)]

@@ -22,11 +22,16 @@ TIMEOUT_S = 120.0
 """Seconds without a byte in either direction after which a request is made again; a commit may take a minute."""
 
 
-def open_client() -> Any:
-    """An `HfApi` with the user's token, which is remembered as a credential. Raises HubError where there is none."""
+def open_client(*, token_needed: bool = True) -> Any:
+    """An `HfApi` with the user's token, which is remembered as a credential.
+
+    Where there is none: raises HubError, or unless `token_needed` gives one with `token=False`, by which nothing should be asked.
+    """
     from huggingface_hub import HfApi, get_token
 
     token = get_token()
+    if not token and not token_needed:
+        return HfApi(token=False, library_name="cotforge", library_version=__version__)
     if not token:
         raise HubError("HF_TOKEN: there is no token of the Hub; `hf auth login` keeps one, or set the variable")
     remember_secrets(token)

@@ -24,6 +24,7 @@ FOREIGN = "other-repository"
 UNTOUCHED = frozenset({CARD, ".gitattributes", ".gitignore", "LICENSE"})
 """Files that a repository may hold although nobody pushed to it."""
 STAYS_PRIVATE = "the repository stays private, with all that was ever in it: make it public in its settings on the Hub"
+UNASKED = "there is no token of the Hub, so it was not asked: this is what a push to {} would do if it is new; `hf auth login` keeps a token"
 RESUMES = "what the Hub has already is not sent again: run the same command again to resume"
 
 
@@ -92,7 +93,8 @@ def push(
     """Push a run's dataset, or with `model` its student, to a repository on the Hub, as one commit or none.
 
     A new repository is private unless `public`; one that is public already is pushed to only with `public`. `pr`: as a pull request.
-    `revision`: to this branch, made where it is not there. `tag`: of the commit. `dry_run`: change nothing and say what would change.
+    `revision`: to this branch, made where it is not there. `tag`: of the commit. `dry_run`: change nothing and say what would change; it
+    needs no token, and without one asks the Hub nothing.
     `xet`: send large files in parts that the Hub may have already. `allow`: findings of the scan that may leave, by name. `console`:
     where progress is shown; nowhere by default. Raises HubError; a KeyboardInterrupt comes from an Interrupted that says how to resume.
     """
@@ -105,7 +107,7 @@ def push(
     origin = RunOrigin.read(run)
     local = (read_student if model else read_dataset)(run)
     meter = UploadMeter()
-    client = open_client()
+    client = open_client(token_needed=not dry_run)
     meter.begin_phase("scanning for secrets")
     try:
         with UploadDisplay(meter, console):
@@ -123,11 +125,14 @@ def push(
 
 def _run_push(work: PushWork) -> Pushed:
     local, remote, terms = work.local, work.remote, work.terms
+    work.private = not terms.public
+    if remote.client.token is False:
+        alone = _result_of_new(work)
+        return replace(alone, notes=(UNASKED.format(remote.name), *alone.notes))
     private = _demand_visibility(remote, terms)
     work.private = not terms.public if private is None else private
     if private is None and terms.dry_run:
-        card = work.merged_card({}, None)
-        return _expected_result(work, local.with_card(card), RemoteChanges.between(local.with_card(card), {}, local.stale), private, None)
+        return _result_of_new(work)
     if private is None:
         work.merged_card({}, None)  # what would be refused is refused before anything is made
         remote.create_repository(private=work.private)
@@ -150,6 +155,12 @@ def _run_push(work: PushWork) -> Pushed:
     if terms.tag and pushed.commit:
         remote.put_tag(terms.tag, pushed.commit)
     return pushed
+
+
+def _result_of_new(work: PushWork) -> Pushed:
+    """What a push to a new repository would come to. Raises HubError where it would be refused."""
+    files = work.local.with_card(work.merged_card({}, None))
+    return _expected_result(work, files, RemoteChanges.between(files, {}, work.local.stale), None, None)
 
 
 def _through_pull(work: PushWork, files: tuple[LocalFile, ...], pushed: Pushed) -> Pushed:

@@ -44,6 +44,8 @@ class RemoteRepository:
     def _full_name(self, name: str) -> str:
         if not re.fullmatch(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", name) or ".." in name or "--" in name or name.endswith(".git"):
             raise HubError(f"{name[:120]}: is not the name of a repository; write owner/name, of letters, digits, '.', '_' and '-'")
+        if "/" not in name and self.client.token is False:
+            raise HubError(f"{name}: whose it would be is not known without a token of the Hub; write OWNER/{name}, or run `hf auth login`")
         return name if "/" in name else f"{self.call_hub(self.client.whoami, name)['name']}/{name}"
 
     def call_hub(self, call: Callable[..., Answer], where: str = "", *, patient: bool = False, **given: Any) -> Answer:
