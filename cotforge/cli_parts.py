@@ -48,7 +48,11 @@ OUT = click.option("--out", type=click.Path(path_type=Path, file_okay=False), he
 SETS = click.option(
     "--set", "sets", multiple=True, metavar="KEY.PATH=VALUE", help="Change a value of the file. List items go by index; + appends one."
 )
-REPLACE = click.option("--replace", is_flag=True, help="Allow a dataset made of fewer samples to replace the present one.")
+REPLACE = click.option(
+    "--replace",
+    is_flag=True,
+    help="Allow a dataset made of fewer samples to replace the present one. A build of the whole source always may.",
+)
 TRUST = click.option(
     "--trust", is_flag=True, help="Allow a pipeline or run folder from elsewhere to run its Python, and to read and send what it names."
 )

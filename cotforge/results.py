@@ -289,7 +289,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
         pictures=consensus.describe_pictures,
-        consensus=f"rule {consensus.rule}, label {consensus.label}{target}",
+        consensus=f"{consensus.rule}, label {consensus.label}{target}",
         filters=[bounds_text(bound) for bound in pipeline.filters],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=loaded.written,
@@ -298,6 +298,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
         input_tokens=totals["input"],
         output_tokens=totals["output"],
         cost_usd=totals["cost_usd"],
+        label_votes=consensus.label == "vote" and (consensus.rule == "sequential" or not consensus.sequential),
     )
 
 

@@ -17,7 +17,7 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional plots coroutines version",
-    "records layout notices given_answers card_keys atomic",
+    "records layout notices given_answers card_keys atomic reasons",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree dataset_shards",
     "sources prompts history trust difficulty refreshes",

@@ -109,9 +109,9 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         assert checked.stdout.splitlines()[-1] == "in all 4 calls to make"
     *lines, paid, files = built.stdout.splitlines()
     assert lines == [
-        "no sample was accepted as 'awe' (1 labelled so): the dataset has no lesson of this class",
+        "no sample was accepted as 'awe' (label: 1): the dataset has no lesson of this class",
         "4 of 4 samples accepted; 3 against their label",
-        "accepted per class: amusement 2 (1 labelled so), awe 0 (1), fear 1 (1), sadness 1 (1)",
+        "accepted per class: amusement 2 (label: 1), awe 0 (1), fear 1 (1), sadness 1 (1)",
         "perhaps mislabelled: 3 files, listed in runs/feelings/conflicts.csv, the surest first",
         "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",

@@ -49,7 +49,7 @@ def test_a_smaller_limit_says_so_and_leaves_the_larger_dataset_as_it_is(tmp_path
         "runs/feelings/dataset stays as it was: it is made of 8 samples, this one of 3; "
         "--replace takes the smaller one, --out DIR writes it elsewhere"
     )
-    assert second.startswith("no sample was accepted as 'amusement' (1 labelled so), 'fear' (1 labelled so)")
+    assert second.startswith("no sample was accepted as 'amusement' (label: 1), 'fear' (label: 1)")
     assert second.endswith(": the dataset has no lesson of them")
     assert "losses.parquet" not in told
     assert kept(tmp_path) == before

@@ -10,11 +10,11 @@ import pytest
 
 import cotforge
 from cotforge.consensus import RULES
+from cotforge.reasons import ASKING, FATES, READING, SOURCE, VOTING
 from cotforge.records import ReadingFault, TraceFate, VoteReason
 from cotforge.reference import REGIONS, stale_pages, write_pages
 from cotforge.reference.dataset_columns import MEANINGS, Table, columns_of
-from cotforge.reference.reasons import ASKING, FATES, READING, SOURCE, VOTING, reasons_tables
-from cotforge.tally.words import WORDS
+from cotforge.reference.reasons import reasons_tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -62,7 +62,7 @@ def test_every_reason_of_replies_votes_and_traces_is_explained_and_no_other() ->
     assert {*READING} == {*get_args(ReadingFault)}
     assert {*VOTING} == {*get_args(VoteReason)} - {""} | {"no_replies"}
     assert {fate.partition(":")[0] for fate in FATES} == {*get_args(TraceFate)}
-    assert {word.partition(":")[2] for word in WORDS if word.startswith("vote:")} == {*VOTING}
+    assert all(told.counted and told.alone for told in VOTING.values())
 
 
 def test_the_page_of_reasons_speaks_of_rules_that_exist() -> None:

@@ -30,7 +30,7 @@ def one(lines: Iterable[str]) -> str:
 
 def test_a_class_that_the_data_has_and_the_dataset_has_not_is_named(tmp_path: Path) -> None:
     found = vanished_classes(loaded(tmp_path), tally(amusement=(5, 9), awe=(4, 0), fear=(0, 0), sadness=(3, 1)))
-    assert one(found) == "no sample was accepted as 'awe' (4 labelled so): the dataset has no lesson of this class"
+    assert one(found) == "no sample was accepted as 'awe' (label: 4): the dataset has no lesson of this class"
 
 
 def test_a_class_that_no_label_names_has_not_vanished_but_where_there_are_no_labels_at_all_it_has(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_where_nothing_was_accepted_or_rows_have_options_of_their_own_no_class_i
 
 def test_classes_are_told_in_the_order_of_the_file_beside_their_labels(tmp_path: Path) -> None:
     pipeline = loaded(tmp_path)
-    assert one(per_class(pipeline, tally(sadness=(3, 1), awe=(4, 2)))) == "accepted per class: awe 2 (4 labelled so), sadness 1 (3)"
+    assert one(per_class(pipeline, tally(sadness=(3, 1), awe=(4, 2)))) == "accepted per class: awe 2 (label: 4), sadness 1 (3)"
     assert one(per_class(pipeline, tally(awe=(0, 2)))) == "accepted per class: awe 2"
 
 
@@ -57,7 +57,7 @@ def test_of_many_classes_those_are_told_of_which_least_was_accepted(tmp_path: Pa
     names = [f"c{number:02}" for number in range(CLASSES + 4)]
     pipeline = loaded(tmp_path, task={"kind": "classify", "question": "?", "labels": names})
     line = one(per_class(pipeline, tally(**{name: (100, place) for place, name in enumerate(reversed(names))})))
-    assert line.startswith("accepted per class: c11 0 (100 labelled so), c10 1 (100), ")
+    assert line.startswith("accepted per class: c11 0 (label: 100), c10 1 (100), ")
     assert line.endswith(", and 4 classes more: see report.html")
     assert line.count("(") == CLASSES
 

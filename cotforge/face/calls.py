@@ -62,7 +62,7 @@ def build(
     """Ask the teachers what the journal lacks, vote, filter, and write the dataset. A second build asks nothing.
 
     `limit` takes so many samples, `offline` asks nothing, `refresh` names teachers to be asked again, `retry` reasons for which calls are;
-    `replace` lets a dataset made of fewer samples take the place of a larger one.
+    `replace` lets a dataset made of fewer samples take the place of a larger one; a build of the whole source always may.
     Raises Stopped where a budget or too many failures ended it: its `run` is the folder, with a dataset of what there is. Raises
     KeyboardInterrupt after an interrupt, with everything paid for kept; and PipelineError, SourceError, TeacherError or JournalError.
     """

@@ -66,8 +66,9 @@ class DatasetRows:
         """As `named_shards`. Raises PipelineError where there is none."""
         found = named_shards(self.run, CONFIGS[self.kind])
         if not found:
-            what = "pairs of a right and a wrong text" if self.kind == "dpo" else "lessons"
-            raise PipelineError(f"{self.run}: its dataset has no {what}; `cotforge build` says at its end what they were lost to")
+            if self.kind == "dpo":
+                raise PipelineError(f"{self.run}: its dataset has no pairs; a pair takes a sample with both a right and a wrong text")
+            raise PipelineError(f"{self.run}: its dataset has no lessons; `cotforge build` says at its end what they were lost to")
         return iter(found)
 
 

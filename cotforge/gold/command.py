@@ -58,7 +58,7 @@ def ask_people(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: in
 def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: int | None = None) -> str:
     """Write `audit.csv` and the page with the labels that are likeliest wrong, and nobody checked; what the command prints.
 
-    Raises PipelineError where no sample has both a label and an answer.
+    Where people checked all of them, it writes nothing. Raises PipelineError where no sample has both a label and an answer.
     """
     known, then, found = _known_answers(gold_path(loaded, folder.path)), _what_next(folder), find_gold(loaded, folder.path)
     seen, met = Audit(found, count or MOST), 0
@@ -66,6 +66,8 @@ def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: in
         seen.add(sample, doubt)
     if not seen.labelled:
         raise PipelineError(f"{loaded.path}: source: no sample has a label and an answer of a teacher; there is no label to audit")
+    if not seen.first:
+        return f"nothing to audit: people checked all {seen.labelled:,} samples that have a label and an answer"
     del seen.first[count or min(MOST, max(LEAST, met // 10)) :]
     drawn, suspects = seen.drawn(), seen.suspects()
     before = [one for one in known if one[0] in drawn]
@@ -77,7 +79,7 @@ def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: in
         [
             f"{seen.likelier:,} of {seen.labelled:,} labels are likelier wrong than right, those left out that people checked",
             f"{sheet}: {listed}",
-            f"{folder.path / PAGE}: the first {len(seen.first):,} of them; open it in a browser, answer, and save {FILE}",
+            f"{folder.path / PAGE}: the {len(seen.first):,} likeliest to be wrong; open it in a browser, answer, and save {FILE}",
             f"then: {then} {FILE}",
         ]
     )

@@ -24,7 +24,9 @@ FOREIGN = "other-repository"
 UNTOUCHED = frozenset({CARD, ".gitattributes", ".gitignore", "LICENSE"})
 """Files that a repository may hold although nobody pushed to it."""
 STAYS_PRIVATE = "the repository stays private, with all that was ever in it: make it public in its settings on the Hub"
-UNASKED = "there is no token of the Hub, so it was not asked: this is what a push to {} would do if it is new; `hf auth login` keeps a token"
+UNASKED = (
+    "there is no token of the Hub, so it was not asked: this is what a push to {} would do if it is new; `hf auth login` keeps a token"
+)
 RESUMES = "what the Hub has already is not sent again: run the same command again to resume"
 
 

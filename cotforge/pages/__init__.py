@@ -69,7 +69,7 @@ class About:
     source: str
     """Where the raw data came from, in a few words."""
     consensus: str
-    """The rule and its numbers, in a few words."""
+    """The name of the rule and its numbers, in a few words."""
     filters: Sequence[str]
     """Each bound, in a few words."""
     prompts: Mapping[str, str]
@@ -99,6 +99,8 @@ class About:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    label_votes: bool = False
+    """Whether the raw label counts in the vote."""
     spent: Sequence[Spent] = ()
     """By teacher, the most expensive one first."""
     seconds: float | None = None
@@ -109,6 +111,11 @@ class About:
     """What pictures are known by, where they may vote; empty where they do not."""
     asked: str = ""
     """What one teacher was asked about the first Lesson's Sample, as text; empty where there is none, or it holds what is not published."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether a cost is known: a teacher has a price, or something was paid."""
+        return bool(self.cost_usd) or any(teacher.price is not None for teacher in self.teachers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "label": "The raw label; null where the source has none, or one outside the allowed set.",
         "label_conflict": "Whether the accepted answer differs from the raw label.",
         "confidence": "Confidence of the verdict, from 0 to 1; what it means depends on the rule.",
-        "votes": "Every vote: who gave it, and for which answer. The raw label may be one of them.",
+        "votes": "Every teacher's vote: who gave it, and for which answer. The raw label is not among them, even where it votes.",
         "teacher": "The teacher that wrote the completion.",
         "model": "The model of that teacher.",
         "origin": "Kind of call the reasoning comes from: `solve`.",

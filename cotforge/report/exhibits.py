@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cotforge.reasons import counted_reason, short_fate
 from cotforge.records import CuratedSample, Judged
 from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnail_uris
 from cotforge.report.gallery import KINDS, GalleryCandidate, Kind
-from cotforge.tally.words import reason_in_words
 
 PICTURE_BYTES = 36_000
 """Characters of one sample's pictures on the page."""
@@ -14,14 +14,6 @@ TEXT_BYTES = 18_000
 """Bytes of one sample's traces on the page; of one trace at most a third of that."""
 WORDS = 500
 """Bytes of a question."""
-FATES = {
-    "lesson": "became the lesson",
-    "surplus": "good, not chosen",
-    "wrong": "another answer",
-    "undecided": "nothing was agreed on",
-    "vote": "a short vote",
-}
-"""What became of a trace, beside the published word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +78,7 @@ def make_exhibit(kind: Kind, candidate: GalleryCandidate) -> Exhibit:
         answer=verdict.answer,
         accepted=verdict.accepted,
         confidence=verdict.confidence,
-        rejected=reason_in_words(outcome.rejected) if outcome.rejected else "",
+        rejected=counted_reason(outcome.rejected) if outcome.rejected else "",
         pictures=thumbnail_uris(sample.pictures, PICTURE_BYTES),
         pictures_left_out=max(0, len(sample.pictures) - PICTURES),
         votes=votes_of(outcome),
@@ -111,6 +103,6 @@ def votes_of(outcome: CuratedSample) -> list[Vote]:
 def _shown_trace(judged: Judged, most: int) -> ShownTrace:
     trace = judged.trace
     value = "" if judged.fate_value is None else f" ({judged.fate_value:,.4g})"
-    fate = FATES.get(judged.fate) or f"{reason_in_words(judged.fate_word)}{value}"
+    fate = f"{short_fate(judged.fate_word)}{value}"
     style = "good" if judged.fate in ("lesson", "surplus") else "bad" if judged.fate in ("wrong", "unread", "filter") else ""
     return ShownTrace(trace.teacher, trace.answer, style, fate, text_excerpt(trace.reasoning or judged.said, most), trace.output_tokens)

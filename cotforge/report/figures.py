@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from cotforge.pages import Spent
 from cotforge.plots.bars import NamedBar, Piece, bar_chart
+from cotforge.reasons import counted_reason
 from cotforge.tally import Tally
 from cotforge.tally.counts import share_of
-from cotforge.tally.words import reason_in_words
 
 ROWS = 14
 """Rows of a plot; the table below it has more."""
@@ -54,7 +54,7 @@ def funnel_figure(tally: Tally) -> Figure:
     title = "What is left at each step"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
-    why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""
+    why = f"; the largest loss: {worst[1]:,} {counted_reason(worst[0])}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
     notes = map(_loss_note, reasons)
     table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
@@ -75,7 +75,7 @@ def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
 def _loss_note(reasons: Sequence[tuple[str, int]]) -> str:
     if not reasons:
         return ""
-    some = ", ".join(f"{count:,} {reason_in_words(reason)}" for reason, count in reasons[:2])
+    some = ", ".join(f"{count:,} {counted_reason(reason)}" for reason, count in reasons[:2])
     more = sum(count for _, count in reasons[2:])
     return f"lost: {some}" + (f", {more:,} for other reasons" if more else "")
 
@@ -95,7 +95,7 @@ def cost_figure(spent: Sequence[Spent], lessons: int) -> Figure | None:
     title = "What each teacher cost" if priced else "How long each teacher took"
     finding = _cost_finding(spent, lessons, priced=priced)
     head = ("teacher", "model", "replies", "tokens in", "tokens out", "seconds each", "server time", "cost")
-    table = [_cost_row(one) for one in spent[:TABLE]]
+    table = [_cost_row(one, priced=priced) for one in spent[:TABLE]]
     return Figure(title, finding, bar_chart("cost", title, finding, bars), head, table)
 
 
@@ -108,10 +108,10 @@ def _cost_finding(spent: Sequence[Spent], lessons: int, *, priced: bool) -> str:
     return f"In all ${total:,.2f} and {duration_text(seconds)} of the servers' time{each}."
 
 
-def _cost_row(one: Spent) -> tuple[str, ...]:
+def _cost_row(one: Spent, *, priced: bool) -> tuple[str, ...]:
     each = f"{one.seconds / max(1, one.replies):,.1f}"
     counts = (f"{count:,}" for count in (one.replies, one.input_tokens, one.output_tokens))
-    return (one.teacher, one.model, *counts, each, duration_text(one.seconds), f"${one.cost_usd:,.4f}")
+    return (one.teacher, one.model, *counts, each, duration_text(one.seconds), f"${one.cost_usd:,.4f}" if priced else "-")
 
 
 def duration_text(seconds: float) -> str:

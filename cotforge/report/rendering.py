@@ -9,6 +9,7 @@ from cotforge.consensus.claim import certifiable_bound
 from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shorten_text
+from cotforge.reasons import counted_reason
 from cotforge.report.collecting import PageCollector
 from cotforge.report.data_figures import classes_figure, conflicts_figure, constant_measures, lengths_figure, measure_figures
 from cotforge.report.exhibits import make_exhibit
@@ -17,11 +18,12 @@ from cotforge.report.gallery import KINDS
 from cotforge.report.trust_figures import agreement_figure, calibration_figure, confidence_figure
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
-from cotforge.tally.words import reason_in_words
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""
 UNTRAINED = Markup('<h2>Training</h2>\n<p class="soft">Nothing was trained yet: <code>cotforge train</code> writes its curves here.</p>')
+CHECKS = (20, 50, 100, 300)
+"""Counts of checked answers whose worth is told."""
 NAME = 80
 """Characters of a name that comes from the data, in a table."""
 
@@ -38,7 +40,7 @@ def report_page(about: About, tally: Tally, collected: PageCollector, *, before:
         share=share_of,
         claims=claims,
         headline=headline_sentences(about, tally),
-        certified=[(checked, certifiable_bound(checked)) for checked in (100, 300)],
+        certified=certified_bounds(tally.accepted),
         shown=shown,
         kinds=[(kind, *words, count) for kind, words in KINDS.items() if (count := sum(one.kind == kind for one in shown))],
         names=sorted(tally.teachers)[:TABLE],
@@ -68,6 +70,11 @@ def headline_sentences(about: About, tally: Tally) -> list[str]:
     return told
 
 
+def certified_bounds(accepted: int) -> list[tuple[int, float]]:
+    """(answers checked, what they certify without an error) of the two largest usual counts that there are accepted answers for."""
+    return [(checked, certifiable_bound(checked)) for checked in CHECKS if checked <= accepted][-2:]
+
+
 def with_training(page: str | None, training: Markup, *, title: str) -> str:
     """The page with a training's part, in the place of an earlier one; without a page, one that has nothing else."""
     if page is None:
@@ -90,7 +97,7 @@ def _model_names(about: About) -> Mapping[str, str]:
 def _loss_reasons(tally: Tally) -> list[tuple[str, str, int]]:
     """(published reason, in words, count), the most frequent first."""
     ranked = sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0]))
-    return [(reason, reason_in_words(reason), count) for reason, count in ranked[:TABLE] if count]
+    return [(reason, counted_reason(reason), count) for reason, count in ranked[:TABLE] if count]
 
 
 def _all_figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, Any]:

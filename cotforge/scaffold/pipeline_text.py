@@ -19,7 +19,7 @@ teachers:                         # change: at least two models of 7B or more, e
   # behind an API: {name: api, model: ..., url: "https://...", key_env: API_KEY, price: {input: 0.5, output: 1.5}}
 """
 REST = """\
-filters:                          # bounds of a reasoning; `cotforge check` lists what else can be measured
+filters:                          # bounds of a reasoning; docs/reference/measures.md lists what can be measured
   - {measure: well_formed, min: 1}
   - {measure: reasoning_words, min: 40, max: 1200}
   - {measure: repeated_ngrams, with: {n: 4}, max: 0.2}

@@ -12,7 +12,6 @@ from cotforge.simulate.ledger import Ledger
 from cotforge.simulate.server import serve_teachers
 from cotforge.simulate.simulated_teacher import Role
 from cotforge.simulate.skill import SkillTrial
-from cotforge.teachers.simulated import Simulated
 
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -27,15 +26,17 @@ def simulate_teachers(pipeline: str, *, sets: Sequence[str], port: int, trust: b
     ports: dict[int, list[Role]] = {}
     trial = SkillTrial(loaded)
     lines: list[str] = []
+    models = [teacher.model for teacher in loaded.pipeline.teachers]
     for number, teacher in enumerate(loaded.pipeline.teachers):
         if not teacher.playable:
             continue
         there = sorted({_url_port(url) for url in teacher.urls if urlsplit(url).hostname in HERE})
+        role = Role.of(teacher, seed=models.index(teacher.model))  # one model behind two names stays one
         for at in there or [port]:
-            ports.setdefault(at, []).append(Role.of(teacher))
+            ports.setdefault(at, []).append(role)
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"
         where = ", ".join(f"http://127.0.0.1:{at}/v1" for at in there or [port])
-        skill = trial.words(teacher.simulate or Simulated())
+        skill = trial.words(role.simulated)
         lines.append(f"{teacher.name}: {teacher.model} at {where}{skill and f', {skill}'}{moved}")
     ledgers: dict[str, Ledger] = {}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, ledgers and all

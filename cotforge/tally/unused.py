@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 REMEDIES: Mapping[str, tuple[str, str]] = {
-    "truncated": ("ended at max_tokens", "a higher teachers[].max_tokens asks them again"),
+    "truncated": ("ended at max_tokens", "raise teachers[].max_tokens and build again to ask them again"),
     "no_answer": (
         "came without an answer that can be read",
         "prompts.solve should ask for <answer>...</answer>; --retry no_answer asks them again",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 from cotforge.pipeline import Loaded
+from cotforge.reasons import counted_reason
 from cotforge.tally import Tally
 
 CLASSES = 8
@@ -12,25 +13,6 @@ REASONS = 4
 """Reasons that a line names one by one, the most frequent ones."""
 LONGEST = 60
 """Characters of a `--set`, or of a class, that a line shows."""
-
-WORDS = {
-    "vote:no_ballots": "without a readable answer",
-    "vote:tie": "tied",
-    "vote:no_majority": "without a majority",
-    "vote:not_unanimous": "not unanimous",
-    "vote:below_target": "less sure than consensus.target",
-    "vote:one_teacher": "said by one teacher alone",
-    "vote:label_gate": "agreed on another answer than the label",
-    "vote:label_missing": "without a label to agree with",
-    "vote:ambiguous": "that people could not tell",
-    "vote:gold_unsaid": "of which no teacher said what people answered",
-    "vote:not_asked": "not asked to the end",
-    "vote:not_wanted": "not worth asking",
-    "vote:no_replies": "without a reply",
-    "select:difficulty": "with a pass rate that select.difficulty leaves out",
-}
-"""Why a Sample was not accepted, beside the published word that `summary.json` and `losses.parquet` have."""
-STAGES = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
 
 
 def vanished_classes(loaded: Loaded, tally: Tally) -> Iterator[str]:
@@ -41,7 +23,7 @@ def vanished_classes(loaded: Loaded, tally: Tally) -> Iterator[str]:
     gone = [name for name in names if (counts[name].labels if name in counts else not labelled) and not tally.accepted_as(name)]
     if not tally.accepted or not counts or not gone:
         return
-    some = [f"{_short_line(name)!r}" + (f" ({counts[name].labels:,} labelled so)" if labelled else "") for name in gone[:CLASSES]]
+    some = [f"{_short_line(name)!r}" + (f" (label: {counts[name].labels:,})" if labelled else "") for name in gone[:CLASSES]]
     more = f" and {len(gone) - CLASSES:,} more" if len(gone) > CLASSES else ""
     yield f"no sample was accepted as {', '.join(some)}{more}: the dataset has no lesson of {'them' if len(gone) > 1 else 'this class'}"
 
@@ -55,7 +37,7 @@ def per_class(loaded: Loaded, tally: Tally) -> Iterator[str]:
     if len(counts) > CLASSES:
         shown = sorted(counts, key=lambda one: (one[1].answers / max(1, one[1].labels), one[0]))[:CLASSES]
     labelled = any(one.labels for _, one in counts)
-    words = iter([f"{shown[0][1].labels:,} labelled so"])  # the others in the same place, without the words
+    words = iter([f"label: {shown[0][1].labels:,}"])  # the others in the same place, without the words
     parts = [f"{_short_line(name)} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
     more = f", and {len(counts) - CLASSES:,} classes more: see report.html" if len(counts) > CLASSES else ""
     yield f"accepted per class: {', '.join(parts)}{more}"
@@ -66,15 +48,9 @@ def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
     ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return
-    parts = [f"{count:,} {reason_in_words(word)} ({word})" for word, count in ranked[:REASONS]]
+    parts = [f"{count:,} {counted_reason(word)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
     yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
-
-
-def reason_in_words(word: str) -> str:
-    """What a published reason means, as it follows a number of samples."""
-    stage, _, rest = word.partition(":")
-    return WORDS.get(word) or (f"{STAGES[stage]} {rest}" if stage in STAGES else word)
 
 
 def rule_line(loaded: Loaded) -> str:

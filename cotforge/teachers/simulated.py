@@ -84,7 +84,8 @@ class Simulated(Spec):
     """For images that are grids of learned images. The answer is then free, and the steps are
     written out. Needs `learn`. Null: the image is one whole."""
     seed: int = 0
-    """Random seed of everything that is drawn."""
+    """Random seed of everything that is drawn. Where none is given, `cotforge simulate` gives each
+    model another one."""
     stuck: str | None = None
     """A label it gives to every image. Null: it classifies."""
     drift: int | None = Field(default=None, ge=0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cotforge.given_answers import GoldSheet
-from cotforge.view.page_words import STATES, TITLES, reason_words, value_words
+from cotforge.reasons import short_reason
+from cotforge.view.page_words import STATES, TITLES, value_words
 from cotforge.view.sample_filter import LONGEST, ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex
 from cotforge.view.shown_pictures import ShownPictures
@@ -169,7 +170,7 @@ def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: S
         id=clip_text(row["id"]),
         link=f"./sample?{wanted.to_query(key=key)}",
         verdict=row["verdict"],
-        reason=reason_words(row["reason"] or ""),
+        reason=short_reason(row["reason"] or ""),
         answer=clip_text(row["answer"]) if row["answer"] is not None else None,
         label=clip_text(row["label"]) if row["label"] is not None else None,
         is_conflict=row["conflict"],

@@ -1,7 +1,8 @@
-"""What a page calls the outcomes, fates and reasons that files have as short words."""
+"""What a page calls its filters, and the outcomes that files have as short words."""
 
-import re
 from collections.abc import Mapping
+
+from cotforge.reasons import short_fate, short_reason
 
 TITLES: Mapping[str, str] = {
     "verdict": "Outcome",
@@ -24,58 +25,12 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
     "checked": {"checked": "Checked", "unsure": "Cannot be told", "no": "Not checked"},
     "order": {"source": "Order of the source", "unsure": "Least confident first", "sure": "Most confident first"},
 }  # fmt: skip
-_REASONS: Mapping[str, str] = {
-    "vote:no_replies": "no teacher has replied",
-    "vote:no_ballots": "no reply could be read as an answer",
-    "vote:tie": "two answers got equally many votes",
-    "vote:no_majority": "no answer got more than half of the votes",
-    "vote:not_unanimous": "the teachers are not unanimous",
-    "vote:below_target": "the confidence is below the target",
-    "vote:one_teacher": "only one teacher has answered",
-    "vote:label_gate": "the answer is not the label in the data",
-    "vote:label_missing": "the row has no label",
-    "vote:ambiguous": "people could not tell, or disagree",
-    "vote:gold_unsaid": "no teacher gave the answer that people gave",
-    "vote:not_asked": "not every teacher has been asked",
-    "vote:not_wanted": "nobody was asked about it",
-    "select:difficulty": "its pass rate is outside select.difficulty",
-}
-_FATES: Mapping[str, str] = {
-    "lesson": "became the lesson",
-    "surplus": "good, but another was chosen",
-    "wrong": "another answer than the vote",
-    "undecided": "there was no agreement",
-    "vote": "counts as a vote only",
-    "read": "read",
-}
-_STAGES = {"filter": "stopped by the filter {}", "unread": "could not be read: {}", "failed": "no reply: {}", "source": "row: {}"}
 
 
 def value_words(name: str, value: str) -> str:
     """A value of a filter as a page shows it."""
     if name == "reason":
-        return reason_words(value)
+        return short_reason(value)
     if name == "fate":
-        return fate_words(value)
+        return short_fate(value)
     return _VALUES.get(name, {}).get(value, value)
-
-
-def reason_words(reason: str) -> str:
-    """Why a sample has no lesson."""
-    return _REASONS.get(reason) or _by_stage(reason)
-
-
-def fate_words(fate: str) -> str:
-    """What became of a trace."""
-    return _FATES.get(fate) or _by_stage(fate)
-
-
-def _by_stage(word: str) -> str:
-    stage, _, detail = word.partition(":")
-    if not detail:
-        return _plain_words(word)
-    return _STAGES.get(stage, f"{stage}: {{}}").format(detail if stage == "filter" else _plain_words(detail))
-
-
-def _plain_words(word: str) -> str:
-    return re.sub(r"_", " ", word)

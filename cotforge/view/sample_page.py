@@ -6,8 +6,8 @@ from typing import Any
 
 from cotforge.errors import CotforgeError
 from cotforge.given_answers import GivenAnswer, GoldSheet
+from cotforge.reasons import short_fate, short_reason
 from cotforge.view.list_page import clip_text
-from cotforge.view.page_words import fate_words, reason_words
 from cotforge.view.sample_filter import Narrowed, SampleFilter
 from cotforge.view.sample_texts import lesson_of, losses_of, traces_of
 from cotforge.view.shown_pictures import ShownPictures
@@ -117,7 +117,7 @@ def sample_page(
         key=key,
         id=row["id"],
         row=dict(row) | {name: None if word is None else clip_text(word, LONGEST_ANSWER) for name, word in shown.items()},
-        reason=reason_words(row["reason"] or ""),
+        reason=short_reason(row["reason"] or ""),
         question=clip_text(question or _of_task(run, "question"), LONGEST_TEXT),
         options=tuple(option for option in options or _of_task(run, "closed") if len(option) <= LONGEST_ANSWER)[:OPTIONS],
         pictures=[f"./picture/{digest}?at={key}" for digest in digests],
@@ -181,7 +181,7 @@ def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: s
         origin=trace["origin"],
         answer=clip_text(trace["answer"]) if trace["answer"] is not None else None,
         agrees=None if trace["answer"] is None else trace["answer"] == answer,
-        fate=fate_words(fate),
+        fate=short_fate(fate),
         fate_kind=fate.partition(":")[0],
         text=clip_text(text, LONGEST_TEXT),
         whole=f"./text?at={key}&trace={place}" if len(text) > LONGEST_TEXT else "",

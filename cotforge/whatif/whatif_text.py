@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cotforge.consensus.promise import needed_checks
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.replies.text import one_line
 from cotforge.whatif.answers import Answers, Unit
 from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, row_name, setting_line
 
 CLASSES, LONGEST = 8, 60
 """Classes that a line names, and characters of each."""
+RULES_BY_LABEL = (LABEL_MATCH.name, CASCADE.name)
+"""Rules that accept an answer only where a teacher says the label."""
 HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
 
 
@@ -60,10 +63,14 @@ def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
     if found.calibrated:
         yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
-        yield "no precision is told: nobody checked enough answers, and how far teachers agree is none"
+        yield "no precision is told: nobody checked enough answers, and agreement of teachers is no precision"
     if (promise := found.consensus.promise) is not None:
         sure = f"{promise.precision:g} with {100 * promise.confidence:g} % confidence"
         yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
+    if found.calibrated and found.gold >= len(answers.labels):
+        yield "people checked all samples, so nothing is left that nobody checked: the figures tell how a row does without these answers"
+    if any(row["rule"] in RULES_BY_LABEL and row["against_label"] for row in found.rows):
+        yield f"against label, of {' and '.join(RULES_BY_LABEL)}: answers of people alone, which hold under every rule"
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
 
