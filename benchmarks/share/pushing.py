@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.hub_server import TOKEN, HubServer
-
 from benchmarks.forge.process import cotforge
 from benchmarks.forge.table import print_table
 from benchmarks.share.maker import MadeRun, change_labels
+from tests.hub_server import TOKEN, HubServer
 
 REPOSITORY = "me/share"
 
