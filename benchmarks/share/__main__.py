@@ -7,6 +7,7 @@ python -m benchmarks.share --smoke
 """
 
 import argparse
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -60,6 +61,7 @@ def print_curation(made: MadeRun) -> None:
         return _line(what, spent, made.run / "dataset", report_of(made.run))
 
     def lines() -> Iterator[list[str]]:
+        shutil.rmtree(made.run / "dataset", ignore_errors=True)
         yield line("first: all shards are packed")
         yield line("again: nothing has changed")
         change_labels(made.table, 10, seed=1)
