@@ -1,7 +1,7 @@
 # Everything runs in .venv, which is made anew where pyproject.toml or constraints.txt changed.
 #   make demo   the whole of cotforge on real data, no key, no GPU (DEMO=short for the small form)
 #   make test   every test        make check   lint, format, types, versions in range
-#   make screenshots   the pictures in docs/images/, of a short demo, by Chromium
+#   make screenshots   the pictures in docs/images/: report and viewer of the demo, in Chromium (DEMO=short here too)
 #   make docs   the generated parts of docs/, and the site in build/book/site
 #   make bench  the tables of benchmarks/README.md (make bench-smoke: the same in seconds, too short to mean anything)
 
@@ -35,8 +35,8 @@ docs: $(VENV)/.docs
 	cd build/book && $(abspath $(BIN))/zensical build --strict --config-file mkdocs.yml
 
 screenshots: $(VENV)/.dev
-	$(BIN)/cotforge demo --short --out runs/screenshots
-	$(BIN)/python -m tests.screenshots runs/screenshots
+	$(BIN)/cotforge demo $(if $(filter short,$(DEMO)),--short)
+	$(BIN)/python -m tests.screenshots runs/demo
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.forge --rows 2000 20000 --curate 40000

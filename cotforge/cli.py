@@ -219,6 +219,22 @@ def keys(key: str | None, schema: bool) -> int:
 
 
 @cli.command(cls=Example)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1 (default: a free port).")
+@click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
+@click.option("--person", default="view", show_default=True, metavar="NAME", help="Save answers under this name.")
+@click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show it, such as a notebook's.")
+@TRUST
+def view(run: Path, port: int, opens: bool, person: str, origins: Sequence[str], trust: bool) -> int:
+    """Look at every sample of a run in a browser, and save what you find right as gold. Serves this machine alone until Ctrl-C."""
+    from cotforge.view.serving import serve_until_interrupted, start_viewer
+
+    viewer = start_viewer(run, port=port, trust=trust, person=person, trusted_origins=origins)
+    serve_until_interrupted(viewer, tell=print_line, opens=opens)
+    return DONE
+
+
+@cli.command(cls=Example)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/demo"), show_default=True, help="Run folder.")
 @click.option("--short", is_flag=True, help="Fewer digits and steps, for a quick look.")
 def demo(out: Path, short: bool) -> int:

@@ -22,6 +22,7 @@ EXAMPLES = {
     "eval": "cotforge eval emotions.yaml --model runs/emotions/train/student",
     "demo": "cotforge demo --short",
     "export": "cotforge export runs/emotions --to llamafactory",
+    "view": "cotforge view runs/emotions --open",
     "push": "cotforge push runs/emotions me/emotions-cot",
     "keys": "cotforge keys consensus",
 }

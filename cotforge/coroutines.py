@@ -43,14 +43,14 @@ def _interrupts_to(interrupt: Callable[[], object]) -> Iterator[list[int]]:
     """
     heard: list[int] = []
 
-    def handle(number: int, frame: object) -> None:
+    def hear_interrupt(number: int, frame: object) -> None:
         heard.append(number)
         interrupt()
 
     if current_thread() is not main_thread():
         yield heard
         return
-    before = signal.signal(signal.SIGINT, handle)
+    before = signal.signal(signal.SIGINT, hear_interrupt)
     try:
         yield heard
     finally:
@@ -68,11 +68,11 @@ class _LoopThread:
     def run(self) -> None:
         """Runs in the thread."""
         try:
-            self.result.set_result(asyncio.run(self._noted()))
+            self.result.set_result(asyncio.run(self._run_noted()))
         except BaseException as fault:  # whatever it is, the thread that waits raises it
             self.result.set_exception(fault)
 
-    async def _noted(self) -> Any:
+    async def _run_noted(self) -> Any:
         task = asyncio.current_task()
         assert task is not None
         self._running = asyncio.get_running_loop(), task

@@ -11,7 +11,7 @@ from pathlib import Path
 from cotforge.regular_files import fault_of
 
 _NAMES = (
-    r"lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|difficulty\.parquet|report\.html|conflicts\.csv|"
+    r"lock|gold\.lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|difficulty\.parquet|report\.html|conflicts\.csv|"
     r"gold\.(?:csv|html)|gold-to-fill\.csv|audit\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
 )
 _FILES = re.compile(
@@ -30,7 +30,7 @@ _FILE_NAME = re.compile(r".+\.(parquet|json|jsonl|csv|md|sqlite|sqlite-wal|sqlit
 """Of what is a file, wherever it lies; the folders of training have other names."""
 _STAGE = re.compile(r"train/(smoke/)?[^/]+")
 """Of a stage's folder, which bears a name that its user chose."""
-_IN_PLACE = re.compile(r"lock|journal\.sqlite.*|cache/[^/]*\.sqlite.*|batches/.*|train/.*\.jsonl|\.cotforge-shards\.begun")
+_IN_PLACE = re.compile(r"lock|gold\.lock|journal\.sqlite.*|cache/[^/]*\.sqlite.*|batches/.*|train/.*\.jsonl|\.cotforge-shards\.begun")
 """What is written to in place, where all else is replaced by renaming: a hard link would have another file changed too."""
 
 

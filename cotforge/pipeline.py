@@ -64,7 +64,7 @@ class Pipeline(Spec):
     """The student and the stages that `cotforge train` runs. Null: no training."""
     eval: Eval | None = None
     """Held-out samples and metrics for the student. Null: no evaluation."""
-    _origin: "_Origin | None" = PrivateAttr(default=None)
+    _origin: "_LoadedFrom | None" = PrivateAttr(default=None)
 
     @classmethod
     def load(cls, name: str | Path, *, set: Mapping[str, Any] | None = None, trust: bool = False) -> "Pipeline":
@@ -76,7 +76,7 @@ class Pipeline(Spec):
         sets = tuple(tree.key_assignment(key, value) for key, value in (set or {}).items())
         loaded = Loaded.load(name, sets, trust=trust)
         pipeline = loaded.pipeline.model_copy()
-        pipeline._origin = _Origin(loaded.path, sets, trust)
+        pipeline._origin = _LoadedFrom(loaded.path, sets, trust)
         return pipeline
 
     @property
@@ -144,7 +144,7 @@ def _sort_keys(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _LoadedFrom:
     """Where a pipeline was loaded from."""
 
     path: Path

@@ -18,7 +18,7 @@ class RefreshMarks:
     """The names of all teachers of the pipeline."""
 
     @property
-    def _file(self) -> Path:
+    def _marks_path(self) -> Path:
         return self.folder.path / "refresh.json"
 
     def unfinished(self) -> dict[str, int]:
@@ -31,12 +31,12 @@ class RefreshMarks:
             raise PipelineError(f"--refresh {unknown[0]}: no teacher of that name; there are {', '.join(self.teachers)}")
         marks = dict.fromkeys(names, latest) | self.unfinished()
         if marks:
-            self.folder.write(self._file.name, json.dumps(marks))
+            self.folder.write(self._marks_path.name, json.dumps(marks))
         return marks
 
     def settle(self, left: Mapping[str, int]) -> None:
         """All that was to be asked anew has been, but for these: a build under a limit ends no refresh that was begun without one."""
         if left:
-            self.folder.write(self._file.name, json.dumps(left))
+            self.folder.write(self._marks_path.name, json.dumps(left))
         else:
-            self._file.unlink(missing_ok=True)
+            self._marks_path.unlink(missing_ok=True)

@@ -273,7 +273,9 @@ class RunSession:
 
     def _make_curation(self) -> Curation:
         found = gold.find_gold(self.loaded, self.folder.path)
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=self._make_guide(), rows=self._heard)
+        guide, rows = self._make_guide(), self._heard
+        same = guide is not None and rows is not None and rows.setting.waves.total == guide.waves.total
+        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=guide, rows=rows if same else None)
 
     @property
     def _refreshes(self) -> RefreshMarks:
@@ -374,6 +376,7 @@ class RunSession:
             await forge.run(samples or read, refreshed, teachers=asked)
         finally:
             self._end = None
+        self._heard = forge.rows if not refreshed and self.again is None else None
 
     def interrupt(self) -> None:
         """Take no new Call, and finish those in flight; the second time drop them too. From any thread; nothing unless it is asking."""

@@ -21,7 +21,8 @@ PROGRAM = next((found for name in ("chromium", "chromium-browser", "google-chrom
 START_S = ANSWER_S = 120.0
 """After so long a browser is not slow, it hangs."""
 READY = """new Promise(done => {
-    const painted = () => performance.getEntriesByName("first-contentful-paint").length && [...document.images].every(one => one.complete);
+    const there = () => [...document.images].every(one => one.complete || one.loading === "lazy");
+    const painted = () => performance.getEntriesByName("first-contentful-paint").length && there();
     const look = () => painted() ? requestAnimationFrame(() => requestAnimationFrame(() => done(true))) : setTimeout(look, 10);
     look();
 })"""
@@ -94,6 +95,23 @@ class Browser:
         self._tab.loaded(self.do("Page.navigate", url=path.absolute().as_uri())["loaderId"])
         self.ask(READY)
         return self
+
+    def visit(self, url: str) -> Self:
+        """A page of a server that is loaded and painted, or the one that it leads on to."""
+        self._tab.loaded(self.do("Page.navigate", url=url)["loaderId"])
+        self.settle("document.readyState === 'complete' && document.querySelector('meta[http-equiv=refresh]') === null")
+        self.settle(READY)
+        return self
+
+    def settle(self, expression: str) -> Any:
+        """What an expression in the page comes to be, once that is true; pages may follow one another meanwhile."""
+        end = time.monotonic() + ANSWER_S
+        while True:
+            with contextlib.suppress(AssertionError):  # the page was left while it was asked
+                if found := self.ask(expression):
+                    return found
+            assert time.monotonic() < end, expression
+            time.sleep(0.01)
 
     def ask(self, expression: str) -> Any:
         """What an expression is in the page, or comes to be."""

@@ -17,9 +17,9 @@ PACKAGE = Path(cotforge.__file__).parent
 FLOORS = (
     "redaction visible",
     "errors spec order regular_files optional plots coroutines version",
-    "records layout notices card_keys atomic",
+    "records layout notices given_answers card_keys atomic",
     "replies bounded_yaml bounded_jinja",
-    "answers images parallel sandbox journal folder tree",
+    "answers images parallel sandbox journal folder tree dataset_shards",
     "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
     "filters budget",
@@ -35,7 +35,7 @@ FLOORS = (
     "hub",
     "card_extras",
     "results early_end doubts formats",
-    "session scaffold",
+    "session scaffold view",
     "train",
     "face",
     "demo",
@@ -53,7 +53,7 @@ PUBLIC = """
     build build_async check curate decide evaluate push train what_if
 """
 
-HEAVY = "accelerate datasets numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"
+HEAVY = "accelerate datasets huggingface_hub numpy pandas peft polars pyarrow ray scipy sklearn sympy torch transformers trl vllm"
 
 
 @cache

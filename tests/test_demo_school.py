@@ -1,6 +1,8 @@
 """The demo's students: two pipelines that differ in what is learnt, stages that are done once, and a table of what was measured."""
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +18,22 @@ from cotforge.demo.school import BASELINE, baseline_pipeline, school_table, scho
 from cotforge.demo.trainings import train_all
 from cotforge.export import columns
 from cotforge.pipeline import Loaded
+from tests.hub_server import TOKEN, HubServer, client_of
+from tests.project import environment, ran, replay
 
 TINY = {"steps": 2, "batch": 8}
 """Of every stage here."""
+STRANGER = """
+import json
+from datasets import load_dataset
+from transformers import AutoModelForImageTextToText, AutoProcessor
+lessons = load_dataset("me/digits", split="train")
+traces = load_dataset("me/digits", "traces", split="train")
+model = AutoModelForImageTextToText.from_pretrained("me/student")
+AutoProcessor.from_pretrained("me/student")
+print(json.dumps([len(lessons), lessons[0]["images"][0].size, len(traces), sum(p.numel() for p in model.parameters())]))
+"""
+"""What anybody does with what was pushed."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,3 +113,31 @@ def test_where_the_training_libraries_are_absent_a_line_says_how_to_get_them(
     train_students(file, file, tmp_path, seeds=1, tell=said.append)
     assert said == ["students would be trained now, but that needs trl: pip install 'cotforge[train]', then the same command again\n"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demos_dataset_and_student_are_pushed_twice_and_then_loaded_by_a_stranger(file: Path, tmp_path: Path) -> None:
+    train_all(school_trainings(file, file.parents[1]), at_once=1, tell=lambda _: None)
+    run = tmp_path / "run"
+    shutil.copytree(file.parents[1] / "train" / "student", run / "train" / "student")
+    right = {
+        row["id"]: f"<think>I see one {row['label']}.</think><answer>{row['label']}</answer>" for row in rows_of(file.parent / "pool.csv")
+    }
+    whole = yaml.safe_load(file.read_text())
+    whole |= {"teachers": [replay(file.parent, name, right) for name in ("one", "two")], "filters": []}
+    replayed = file.with_name("replayed.yaml")
+    replayed.write_text(yaml.safe_dump(whole, sort_keys=False))
+    with HubServer() as hub, client_of(hub, tmp_path / "xet"):
+        for words in (
+            ["build", replayed, "--out", run], ["push", run, "me/digits", "--no-xet"], ["push", run, "me/student", "--model", "--no-xet"],
+            ["curate", run, "--set", "source.limit=12", "--replace"], ["push", run, "me/digits", "--no-xet"],
+        ):  # fmt: skip
+            done = ran(*words, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        given = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
+        program = [sys.executable, "-c", STRANGER]
+        loaded = subprocess.run(program, env=environment(given), cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+        assert loaded.returncode == 0, loaded.stderr
+        assert len(hub.dataset("me/digits").commits) == 3
+    lessons, size, traces, parameters = json.loads(loaded.stdout.splitlines()[-1])
+    assert (lessons, size, traces) == (12, [64, 64], 24)
+    assert parameters > 100_000

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import polars as pl
 import pytest
@@ -148,6 +150,13 @@ def test_what_if_is_a_frame_with_a_row_for_each_rule_and_target(run: cotforge.Ru
     assert {"majority", "unanimous", "sequential"} <= set(frame["rule"])
     assert (run.path / "what-if.html").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_run_is_viewed_in_a_thread_until_that_is_stopped(run: cotforge.Run) -> None:
+    with run.view() as viewer, urlopen(viewer.url, timeout=60) as page:
+        assert "cotforge view" in page.read().decode()
+    with pytest.raises(URLError):
+        urlopen(viewer.url, timeout=60)
 
 
 def test_lessons_are_exported_with_their_counts(run: cotforge.Run, tmp_path: Path) -> None:

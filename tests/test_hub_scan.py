@@ -210,6 +210,17 @@ def test_names_that_everybody_has_are_no_leaks(tmp_path: Path) -> None:
     assert find_leaks(tmp_path, machine=Machine()) == []
 
 
+def test_a_path_that_leads_to_something_on_this_machine_is_local_wherever_it_lies(tmp_path: Path) -> None:
+    place = tmp_path / "raid" / "faces.csv"
+    place.parent.mkdir()
+    place.write_text("")
+    (tmp_path / "sent").mkdir()
+    (tmp_path / "sent" / "a.md").write_text(f"from {place} and {place}.gone, by /usr/bin/env and /etc/passwd, or/and /x/y")
+    (leak,) = find_leaks(tmp_path / "sent", machine=Machine(is_here=True))
+    assert (leak.kind, leak.name) == ("local-path", leak_name("local-path", str(place)))
+    assert find_leaks(tmp_path / "sent", machine=Machine()) == []
+
+
 def test_places_are_masked_and_the_rest_of_a_text_stays() -> None:
     assert mask_places("path: /raid/anna/emotions\nurl: http://gpu1:8000/v1") == "path: .../emotions\nurl: http://host:8000/v1"
     assert mask_places(r"path: C:\Users\anna\faces") == "path: .../faces"

@@ -36,8 +36,9 @@ def test_a_stall_is_told_with_what_the_client_last_said_and_what_to_do() -> None
     meter.begin_phase("uploading", 100)
     meter.set_place("a", 40)
     meter.add_note("the Hub answered 503; trying again in 4 s")
+    assert meter.progress_line().endswith("; the Hub answered 503; trying again in 4 s")
     clock.now = 59
-    assert "no byte" not in meter.progress_line()
+    assert meter.progress_line() == "uploading: 40% of 100 B, 0 B/s"
     clock.now = 75
     assert "no byte has moved for 1:15 (the Hub answered 503; trying again in 4 s)" in meter.progress_line()
     assert "--no-xet" in meter.progress_line()

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from cotforge.plots.bars import Bar, Bin, Change, Histogram, Piece, bar_chart, change_chart
+from cotforge.plots.bars import Change, Histogram, HistogramBin, NamedBar, Piece, bar_chart, change_chart
 from cotforge.plots.heat import heat_chart
-from cotforge.plots.lines import Line, LineChart, Mark
-from cotforge.plots.points import Point, PointChart, Reading, calibration_chart, number_places
+from cotforge.plots.line_chart import CurvePoint, Line, LineChart
+from cotforge.plots.points import CalibrationPoint, Point, PointChart, calibration_chart, number_places
 from cotforge.plots.scales import Scale, Tick, log_span, log_ticks, round_span
 from cotforge.plots.svg import Box, decimal_text, shorten_text, standalone_file
 
@@ -62,15 +62,17 @@ def test_ticks_outside_an_axis_are_left_out() -> None:
 
 
 DRAWINGS: dict[str, Callable[[str], Markup]] = {
-    "bars": lambda word: bar_chart("k", word, word, [Bar(word, (Piece(3, "r0", word), Piece(1, "bad", word)), word, word, "step")]),
-    "histogram": lambda word: Histogram([Bin(0, 1, (2, 1)), Bin(1, 2, (0, 4))], (word, word), ("r0", "rest"), word).draw("k", word, word),
+    "bars": lambda word: bar_chart("k", word, word, [NamedBar(word, (Piece(3, "r0", word), Piece(1, "bad", word)), word, word, "step")]),
+    "histogram": lambda word: Histogram([HistogramBin(0, 1, (2, 1)), HistogramBin(1, 2, (0, 4))], (word, word), ("r0", "rest"), word).draw(
+        "k", word, word
+    ),
     "change": lambda word: change_chart("k", word, word, [Change(word, 0.1, 0.3, word), Change("b", 0.5, 0.5, "same")]),
     "heat": lambda word: heat_chart("k", word, word, [word, "b"], [word], [[0.5], [None]]),
-    "lines": lambda word: LineChart(word, [Line(word, "M0 0L1 1", [Mark(1, 2, 0, 3, word)], 1.5)], [], [], [Tick(1, word)]).draw("k"),
+    "lines": lambda word: LineChart(word, [Line(word, "M0 0L1 1", [CurvePoint(1, 2, 0, 3, word)], 1.5)], [], [], [Tick(1, word)]).draw("k"),
     "points": lambda word: PointChart(
         "k", word, word, word, word, [Point(1, 5, 5, 3, 9, 0, word, ringed=True, strong=True)], [Tick(1, word)], [], Box(99, 99), 4
     ).draw(),
-    "calibration": lambda word: calibration_chart("k", word, word, [Reading(0.9, 0.8, 0.7, 0.9, 10)]),
+    "calibration": lambda word: calibration_chart("k", word, word, [CalibrationPoint(0.9, 0.8, 0.7, 0.9, 10)]),
 }
 
 
@@ -87,20 +89,20 @@ def test_every_drawing_has_a_title_a_description_and_no_markup_from_data(name: s
 
 
 def test_every_value_is_a_mark() -> None:
-    bars = [Bar(str(size), (Piece(size, "r0", str(size)),), str(size)) for size in range(5)]
+    bars = [NamedBar(str(size), (Piece(size, "r0", str(size)),), str(size)) for size in range(5)]
     drawn = bar_chart("k", "t", "s", bars)
     wide = [float(one.get("width", "")) for one in parsed(drawn).iter() if "r0" in one.get("class", "").split()]
     assert wide == [0, 115, 230, 345, 460]
     heat = heat_chart("k", "t", "s", ["a", "b"], ["c", "d", "e"], [[0, 0.5, 1], [None, 1, 0]])
     assert count(heat, "rect", "cell") == 6
     assert [one.text for one in parsed(heat).iter() if one.get("class") == "cell-text"] == ["0", "50", "100", "-", "100", "0"]
-    bins = [Bin(place, place + 1, (place, 1)) for place in range(4)]
+    bins = [HistogramBin(place, place + 1, (place, 1)) for place in range(4)]
     assert count(Histogram(bins, ("one", "two"), ("r0", "rest"), bounds=(2, 99)).draw("k", "t", "s"), "rect", "bar") == 7
     assert count(Histogram(bins, ("one", "two"), ("r0", "rest"), bounds=(2, 99)).draw("k", "t", "s"), "path", "limit") == 1
 
 
 def test_a_histogram_of_one_kind_is_as_high_as_its_counts() -> None:
-    drawn = parsed(Histogram([Bin(0, 1, (10,)), Bin(1, 2, (5,))], ("all",), ("r0",)).draw("k", "t", "s"))
+    drawn = parsed(Histogram([HistogramBin(0, 1, (10,)), HistogramBin(1, 2, (5,))], ("all",), ("r0",)).draw("k", "t", "s"))
     first, second = (float(one.get("height", "")) for one in drawn.iter() if "bar" in one.get("class", "").split())
     assert first == pytest.approx(2 * second, abs=0.2)
 
@@ -112,7 +114,7 @@ def test_numbers_of_points_keep_clear_of_one_another() -> None:
 
 
 def test_a_drawing_stands_alone_as_a_file() -> None:
-    file = standalone_file(bar_chart("k", "t", "s", [Bar("a", (Piece(1, "r0", "a"),), "1")]))
+    file = standalone_file(bar_chart("k", "t", "s", [NamedBar("a", (Piece(1, "r0", "a"),), "1")]))
     drawn = parsed(file)
     assert drawn.tag == "{http://www.w3.org/2000/svg}svg"
     (style,) = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}style")]

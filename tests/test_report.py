@@ -1,18 +1,22 @@
 import hashlib
+import io
+import random
 import re
 from html.parser import HTMLParser
 
 import pytest
 from markupsafe import Markup
 from outcomes import OPTIONS, filtered, gone, lesson, mixed, sample, trace, undecided, verdict
+from PIL import Image
 from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim, Stratum
 from cotforge.filters import Bound
 from cotforge.pages import Spent
-from cotforge.records import Ballot, CuratedSample, Fault, Judged, Sample
+from cotforge.records import Ballot, CuratedSample, Fault, Judged, Picture, Sample
 from cotforge.report import BEGIN, END, PageCollector, report_page, with_training
-from cotforge.report.excerpts import text_excerpt
+from cotforge.report.excerpts import text_excerpt, thumbnail_uris
+from cotforge.report.exhibits import PICTURE_BYTES
 from cotforge.report.gallery import Gallery
 from cotforge.tally import Tally
 from cotforge.tally.quantiles import Spread
@@ -107,6 +111,16 @@ def test_a_page_stays_small_whatever_strangers_wrote():
         outcomes.append(CuratedSample(of, verdict(long, long + "a", accepted=False, reason="tie"), said, rejected="vote:tie"))
     assert len(written(*outcomes)) < 5_000_000
     assert "characters more" in text_of(trace(0, "t0"), "x" * 9_000)
+
+
+def test_four_pictures_of_noise_stay_within_the_bytes_of_a_sample():
+    made = io.BytesIO()
+    Image.frombytes("RGB", (420, 420), random.Random(0).randbytes(3 * 420 * 420)).save(made, "PNG")
+    noise = Picture("d", "image/png", 420, 420, len(made.getvalue()), made.getvalue)
+    for count in (1, 9):
+        found = thumbnail_uris([noise] * count, PICTURE_BYTES)
+        assert len(found) == min(count, 4)
+        assert sum(map(len, found)) <= PICTURE_BYTES
 
 
 def text_of(of, reasoning):

@@ -11,10 +11,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcomes import filtered, lesson, mixed, undecided
+from outcomes import filtered, lesson, mixed, sample, trace, undecided, verdict
+from test_card import about
+from test_report import HOSTILE, written
 
 from cotforge.filters import Bound
+from cotforge.records import CuratedSample, Judged, Sample
+from cotforge.report import PageCollector, report_page
 from cotforge.report.recount import BYTES, NONE, Recount, one_byte_code, slider_positions
+from cotforge.tally import Tally
 from tests.browser import PROGRAM, Browser, chromium
 from tests.project import LABELS, ran, replay, summary, write_pipeline, write_rows
 
@@ -61,7 +66,7 @@ def test_what_the_page_gets_of_samples_is_their_state_and_the_measures_of_usable
     assert (one.state, one.traces, list(array("d", one.values))) == (4, 2, [3.0, 3.0])
     assert (two.state & 3, two.answer) == (2, "awe")
     assert (three.traces, three.state & 3) == (2, 0)
-    data = found.data()
+    data = found.page_data()
     assert [(slider["path"], slider["positions"][slider["at"]]) for slider in data["sliders"]] == [
         ("filters.0.min", 2),
         ("filters.0.max", 30),
@@ -161,6 +166,35 @@ def test_the_bounds_go_back_samples_are_filtered_and_walked_by_keys_and_nothing_
         walked.append(person.ask("document.activeElement.id"))
     assert walked[0] == walked[2] != walked[1]
     assert all(each.startswith("sample-") for each in walked)
+
+
+@needs_browser
+def test_hostile_names_and_texts_are_text_in_a_browser(person: Browser, tmp_path: Path) -> None:
+    of = Sample(HOSTILE, sample(0).pictures, HOSTILE, (HOSTILE, "b"), HOSTILE)
+    said = Judged(trace(0, HOSTILE, HOSTILE), "surplus")
+    path = tmp_path / "report.html"
+    path.write_text(written(CuratedSample(of, verdict(HOSTILE, HOSTILE), (said,), rejected=HOSTILE), lesson(1), name=HOSTILE, run=HOSTILE))
+    person.open(path)
+    assert person.text("h1") == HOSTILE
+    assert person.ask("document.title") == HOSTILE
+    assert person.ask("document.scripts.length") == 2
+    assert person.ask("[...document.images].every(one => one.src.startsWith('data:image/jpeg'))")
+    assert person.text("#now") == "1 lesson"
+
+
+@needs_browser
+def test_of_a_large_run_the_page_says_that_it_estimates_and_begins_with_the_exact_counts(person: Browser, tmp_path: Path) -> None:
+    tally, collected = Tally(), PageCollector([WORDS])
+    collected.recount = Recount([WORDS], samples=60)
+    for outcome in collected.watch(mixed(300)):
+        tally.add(outcome)
+    path = tmp_path / "report.html"
+    path.write_text(report_page(about(), tally, collected))
+    person.open(path)
+    assert person.text("#sampled") == "Estimated from 60 of 300 samples, drawn evenly."
+    assert shown(person) == {"agreed": tally.agreed, "accepted": tally.accepted, "lessons": tally.lessons}
+    move(person, 1, 2)  # above the three words that every text has
+    assert shown(person) == {"agreed": tally.agreed, "accepted": 0, "lessons": 0}
 
 
 @needs_browser

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +14,6 @@ import yaml
 from PIL import Image
 
 from cotforge.card_keys import header_faults
-from cotforge.hub.machine import Machine
 from cotforge.hub.scan import find_leaks
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
@@ -83,8 +81,7 @@ def test_the_card_shows_a_lesson_with_its_picture_and_the_pipeline_as_it_was_wri
 def test_nothing_of_a_clean_run_is_a_leak_wherever_it_was_made(run: Path) -> None:
     assert find_leaks(run / "dataset") == []
     assert find_leaks(run, files=[Path("summary.json"), Path("report.html")]) == []
-    here = replace(Machine.here(run), folders=frozenset({str(run.parent)}))
-    assert {leak.kind for leak in find_leaks(run, files=[Path("pipeline.yaml")], machine=here)} == {"local-path"}
+    assert {leak.kind for leak in find_leaks(run, files=[Path("pipeline.yaml")])} == {"local-path"}
 
 
 def test_the_summary_has_every_key_with_its_type(run: Path) -> None:

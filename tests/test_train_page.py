@@ -12,6 +12,7 @@ from cotforge.plan import Plan
 from cotforge.train.report import page
 from cotforge.train.report.curves import CURVES, plots, thinned
 from cotforge.train.report.past import base_figures, past_chapters
+from cotforge.train.report.recall import recall_table
 from tests.trained import REWARDED, figures, stage, tried
 
 PLAN = Plan.model_validate(
@@ -126,3 +127,23 @@ def test_written_again_it_is_the_same_and_what_else_stands_in_the_page_stays(run
             page.write_page(folder, PLAN)
             text = (run / "report.html").read_text()
             assert (text.count("<p>before</p>"), text.count(">Training</h2>"), text.count("</body>")) == (1, 1, 1)
+
+
+def test_the_recall_of_each_class_stands_beside_the_curves_stage_by_stage(run: Path) -> None:
+    tried(run, "01-inject", figures("k1", 0.5, recall={"red": 0.9, HOSTILE: 0.25, "unseen": None}, support={"red": 30, HOSTILE: 10}))
+    with RunFolder(run) as folder:
+        page.write_page(folder, PLAN)
+    made = Page((run / "report.html").read_text())
+    assert "After inject the lowest recall is 25.0%" in made.text
+    assert "the highest 90.0% (red)." in made.text
+    assert ("aria-labelledby", "recall-title recall-desc") in [(name, value) for _, name, value in made.attributes]
+    assert "script" not in made.tags
+
+
+def test_of_many_classes_those_with_the_lowest_recall_are_plotted() -> None:
+    shares = {f"class {number}": number / 100 for number in range(100)}
+    found = recall_table([(f"stage {number}", {"recall": shares}) for number in range(20)])
+    assert found is not None
+    assert [name for name, _, _ in found.rows] == [f"class {number}" for number in range(24)]
+    assert [found.head[0], found.head[-1], len(found.head)] == ["stage 0", "stage 19", 8]
+    assert recall_table([("inject", {"recall": {}})]) is None

@@ -105,7 +105,8 @@ class Decider(ABC):
     """A rule that has learned what it needs. It travels to other processes."""
 
     def __init__(self, rows: Rows) -> None:
-        self.setting, self._checked = rows.setting, rows.checked
+        self.setting = rows.setting
+        self._checked = sorted(rows.checked, key=lambda one: one[0].id)  # sums of floats do not depend on who ended first
 
     def __getstate__(self) -> dict[str, Any]:
         """Figures are computed where the rows were, and do not travel; what became of the promise does."""

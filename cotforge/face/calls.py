@@ -41,7 +41,7 @@ def check(
     from cotforge.face.checking import check_session
 
     lines: list[str] = []
-    with _shown(progress), collected_notices() as notices, _opened(pipeline, out, set, limit=limit, trust=trust) as session:
+    with _show_progress(progress), collected_notices() as notices, _open_session(pipeline, out, set, limit=limit, trust=trust) as session:
         found = check_session(session, lines.append, probe=probe, offline=offline)
     return CheckResult(found, "\n".join(lines), tuple(notices))
 
@@ -67,7 +67,7 @@ def build(
     KeyboardInterrupt after an interrupt, with everything paid for kept; and PipelineError, SourceError, TeacherError or JournalError.
     """
     options = {"offline": offline, "refresh": refresh, "retry": retry, "replace": replace}
-    return _build(pipeline, out, set, limit, trust=trust, progress=progress, options=options)
+    return _build_run(pipeline, out, set, limit, trust=trust, progress=progress, options=options)
 
 
 async def build_async(
@@ -87,13 +87,13 @@ async def build_async(
     options = {"offline": offline, "refresh": refresh, "retry": retry, "replace": replace}
     running: list[RunSession] = []
 
-    def apart() -> Run:
+    def build_apart() -> Run:
         try:
-            return _build(pipeline, out, set, limit, trust=trust, progress=progress, options=options, begun=running.append)
+            return _build_run(pipeline, out, set, limit, trust=trust, progress=progress, options=options, begun=running.append)
         except KeyboardInterrupt as end:  # a loop would end with it
             raise Stopped("interrupted; what was paid for is kept: the same call goes on from there") from end
 
-    work = asyncio.create_task(asyncio.to_thread(apart))
+    work = asyncio.create_task(asyncio.to_thread(build_apart))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -111,9 +111,9 @@ def curate(run: "Run | str | Path", *, set: Mapping[str, Any] | None = None, rep
     """
     from cotforge.session import RunSession
 
-    with RunSession.reopen(_folder(run), sets=_assignments(set), trust=trust) as session:
+    with RunSession.reopen(_run_folder(run), sets=_key_assignments(set), trust=trust) as session:
         session.curate(replace=replace)
-    return Run(_folder(run))
+    return Run(_run_folder(run))
 
 
 def train(
@@ -139,14 +139,14 @@ def train(
 
     if first and (smoke or (stage and stage != first)):
         raise PipelineError("first: chooses the stages, as stage and smoke do; give one of them")
-    loaded = Loaded.load(pipeline, _assignments(set), trust=trust, sends=False)
+    loaded = Loaded.load(pipeline, _key_assignments(set), trust=trust, sends=False)
     lines: list[str] = []
-    with _shown(progress), collected_notices() as notices:
+    with _show_progress(progress), collected_notices() as notices:
         text = launched.train_launched(
-            str(loaded.path), gpus=gpus, out=_path(out), sets=loaded.sets, stage=stage, first=first, smoke=smoke,
-            trust=_trusts(pipeline, trust), tell=lines.append,
+            str(loaded.path), gpus=gpus, out=_as_path(out), sets=loaded.sets, stage=stage, first=first, smoke=smoke,
+            trust=_is_trusted(pipeline, trust), tell=lines.append,
         )  # fmt: skip
-    run = _path(out) or Path("runs") / loaded.pipeline.name
+    run = _as_path(out) or Path("runs") / loaded.pipeline.name
     student = None if smoke else Run(run).student
     return TrainingResult(run, student, text, (*lines, *notices))
 
@@ -174,16 +174,17 @@ def evaluate(
     from cotforge.pipeline import Loaded
     from cotforge.train.evaluation.tryout import AskedModel, try_out
 
-    loaded = Loaded.load(pipeline, _assignments(set), trust=trust, sends=False)
+    loaded = Loaded.load(pipeline, _key_assignments(set), trust=trust, sends=False)
     asked = AskedModel(model=None if model is None else str(model), url=url, key_env=key_env, max_tokens=max_tokens, batch=batch)
-    with _shown(progress):
+    with _show_progress(progress):
         path = try_out(
-            loaded.path, asked=asked, out=_path(out), sets=loaded.sets, rescue=rescue, trust=_trusts(pipeline, trust), tell=_pass
+            loaded.path, asked=asked, out=_as_path(out), sets=loaded.sets, rescue=rescue,
+            trust=_is_trusted(pipeline, trust), tell=_ignore_line,
         )  # fmt: skip
     return Evaluation.read(path)
 
 
-def _build(
+def _build_run(
     pipeline: "Pipeline | str | Path",
     out: Path | str | None,
     set: Mapping[str, Any] | None,
@@ -197,42 +198,42 @@ def _build(
     if options["offline"] and (options["refresh"] or options["retry"]):
         raise PipelineError("offline: asks nothing, and refresh and retry ask again; give one of them")
     with (
-        _shown(progress),
-        _opened(pipeline, out, set, limit=limit, trust=trust, sends=not options["offline"]) as session,
+        _show_progress(progress),
+        _open_session(pipeline, out, set, limit=limit, trust=trust, sends=not options["offline"]) as session,
     ):
         begun(session)
         session.build(**options)
         return Run(session.folder.path)
 
 
-def _opened(pipeline: "Pipeline | str | Path", out: Path | str | None, set: Mapping[str, Any] | None, **options: Any) -> "RunSession":
+def _open_session(pipeline: "Pipeline | str | Path", out: Path | str | None, set: Mapping[str, Any] | None, **options: Any) -> "RunSession":
     from cotforge.session import RunSession
 
-    return RunSession.open(pipeline, out=_path(out), sets=_assignments(set), **options)
+    return RunSession.open(pipeline, out=_as_path(out), sets=_key_assignments(set), **options)
 
 
-def _assignments(set: Mapping[str, Any] | None) -> list[str]:
+def _key_assignments(set: Mapping[str, Any] | None) -> list[str]:
     from cotforge.tree import key_assignment
 
     return [key_assignment(key, value) for key, value in (set or {}).items()]
 
 
-def _trusts(pipeline: "Pipeline | str | Path", trust: bool) -> bool:
+def _is_trusted(pipeline: "Pipeline | str | Path", trust: bool) -> bool:
     """Whether the file is trusted: by the caller now, or when it was loaded."""
     return trust or (not isinstance(pipeline, str | Path) and pipeline.trusted)
 
 
-def _shown(progress: bool) -> AbstractContextManager[None]:
+def _show_progress(progress: bool) -> AbstractContextManager[None]:
     return shown_on_stderr() if progress else nullcontext()
 
 
-def _path(given: Path | str | None) -> Path | None:
+def _as_path(given: Path | str | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _folder(run: "Run | str | Path") -> Path:
+def _run_folder(run: "Run | str | Path") -> Path:
     return run.path if isinstance(run, Run) else Path(run)
 
 
-def _pass(line: str) -> None:
+def _ignore_line(line: str) -> None:
     """The figures are returned."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cotforge.formats import Written
     from cotforge.formats.row import Kind
     from cotforge.pipeline import Pipeline
+    from cotforge.view.serving import RunViewer
 
 
 class Run:
@@ -160,3 +161,12 @@ class Run:
         from cotforge.formats import export_run
 
         return export_run(self.path, to, kind=kind, out=out, newlines=newlines, trust=trust)
+
+    def view(self, *, port: int = 0, trust: bool = False) -> "RunViewer":
+        """Serve the pages of `cotforge view` in a thread, at the `url` of what it returns, until its `stop()` or the end of the process.
+
+        Port 0 takes a free one. In a notebook its value is a link. Raises JournalError where the port is taken.
+        """
+        from cotforge.view.serving import start_viewer
+
+        return start_viewer(self.path, port=port, trust=trust)

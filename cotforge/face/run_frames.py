@@ -26,7 +26,7 @@ def scan_table(run: Path, name: TableName, *, images: bool = False) -> "pl.LazyF
     if name not in get_args(TableName):
         raise PipelineError(f"table {name!r}: there is none; {', '.join(get_args(TableName))}")
     if name == "losses":
-        return _scanned(run, [run / "losses.parquet"])
+        return _scan_files(run, [run / "losses.parquet"])
     from cotforge.formats.dataset_rows import named_shards  # yaml
 
     parts: dict[str, list[Path]] = {}
@@ -35,13 +35,13 @@ def scan_table(run: Path, name: TableName, *, images: bool = False) -> "pl.LazyF
     if not parts:
         frame = _no_rows(name)
     elif name == "traces":
-        frame = _scanned(run, [path for paths in parts.values() for path in paths])
+        frame = _scan_files(run, [path for paths in parts.values() for path in paths])
     else:
-        frame = pl.concat([_scanned(run, paths).with_columns(split=pl.lit(split)) for split, paths in parts.items()])
+        frame = pl.concat([_scan_files(run, paths).with_columns(split=pl.lit(split)) for split, paths in parts.items()])
     return frame if images or name == "traces" else frame.drop("images")
 
 
-def _scanned(run: Path, paths: list[Path]) -> "pl.LazyFrame":
+def _scan_files(run: Path, paths: list[Path]) -> "pl.LazyFrame":
     import polars as pl
 
     try:
@@ -69,13 +69,13 @@ def read_metrics(run: Path) -> "pl.DataFrame":
     """A row per optimizer step of every stage: `stage`, `step`, and TRL's own metrics; null where a stage has none of that name."""
     import polars as pl
 
-    rows = [row for path in sorted((run / "train").glob("*/metrics.jsonl")) for row in _steps(path)]
+    rows = [row for path in sorted((run / "train").glob("*/metrics.jsonl")) for row in _read_steps(path)]
     return (
         pl.DataFrame(rows, infer_schema_length=None, strict=False) if rows else pl.DataFrame(schema={"stage": pl.String, "step": pl.Int64})
     )
 
 
-def _steps(path: Path) -> Iterator[dict[str, Any]]:
+def _read_steps(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             yield {"stage": path.parent.name, **json.loads(line)}

@@ -1,7 +1,7 @@
 """Everything that a run folder and its source hold about one sample."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,11 +16,12 @@ from cotforge.face.sample_view import SampleView
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.sample_reader import SampleReader
+from cotforge.sources import Counts, RawRow
+from cotforge.sources.sample_stream import make_samples
 
 
 @dataclass(frozen=True)
-class _Origin:
+class _SampleFacts:
     """What a sample is before any teacher is asked."""
 
     question: str
@@ -35,10 +36,10 @@ def view_sample(run: Path, id: str) -> SampleView:
     lessons = scan_table(run, "lessons", images=True).filter(wanted).collect().to_dicts()
     traces = scan_table(run, "traces").filter(wanted).collect()
     losses = scan_table(run, "losses").filter(wanted).collect()
-    origin = _of_lesson(lessons[0]) if lessons else _of_source(run, id)
+    origin = _facts_of_lesson(lessons[0]) if lessons else _facts_of_source(run, id)
     if origin is None and not traces.height and not losses.height:
         raise PipelineError(f"{run}: there is no sample {show_value(id)}; `Run.traces()` lists the ids")
-    origin = origin or _Origin("", (), None, ())
+    origin = origin or _SampleFacts("", (), None, ())
     said = traces.filter(pl.col("ballot").is_not_null())
     return SampleView(
         id=id,
@@ -55,9 +56,9 @@ def view_sample(run: Path, id: str) -> SampleView:
     )
 
 
-def _of_lesson(lesson: dict[str, Any]) -> _Origin:
+def _facts_of_lesson(lesson: dict[str, Any]) -> _SampleFacts:
     prompt = "\n".join(message["content"] for message in lesson["prompt"])  # of datasets without a column `question`
-    return _Origin(
+    return _SampleFacts(
         question=lesson.get("question") or prompt,
         options=tuple(lesson.get("options") or ()),
         label=lesson["label"],
@@ -65,32 +66,37 @@ def _of_lesson(lesson: dict[str, Any]) -> _Origin:
     )
 
 
-def _of_source(run: Path, id: str) -> _Origin | None:
+def _facts_of_source(run: Path, id: str) -> _SampleFacts | None:
     """None where the source has no such sample, or can no longer be read: a run may have been received without it."""
     try:
-        with _source(run) as reader:
-            for found in reader.samples():
-                if isinstance(found, Sample) and found.id == id:
-                    return _Origin(found.question, found.options, found.label, tuple(_loaded(found)))
+        with closing(_source_samples(run, id)) as samples:
+            for found in samples:
+                if found.id == id:
+                    return _SampleFacts(found.question, found.options, found.label, tuple(_loaded_pictures(found)))
     except (CotforgeError, OSError):
         return None
     return None
 
 
-@contextmanager
-def _source(run: Path) -> Iterator[SampleReader]:
-    """The source of a run; what reading it has to keep is kept apart, so that the run folder stays as it is."""
+def _source_samples(run: Path, id: str) -> Generator[Sample]:
+    """The samples of a run's source that may have this id. Rows that bring another are passed over, and their pictures are not opened.
+
+    What reading has to keep is kept apart, so that the run folder stays as it is.
+    """
     loaded = Loaded.of_run(run, trust=False, sends=False)
     loaded = loaded.in_run(run, new="content" if gold.names_content(loaded, run) else "path")
+    source, task, counts = loaded.pipeline.source, loaded.pipeline.task, Counts()
     with (
         TemporaryDirectory(prefix="cotforge-") as place,
         closing(PictureStore(Path(place), loaded.pipeline.images)) as store,
-        closing(SampleReader(loaded, store)) as reader,
     ):
-        yield reader
+        rows = counts.used(source.rows(loaded.root, store.spool))
+        near = (row for row in rows if isinstance(row, RawRow) and row.id in (None, id))
+        with closing(make_samples(near, task, store, counts)) as read:
+            yield from (found for _, found in read if isinstance(found, Sample))
 
 
-def _loaded(sample: Sample) -> Iterator[bytes]:
+def _loaded_pictures(sample: Sample) -> Iterator[bytes]:
     for picture in sample.pictures:
         try:
             yield picture.load()

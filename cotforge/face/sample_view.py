@@ -63,13 +63,14 @@ class SampleView:
             "label": self.label or "unknown",
             "answer": "no lesson" if self.answer is None else f"{self.answer} (confidence {self.confidence:.2f})",
         }
-        pictures = "".join(f'<img src="{uri}" alt="picture of sample {_text(self.id)}" style="margin:4px">' for uri in self._thumbnails())
-        table = _table(("sample", self.id), facts.items())
-        traces = "".join(_trace(row) for row in self.traces.iter_rows(named=True))
-        lost = _table(("stage", "reason"), ((row["stage"], row["reason"]) for row in self.losses.iter_rows(named=True)))
+        name = _escape_text(f"picture of sample {self.id}")
+        pictures = "".join(f'<img src="{uri}" alt="{name}" style="margin:4px">' for uri in self._thumbnail_uris())
+        table = _html_table(("sample", self.id), facts.items())
+        traces = "".join(_html_trace(row) for row in self.traces.iter_rows(named=True))
+        lost = _html_table(("stage", "reason"), ((row["stage"], row["reason"]) for row in self.losses.iter_rows(named=True)))
         return f"<div>{pictures}{table}{traces}{lost if self.losses.height else ''}</div>"
 
-    def _thumbnails(self) -> Iterable[str]:
+    def _thumbnail_uris(self) -> Iterable[str]:
         from cotforge.images.small import data_uri
         from cotforge.records import Picture
 
@@ -79,19 +80,19 @@ class SampleView:
             yield next((uri for uri in uris if len(uri) <= THUMBNAIL_BYTES), "")
 
 
-def _text(value: object) -> str:
+def _escape_text(value: object) -> str:
     text = str(value)
     return escape(show_invisible(text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}..."))
 
 
-def _table(head: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:
-    body = "".join(f'<tr><th style="text-align:left">{_text(name)}</th><td>{_text(value)}</td></tr>' for name, value in rows)
-    return f'<table><tr><th style="text-align:left">{_text(head[0])}</th><th>{_text(head[1])}</th></tr>{body}</table>'
+def _html_table(head: tuple[str, str], rows: Iterable[tuple[object, object]]) -> str:
+    body = "".join(f'<tr><th style="text-align:left">{_escape_text(name)}</th><td>{_escape_text(value)}</td></tr>' for name, value in rows)
+    return f'<table><tr><th style="text-align:left">{_escape_text(head[0])}</th><th>{_escape_text(head[1])}</th></tr>{body}</table>'
 
 
-def _trace(row: Mapping[str, Any]) -> str:
+def _html_trace(row: Mapping[str, Any]) -> str:
     said = f"{row['teacher']}: {row['answer'] if row['answer'] is not None else 'no answer'} ({row['fate']})"
     return (
-        f"<details><summary>{_text(said)}</summary>"
-        f'<div style="white-space:pre-wrap;max-width:60em" dir="auto">{_text(row["reasoning"] or "")}</div></details>'
+        f"<details><summary>{_escape_text(said)}</summary>"
+        f'<div style="white-space:pre-wrap;max-width:60em" dir="auto">{_escape_text(row["reasoning"] or "")}</div></details>'
     )

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from cotforge.budget import Hold, Purse, minutes_over
+from cotforge.consensus.decider import Rows
 from cotforge.errors import CotforgeError, TeacherError
 from cotforge.forge.agreement_meter import AgreementMeter
 from cotforge.forge.batches import BatchRunner
@@ -81,6 +82,8 @@ class Forge:
         self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
         self._fault: Exception | None = None
+        self.rows: Rows | None = None
+        """What was said of all Samples, as curating counts it, where all were asked about in one tour; else None."""
 
     def stop(self, why: Stop = Stop.INTERRUPTED, because: str = "") -> None:
         """Take no new Call; those in flight are finished and kept."""
@@ -176,6 +179,7 @@ class Forge:
             self._turns.append(turn)
             await turn.run(self.broke)
             self._turns.remove(turn)
+            self.rows = turn.rows if counts and isinstance(turn, Tour) and not self.progress.stopped else None
             counts = False
             if sum(line.meter.asked for line in lines) == answers_before:
                 return

@@ -53,6 +53,8 @@ class Tour(Turn):
         self._read = 0
         """Waves whose Samples have all begun."""
         self._changed = asyncio.Event()
+        self.rows: Rows | None = guide.rule.rows(guide.setting) if guide.features is None else None
+        """What was said of all Samples so far, as curating counts it; None where the journal may have more of them than was heard here."""
         self._flying: dict[str, list[tuple[PendingSample, Call]]] = {}
         """Who else waits for a Call that is under way: one picture under two ids is asked once."""
 
@@ -163,6 +165,10 @@ class Tour(Turn):
             self.lines[walk.calls[name].teacher].meter.postponed += 1
         if not walk.lost:
             self._notes.add(walk)
+        if walk.lost or walk.missed or work.stale:
+            self.rows = None
+        elif self.rows is not None:
+            self.rows.add(work.sample, _all_heard(work, self._guide))
         self._told(work, walk)
         work.script = work.walk = None
         self._open[walk.wave] -= 1
@@ -212,8 +218,9 @@ def work_left(guide: Guide, works: Iterator[PendingSample | Fault]) -> tuple[boo
 
 def _all_heard(work: PendingSample, guide: Guide) -> list[Heard]:
     """What was heard on the way, and besides."""
-    known = work.walk.heard if work.walk is not None else {}
-    return [known.get(voter_name(call)) or one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had]
+    heard = work.walk.heard if work.walk is not None else {}
+    besides = [one_heard(call, attempt.reply, guide.pipeline.task) for call, attempt in work.had if voter_name(call) not in heard]
+    return [*heard.values(), *besides]
 
 
 def walk_of(work: PendingSample, guide: Guide, wave: int, policy: "AnyPolicy | None") -> SamplePath:

@@ -1,16 +1,14 @@
 """The rows of a run's dataset, in its order, a row group in memory at a time."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cotforge.dataset_shards import shards_of_card
 from cotforge.errors import PipelineError, in_words
 from cotforge.formats.row import ExportRow, Kind, of_values
-from cotforge.regular_files import demand_regular, read_regular
+from cotforge.regular_files import demand_regular
 
 CONFIGS = {"sft": "default", "grpo": "default", "dpo": "preference"}
 """Of the dataset's card, by what the rows are for."""
@@ -18,10 +16,6 @@ COLUMNS = {
     "default": ["id", "images", "prompt", "completion", "answer", "label"],
     "preference": ["id", "images", "prompt", "chosen", "rejected"],
 }
-_LARGEST = 64 << 20
-"""Bytes of a card."""
-_SHARD = re.compile(r"(?:data|traces|preference)/[^/\\]+\.parquet")
-_HEADER = re.compile(r"---\n(.*?\n)---(?:\n|$)", re.DOTALL)
 
 
 @dataclass
@@ -82,26 +76,7 @@ def named_shards(run: Path, config: str) -> list[tuple[str, str]]:
 
     Raises PipelineError where there is no dataset, or its card cannot be read.
     """
-    card = run / "dataset" / "README.md"
     try:
-        found = _HEADER.match(read_regular(card, most=_LARGEST).decode("utf-8", "replace"))
+        return shards_of_card(run).get(config, [])
     except FileNotFoundError as fault:
         raise PipelineError(f"{run}: has no dataset; `cotforge build` makes one") from fault
-    except OSError as fault:
-        raise PipelineError(f"{card}: cannot be read: {in_words(fault)}") from fault
-    try:
-        head = yaml.safe_load(found[1]) if found else None
-    except yaml.YAMLError as fault:
-        raise PipelineError(f"{card}: its header is not YAML: {in_words(fault)}") from fault
-    return [
-        (str(files.get("split") or "train"), path)
-        for each in _find_dicts(head.get("configs") if isinstance(head, dict) else None)
-        if each.get("config_name") == config
-        for files in _find_dicts(each.get("data_files"))
-        for path in (files["path"] if isinstance(files.get("path"), list) else [files.get("path")])
-        if isinstance(path, str) and _SHARD.fullmatch(path)
-    ]
-
-
-def _find_dicts(found: Any) -> Iterator[dict[str, Any]]:
-    yield from (each for each in (found if isinstance(found, list) else ()) if isinstance(each, dict))

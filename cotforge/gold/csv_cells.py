@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +45,17 @@ class CsvTable:
                 cells = [*cells, *[""] * (place + 1 - len(cells))]
                 cells[place] = values[line]
             lines.append(cells)
+        return self._joined_lines(lines)
+
+    def edited_text(self, columns: Sequence[str], *, without: Collection[int], added: Iterable[Mapping[str, str]]) -> str:
+        """The file's text with these columns beside its own, without the rows of these lines, and with new rows at its end."""
+        names = [*self.columns, *(column for column in columns if column not in self.columns)]
+        header = [*(self.raw[0] if self.raw else ()), *names[len(self.columns) :]]
+        kept = [cells for (line, _), cells in zip(self.rows, self.raw[1:], strict=True) if line not in without]
+        fresh = [[guard_cell(cells.get(name, "")) for name in names] for cells in added]
+        return self._joined_lines([header, *kept, *fresh])
+
+    def _joined_lines(self, lines: Iterable[Sequence[str]]) -> str:
         return "".join(self.delimiter.join(map(_quote_cell, cells)) + "\n" for cells in lines)
 
 

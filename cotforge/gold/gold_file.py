@@ -7,20 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cotforge.answers import Task
 from cotforge.answers.text import clean_text, normal_form
 from cotforge.errors import PipelineError
+from cotforge.given_answers import FILE as FILE
+from cotforge.given_answers import UNTOLD as UNTOLD
 from cotforge.gold.csv_cells import CsvTable, demand_faultless, read_table, unguard_cell
-from cotforge.pipeline import Loaded
 from cotforge.records import Gold, Record
 
-FILE = "gold.csv"
-"""In the run folder: where gold is kept if the pipeline file names no other place."""
+if TYPE_CHECKING:  # whoever only reads a file needs no pipeline, which takes a second to import
+    from cotforge.pipeline import Loaded
+
 DRAWN = "drawn"
 """The column with the probability of being drawn; a file may lack it."""
-UNTOLD = "?"
-"""The answer of a person who could not tell."""
 
 Options = Mapping[str, tuple[str, ...]]
 """Closed sets of Samples by id, where rows may bring their own."""
@@ -41,7 +42,7 @@ class CheckedAnswer(Record):
     """Probability of being drawn, in (0, 1], where the file has it."""
 
 
-def find_gold(loaded: Loaded, folder: Path) -> Gold:
+def find_gold(loaded: "Loaded", folder: Path) -> Gold:
     """The gold of a run: of the file that the pipeline names, else of `gold.csv` in the run folder, else none.
 
     Raises PipelineError with every fault of the file, also where the pipeline names one that is not there.
@@ -53,7 +54,7 @@ def find_gold(loaded: Loaded, folder: Path) -> Gold:
     return read_gold(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
 
 
-def names_content(loaded: Loaded, folder: Path) -> bool:
+def names_content(loaded: "Loaded", folder: Path) -> bool:
     """Whether the gold there is names all its samples by a hash of image and question, as it does where it is from an older run."""
     path = gold_path(loaded, folder)
     with suppress(PipelineError):  # whoever reads the answers tells what is wrong
@@ -62,7 +63,7 @@ def names_content(loaded: Loaded, folder: Path) -> bool:
     return False
 
 
-def gold_path(loaded: Loaded, folder: Path) -> Path:
+def gold_path(loaded: "Loaded", folder: Path) -> Path:
     """Where the gold of a run lies, or will."""
     named = loaded.pipeline.gold
     return folder / FILE if named is None else loaded.root / named

@@ -11,6 +11,7 @@ from cotforge.folder import RunFolder
 from cotforge.gold.command import Samples, at_best
 from cotforge.gold.csv_cells import CsvTable, csv_text, put_text, read_table, unguard_cell
 from cotforge.gold.gold_file import DRAWN, CheckedAnswer, Options, agree_people, checked_answers, gold_path
+from cotforge.gold.review import locked_gold
 from cotforge.gold.sheet import SHEET, share_cell
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
@@ -18,6 +19,11 @@ from cotforge.records import Fault, Sample
 
 def take_answers(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
     """Put the answers in a file to those that the run has; what the command prints. Raises PipelineError, having changed nothing."""
+    with locked_gold(folder.path):
+        return _take_locked(loaded, folder, samples, path)
+
+
+def _take_locked(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path) -> str:
     target, task = gold_path(loaded, folder.path), loaded.pipeline.task
     given = read_table(path, ("id", "answer"))
     had = read_table(target, ("id", "answer")) if target.exists() else None

@@ -1,7 +1,7 @@
 """What keeps a push back: something in the files that should not be published, a header that the Hub refuses, a licence that forbids it."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ class RunOrigin:
             {str(each.get("model") or each.get("name")): _text(each.get("license")) for each in teachers},
         )
 
-    def licence(self) -> Licence:
-        """The most that a dataset of it may be published under."""
-        return choose_licence(self.source_licence, self.teachers)
+    def licence(self, kind: str, stated: object) -> Licence:
+        """The most that its dataset may be published under; of its student, whose card has `stated`, by what the teachers allow alone."""
+        if kind == "dataset":
+            return choose_licence(self.source_licence, self.teachers)
+        return replace(choose_licence(stated if isinstance(stated, str) else None, self.teachers, what="the base model"), questions=())
 
 
 def demand_clean(local: LocalFolder, *, allow: Collection[str]) -> None:
@@ -64,9 +66,9 @@ def demand_header(local: LocalFolder, header: dict[str, Any], origin: RunOrigin,
     where = local.folder / CARD
     if faults := header_faults(header, "dataset" if local.kind == "dataset" else "model"):
         raise HubError(*(f"{where}: {fault}" for fault in faults))
-    if local.kind != "dataset" or CONFIRMED in allow:
+    if CONFIRMED in allow:
         return []
-    licence = origin.licence()
+    licence = origin.licence(local.kind, header.get("license"))
     forbidden = [f"license: {fault}" for fault in licence.contradictions(header.get("license"))]
     questions = [f"license: {question}" for question in licence.questions]
     if forbidden or (public and questions):

@@ -54,7 +54,7 @@ def quiet_client(meter: UploadMeter, *, xet: bool) -> Iterator[None]:
             warnings.simplefilter("always")
             yield
         for warning in told:
-            meter.add_note(" ".join(str(warning.message).split()))
+            meter.add_note(" ".join(str(warning.message).split()), keep=True)
     finally:
         session.timeout = timeout
         logger.handlers, logger.propagate, constants.HF_HUB_DISABLE_XET = handlers, propagates, disabled

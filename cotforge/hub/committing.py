@@ -87,7 +87,7 @@ def _commit_guarded(
             if head is not None and head != parent:
                 tree = remote.list_files(head)
                 if changes.is_in(tree) if last else _holds_files(operations, changes, tree):
-                    meter.add_note("the Hub made the commit, although it said that it did not")
+                    meter.add_note("the Hub made the commit, although it said that it did not", keep=True)
                     return head
                 raise _moved_error(remote, revision, head) from fault
             if wait is None or not is_transient(fault):

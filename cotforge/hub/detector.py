@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cotforge.hub.machine import PATH, PERSONAL, Machine, tells_of_somebody
+from cotforge.hub.machine import PATH, PERSONAL, Machine
 from cotforge.hub.secret_rules import HINTS, RULES
 from cotforge.redaction import MARK, Redactor
 from cotforge.visible import show_invisible
@@ -98,10 +98,10 @@ class LeakDetector:
                 for match in rule.pattern.finditer(text):
                     if rule.is_likely(match[1]):
                         yield Sighting(rule.kind, match[1], *_whole_token(text, *match.span(1)))
-        for kind, word, pattern in self._personal:
+        for kind, word, pattern, is_meant in self._personal:
             if word in text:
                 for match in pattern.finditer(text):
-                    if tells_of_somebody(kind, match[1]):
+                    if is_meant(match[1]):
                         yield Sighting(kind, match[1], *match.span(kind != PATH))
 
     def _is_allowed(self, found: Sighting) -> bool:

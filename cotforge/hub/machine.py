@@ -7,7 +7,7 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -24,6 +24,8 @@ COMMON = frozenset(
     localhost host server machine container worker sandbox local computer workstation laptop desktop""".split()  # noqa: SIM905
 )
 """Names that tell of nobody."""
+SYSTEM = ("/bin/", "/dev/", "/etc/", "/lib", "/proc/", "/sbin/", "/sys/", "/usr/", "/var/", "/opt/")
+"""Where every machine has much the same."""
 _NAME = r"[^/\\\s\"'`<>|:;,()\[\]{}$&*?!]{1,64}"
 _REST = r"[^\s\"'`<>|:;,()\[\]{}&*?!]{0,400}"
 _MOUNT = "/(?:mnt|media|scratch|srv|nfs|lustre|gpfs|fsx|efs|workspace|data|work|projects?|storage)/"
@@ -42,6 +44,20 @@ class PersonalRule(NamedTuple):
     """It stands in every such text, as it is."""
     pattern: re.Pattern[str]
     """Its group 1 is what tells of it."""
+    is_meant: Callable[[str], bool] = bool
+    """Whether what the group holds tells of anybody: `/home/ubuntu` and `http://localhost:8000` do not."""
+
+
+def _is_rare(name: str) -> bool:
+    return name.casefold() not in COMMON
+
+
+def _is_here(path: str) -> bool:
+    """Whether there is such a file or folder on this machine, and not on every other one too."""
+    try:
+        return not path.startswith(SYSTEM) and os.path.lexists(path)
+    except (OSError, ValueError):
+        return False
 
 
 _PATHS = (
@@ -51,11 +67,12 @@ _PATHS = (
     ("/", rf"({_MOUNT}{_NAME}/{_REST})"),
 )
 RULES_OF_ANY = (
-    *(PersonalRule(PATH, word, re.compile(rf"(?<![A-Za-z0-9._~-]){pattern}")) for word, pattern in _PATHS),
-    PersonalRule(HOST, "://", re.compile(rf"://(?:[^/\s@]{{0,200}}@)?({_INTERNAL})(?![A-Za-z0-9.-])")),
+    *(PersonalRule(PATH, word, re.compile(rf"(?<![A-Za-z0-9._~-]){pattern}"), _is_rare) for word, pattern in _PATHS),
+    PersonalRule(HOST, "://", re.compile(rf"://(?:[^/\s@]{{0,200}}@)?({_INTERNAL})(?![A-Za-z0-9.-])"), _is_rare),
 )
 """Those that hold on every machine."""
-_HINTS = rf"/(?:home|Users)/[^/\s]|[A-Za-z]:\\{{1,2}}Users\\|{_MOUNT}[^/\s]+/|://"
+_OF_HERE = PersonalRule(PATH, "/", re.compile(rf"(?<![A-Za-z0-9._~/:}}-])(/(?:{_NAME}/)+{_NAME})"), _is_here)
+_HINTS = rf"/(?:home|Users)/[^/\s]|[A-Za-z]:\\{{1,2}}Users\\|{_MOUNT}[^/\s]+/|://|(?:^|[^A-Za-z0-9._~/:}}-])/[^/\s]+/[^/\s]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,8 @@ class Machine:
     hosts: frozenset[str] = frozenset()
     folders: frozenset[str] = frozenset()
     """Absolute paths; what lies below them is local too."""
+    is_here: bool = False
+    """Whether every path that leads to something on the machine that this runs on is local."""
 
     @classmethod
     def here(cls, *folders: Path) -> Self:
@@ -77,6 +96,7 @@ class Machine:
             frozenset(filter(_tells, users)),
             frozenset(filter(_tells, {host, host.partition(".")[0]})),
             frozenset(folder for folder in known if folder.count("/") + folder.count("\\") > 1),
+            is_here=True,
         )
 
     def hints(self) -> str:
@@ -88,6 +108,8 @@ class Machine:
         for folder in sorted(self.folders, key=len, reverse=True):
             yield PersonalRule(PATH, folder, re.compile(rf"(?<![A-Za-z0-9._-])({re.escape(folder)})(?![A-Za-z0-9_-]){_REST}"))
         yield from RULES_OF_ANY
+        if self.is_here:
+            yield _OF_HERE
         for kind, names in ((USER, self.users), (HOST, self.hosts)):
             for name in sorted(names):
                 yield PersonalRule(kind, name, re.compile(rf"(?<![A-Za-z0-9])({re.escape(name)})(?![A-Za-z0-9])"))
@@ -104,11 +126,6 @@ _ABSOLUTE = (
     re.compile(rf"(?<![A-Za-z0-9._~/:}}-])/(?:{_NAME}/)+({_NAME})"),
     re.compile(rf"(?<![A-Za-z0-9])[A-Za-z]:\\(?:{_NAME}\\)+({_NAME})"),
 )
-
-
-def tells_of_somebody(kind: str, value: str) -> bool:
-    """Whether what a rule found tells of anybody: `/home/ubuntu` and `http://localhost:8000` do not."""
-    return kind == USER or value.casefold() not in COMMON
 
 
 def _tells(name: str) -> bool:

@@ -48,6 +48,8 @@ class PushWork:
     remote: RemoteRepository
     terms: PushTerms
     meter: UploadMeter
+    private: bool = True
+    """Whether the repository is, or will be."""
     notes: tuple[str, ...] = ()
 
     def message(self) -> str:
@@ -65,8 +67,11 @@ class PushWork:
                 f"or say --allow {FOREIGN}"
             )
         merged = merge_cards(name_repository(self.local.card, self.remote.name, self.remote.url), theirs)
-        public, allow = self.terms.public, self.terms.allow
-        self.notes = tuple(demand_header(self.local, merged.header, self.origin, public=public, allow=allow))
+        notes = demand_header(self.local, merged.header, self.origin, public=not self.private, allow=self.terms.allow)
+        link = merged.header.get("license_link")
+        if link in ("LICENSE", "LICENSE.md") and link not in {*tree, *(file.name for file in self.local.files)}:
+            notes.append(f"the card names {link}, and the repository holds none; add it on the Hub")
+        self.notes = tuple(notes)
         return merged.text()
 
 
@@ -113,19 +118,19 @@ def push(
                 )
     except KeyboardInterrupt:
         raise KeyboardInterrupt from Interrupted(RESUMES)
-    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *dict.fromkeys(meter.notes)))
+    return replace(pushed, network_bytes=meter.sent if pushed.changed else None, notes=(*pushed.notes, *meter.notes))
 
 
 def _run_push(work: PushWork) -> Pushed:
     local, remote, terms = work.local, work.remote, work.terms
     private = _demand_visibility(remote, terms)
-    is_private = not terms.public if private is None else private
+    work.private = not terms.public if private is None else private
     if private is None and terms.dry_run:
         card = work.merged_card({}, None)
         return _expected_result(work, local.with_card(card), RemoteChanges.between(local.with_card(card), {}, local.stale), private, None)
     if private is None:
         work.merged_card({}, None)  # what would be refused is refused before anything is made
-        remote.create_repository(private=is_private)
+        remote.create_repository(private=work.private)
         _demand_visibility(remote, terms)  # what it was made as is the Hub's word: an organisation may have rules of its own
     head = _base_commit(remote, terms)
     tree = remote.list_files(head)
@@ -135,20 +140,16 @@ def _run_push(work: PushWork) -> Pushed:
     pushed = _expected_result(work, files, changes, private, head)
     if terms.dry_run:
         return pushed
+    if terms.revision != MAIN and remote.find_head(terms.revision) is None:
+        remote.make_branch(terms.revision)
     if changes and (terms.pr or (len(changes.added) > MOST_FILES and terms.revision == MAIN)):
         pushed = _through_pull(work, files, pushed)
     elif changes:
-        pushed = replace(pushed, commit=_onto_branch(work, changes, head))
+        commit = send_changes(remote, changes, work.message(), revision=terms.revision, parent=head, meter=work.meter)
+        pushed = replace(pushed, commit=commit)
     if terms.tag and pushed.commit:
         remote.put_tag(terms.tag, pushed.commit)
     return pushed
-
-
-def _onto_branch(work: PushWork, changes: RemoteChanges, head: str) -> str:
-    remote, revision = work.remote, work.terms.revision
-    if revision != MAIN and remote.find_head(revision) is None:
-        remote.make_branch(revision)
-    return send_changes(remote, changes, work.message(), revision=revision, parent=head, meter=work.meter)
 
 
 def _through_pull(work: PushWork, files: tuple[LocalFile, ...], pushed: Pushed) -> Pushed:
@@ -179,7 +180,7 @@ def _expected_result(
     """What it will come to; `private` is None where the repository is not there yet."""
     remote, terms = work.remote, work.terms
     return Pushed(
-        remote.name, work.local.kind, remote.url, not terms.public if private is None else private, private is None, terms.revision,
+        remote.name, work.local.kind, remote.url, work.private, private is None, terms.revision,
         head, len(files), sum(file.size for file in files), len(changes.added), changes.size, changes.deleted, tag=terms.tag,
         dry_run=terms.dry_run, notes=(*work.notes, *([STAYS_PRIVATE] if private and terms.public else [])),
     )  # fmt: skip

@@ -21,10 +21,7 @@ _BEGIN = re.compile(r"^<!-- cotforge: begin ([0-9a-f]{64}) -->$", re.MULTILINE)
 _END = re.compile(r"^<!-- cotforge: end\b.*-->$", re.MULTILINE)
 _HEADER = re.compile(r"---\n(.*?\n)?---[ \t]*(?:\n|$)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-WRITTEN = frozenset(
-    {"configs", "dataset_info", "size_categories", "teachers", "source_datasets", "model-index", "datasets", "base_model",
-     "base_model_relation", "task_categories", "pipeline_tag", "library_name"}
-)  # fmt: skip
+WRITTEN = frozenset({"configs", "dataset_info", "size_categories", "teachers", "source_datasets", "model-index"})
 """Keys of a header that cotforge writes: where it writes one no more, it is gone."""
 LICENCE_KEYS = ("license", "license_name", "license_link")
 UNSTATED = (None, "unknown")

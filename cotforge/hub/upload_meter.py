@@ -9,6 +9,8 @@ RATE_S = 30.0
 """Seconds whose bytes make the rate."""
 STALL_S = 60.0
 """Seconds without a byte after which it is told."""
+NOTED_S = 15.0
+"""Seconds for which a note is shown."""
 _LONGEST = 200
 
 
@@ -28,6 +30,8 @@ class UploadMeter:
         """Whether nobody waits for it any more."""
         self.phase = "looking at the Hub"
         self.notes: list[str] = []
+        """What is still of interest when it is over."""
+        self._latest, self._noted = "", self._began
 
     def begin_phase(self, phase: str, total: int = 0) -> None:
         """Something new is done."""
@@ -50,10 +54,12 @@ class UploadMeter:
             if count != self.sent:
                 self.sent, self._moved = count, self._clock()
 
-    def add_note(self, text: str) -> None:
-        """Something that a person should know."""
+    def add_note(self, text: str, *, keep: bool = False) -> None:
+        """Something that a person should know for the moment, or with `keep` afterwards too."""
         with self._lock:
-            self.notes.append(text[:_LONGEST])
+            self._latest, self._noted = text[:_LONGEST], self._clock()
+            if keep and self._latest not in self.notes:
+                self.notes.append(self._latest)
 
     def progress_line(self) -> str:
         """How far it is, in one line."""
@@ -74,9 +80,9 @@ class UploadMeter:
     def _waited(self, told: str, now: float) -> str:
         still = now - self._moved
         if still < STALL_S:
-            return told
+            return f"{told}; {self._latest}" if self._latest and now - self._noted < NOTED_S else told
         stall = f"{told}; no byte has moved for {clock_time(still)}"
-        last = f" ({self.notes[-1]})" if self.notes else ""
+        last = f" ({self._latest})" if self._latest else ""
         return f"{stall}{last}. Ctrl-C loses nothing: the same command resumes, and --no-xet sends by plain HTTP"
 
 

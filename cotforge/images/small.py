@@ -14,6 +14,11 @@ def small_jpeg(picture: Picture, side: int) -> bytes:
         loaded = picture.load()
     except Fault:
         return b""
+    return shrink_picture(loaded, side)
+
+
+def shrink_picture(loaded: bytes, side: int) -> bytes:
+    """The bytes of a picture as a JPEG of at most `side` pixels on its longer side, without a byte of the original."""
     small = io.BytesIO()
     with Image.open(io.BytesIO(loaded), formats=["JPEG", "PNG", "WEBP"]) as image:
         image.draft("RGB", (side, side))

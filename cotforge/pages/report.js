@@ -47,7 +47,8 @@ function explore(data) {
 
   const start = count(sliders.map(slider => slider.at));
 
-  function step(place, value) {
+  function step(place, value, before) {
+    $(`step-${place}-bar`).parentNode.classList.toggle("moved", value !== before);
     $(`step-${place}-bar`).setAttribute("width", Math.max(value ? 1.5 : 0, WIDTH * value / whole).toFixed(2));
     $(`step-${place}-text`).textContent = number.format(value) + (data.known.rows ? ` · ${(100 * value / data.known.rows).toFixed(1)}%` : "");
   }
@@ -60,24 +61,23 @@ function explore(data) {
   function show() {
     const places = inputs.map(input => Number(input.value));
     const now = count(places);
-    const about = name => data.known[name] + Math.round((now[name] - start[name]) * factor);
-    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, Math.max(0, about(name))));
+    const about = name => Math.round(start[name] ? data.known[name] * now[name] / start[name] : now[name] * factor);
+    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, about(name), data.known[name]));
     const words = [];
     sliders.forEach((slider, place) => {
       const value = slider.positions[places[place]], before = slider.positions[slider.at];
       const text = Number(value.toPrecision(6)).toString();
-      $("value-" + place).textContent = value === before ? text : `${text} (now ${Number(before.toPrecision(6))})`;
+      $("value-" + place).textContent = value === before ? text : `${Number(before.toPrecision(6))} → ${text}`;
       inputs[place].setAttribute("aria-valuetext", text);
       if (value !== before) words.push(setting(slider, place, value));
     });
-    const change = about("lessons") - data.known.lessons, moved = words.length > 0;
+    const lessons = about("lessons");
+    const change = lessons - data.known.lessons, moved = words.length > 0;
     const sign = change > 0 ? "+" : "";
-    $("now").textContent = `${number.format(Math.max(0, about("lessons")))} lessons`;
+    $("now").textContent = `${number.format(lessons)} lesson${lessons === 1 ? "" : "s"}`;
     $("change").textContent = !moved ? "with the present bounds" : change ? `instead of ${number.format(data.known.lessons)} (${sign}${number.format(change)})` : "as with the present bounds";
     $("how").hidden = $("back").disabled = !moved;
-    $("back").disabled = !moved;
     $("command").textContent = `cotforge curate ${data.run} ${words.join(" ")}`;
-    $("step-3-bar").ownerSVGElement.classList.toggle("moved", moved);
     bars(now);
   }
 
@@ -88,7 +88,8 @@ function explore(data) {
       const [told, bar, amount] = ["span", "i", "span"].map(tag => document.createElement(tag));
       told.textContent = told.title = name;
       bar.style.width = `${100 * now.classes[place] / most}%`;
-      amount.textContent = number.format(Math.round(now.classes[place] * factor));
+      const [amounts, before] = [now, start].map(one => Math.round(one.classes[place] * factor));
+      amount.textContent = number.format(amounts) + (amounts === before ? "" : ` (was ${number.format(before)})`);
       return [told, bar, amount];
     }));
   }

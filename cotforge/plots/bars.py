@@ -28,7 +28,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class NamedBar:
     """A named row."""
 
     name: str
@@ -41,17 +41,17 @@ class Bar:
     """An id for the page's script; empty where it needs none."""
 
 
-def bar_chart(key: str, title: str, says: str, bars: Sequence[Bar], *, most: float | None = None) -> Markup:
+def bar_chart(key: str, title: str, says: str, bars: Sequence[NamedBar], *, most: float | None = None) -> Markup:
     """Bars one below the other, as long as their values; `most` is the value of a whole row (default: the longest bar)."""
     whole = most or max((sum(piece.value for piece in bar.pieces) for bar in bars), default=0) or 1.0
     y, drawn = 0.0, []
     for bar in bars:
-        drawn.append(_row(bar, y, whole))
+        drawn.append(_draw_row(bar, y, whole))
         y += ROW + (14 if bar.note else 0)
     return whole_drawing(key, title, says, Box(WIDTH, max(y, 1)), *drawn)
 
 
-def _row(bar: Bar, y: float, whole: float) -> Markup:
+def _draw_row(bar: NamedBar, y: float, whole: float) -> Markup:
     x, pieces = 0.0, list[Markup]()
     for piece in bar.pieces:
         wide = max(WIDTH * piece.value / whole, 1.5 if piece.value else 0.0)
@@ -72,7 +72,7 @@ def _row(bar: Bar, y: float, whole: float) -> Markup:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class HistogramBin:
     """How many values lie between two others, by kind."""
 
     low: float
@@ -84,7 +84,7 @@ class Bin:
 class Histogram:
     """Counts of values between others, of one kind or several on top of one another."""
 
-    bins: Sequence[Bin]
+    bins: Sequence[HistogramBin]
     kinds: Sequence[str]
     """Names of the kinds, the lowest first."""
     styles: Sequence[str]
@@ -102,39 +102,39 @@ class Histogram:
         across = Scale(self.bins[0].low, self.bins[-1].high, box.left, box.end, self.log)
         up, lines = Scale.around([0, *(sum(one.counts) for one in self.bins)], box.floor, box.top)
         lines = lines if len(lines) <= 4 else lines[::2]
-        rects = [rect for one in self.bins for rect in self._bars(one, across, up)]
-        limits = [across(value) for value in self.bounds if self._shows(value)]
+        rects = [rect for one in self.bins for rect in self._draw_bars(one, across, up)]
+        limits = [across(value) for value in self.bounds if self._has_room(value)]
         aims = [svg_path(f"M{x:g} {box.top - 6:g}V{box.floor:g}", class_="limit") for x in limits]
-        axes = draw_grid(box, lines, self._ticks(across))
+        axes = draw_grid(box, lines, self._axis_ticks(across))
         return whole_drawing(key, title, says, box, axes, axis_names(box, self.across), *rects, *aims)
 
-    def _bars(self, one: Bin, across: Scale, up: Scale) -> list[Markup]:
+    def _draw_bars(self, one: HistogramBin, across: Scale, up: Scale) -> list[Markup]:
         drawn, below = [], 0
         left, right = across(one.low), across(one.high)
         for count, kind, style in zip(one.counts, self.kinds, self.styles, strict=True):
             if count:
-                told = f"{self._text(one.low)} to {self._text(one.high)}: {count:,} {kind}"
+                told = f"{self._value_text(one.low)} to {self._value_text(one.high)}: {count:,} {kind}"
                 top, floor = up(below + count), up(below)
                 size = {"width": max(right - left - 0.8, 0.8), "height": max(floor - top, 0.8)}
                 drawn.append(svg_element("rect", mark_title(told), class_=f"bar {style}", x=left + 0.4, y=min(top, floor - 0.8), **size))
             below += count
         return drawn
 
-    def _shows(self, value: float) -> bool:
+    def _has_room(self, value: float) -> bool:
         return self.bins[0].low <= value <= self.bins[-1].high
 
-    def _text(self, value: float) -> str:
+    def _value_text(self, value: float) -> str:
         return f"{value:.0%}" if self.percent else f"{value:,.4g}"
 
-    def _ticks(self, across: Scale) -> list[Tick]:
+    def _axis_ticks(self, across: Scale) -> list[Tick]:
         low, high = across.low, across.high
         if self.log:
             decades = [10.0**place for place in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
             values = [step * decade for decade in decades for step in (1, 2, 5)]
             shown = [value for value in values if low <= value <= high]
-            return across.ticks(shown if len(shown) <= 8 else [value for value in shown if f"{value:e}"[0] == "1"], self._text)
+            return across.ticks(shown if len(shown) <= 8 else [value for value in shown if f"{value:e}"[0] == "1"], self._value_text)
         first, last, step = round_span([low, high])
-        return across.ticks([first + place * step for place in range(round((last - first) / step) + 1)], self._text)
+        return across.ticks([first + place * step for place in range(round((last - first) / step) + 1)], self._value_text)
 
 
 @dataclass(frozen=True, slots=True)

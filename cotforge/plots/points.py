@@ -68,11 +68,11 @@ class PointChart:
         ]
         numbers = [text_label(str(point.number), point.text_x, point.text_y, class_="number", aria_hidden="true") for point in self.points]
         axes = draw_grid(self.box, self.lines, self.columns, columns=True)
-        inside = (axes, axis_names(self.box, self.across, self.up), *aim, *bounds, *map(_circle, self.points), *numbers)
+        inside = (axes, axis_names(self.box, self.across, self.up), *aim, *bounds, *map(_draw_circle, self.points), *numbers)
         return whole_drawing(self.key, self.title, self.says, self.box, *inside)
 
 
-def _circle(point: Point) -> Markup:
+def _draw_circle(point: Point) -> Markup:
     ring = [svg_element("circle", class_="ring", cx=point.x, cy=point.y, r=point.radius + RING)] if point.ringed else []
     dot = svg_element("circle", class_="dot", cx=point.x, cy=point.y, r=point.radius)
     return svg_group(
@@ -85,11 +85,11 @@ def number_places(circles: Sequence[tuple[float, float, float]], box: Box) -> li
     placed: list[tuple[float, float]] = []
     for x, y, radius in circles:
         spots = [(x + (radius + RING + GAP) * across, y + (radius + RING + GAP) * down) for across, down in _DIRECTIONS]
-        placed.append(min(spots, key=lambda spot: _crowding(spot, circles, placed, box)))
+        placed.append(min(spots, key=lambda spot: _hidden_by(spot, circles, placed, box)))
     return placed
 
 
-def _crowding(
+def _hidden_by(
     spot: tuple[float, float], circles: Sequence[tuple[float, float, float]], placed: Sequence[tuple[float, float]], box: Box
 ) -> float:
     """How much a number there would hide, or be hidden by."""
@@ -100,7 +100,7 @@ def _crowding(
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CalibrationPoint:
     """A point of a calibration plot: what was claimed, what was found with its interval, and of how many."""
 
     claimed: float
@@ -110,7 +110,7 @@ class Reading:
     count: int
 
 
-def calibration_chart(key: str, title: str, says: str, readings: Sequence[Reading]) -> Markup:
+def calibration_chart(key: str, title: str, says: str, readings: Sequence[CalibrationPoint]) -> Markup:
     """Claimed shares against found ones; on the diagonal both are the same. Shares are in [0, 1]."""
     box = Box(460, 300, left=52, bottom=42)
     least = min([0.5, *(one.low for one in readings), *(one.claimed for one in readings)])

@@ -41,9 +41,9 @@ def decimal_text(value: float) -> str:
 def svg_element(name: str, *inside: object, **attributes: Attribute) -> Markup:
     """An element; text in it and in its attributes is escaped. `class_` is `class`, `_` in a name is `-`, None is left out."""
     told = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_shown(value))}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_attribute_text(value))}"' for key, value in attributes.items() if value is not None
     )
-    body = "".join(str(part if isinstance(part, Markup) else escape(_shown(part))) for part in inside)
+    body = "".join(str(part if isinstance(part, Markup) else escape(_attribute_text(part))) for part in inside)
     return Markup(f"<{name}{told}>{body}</{name}>" if inside else f"<{name}{told}/>")
 
 
@@ -100,5 +100,5 @@ def shorten_text(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-def _shown(value: object) -> str:
+def _attribute_text(value: object) -> str:
     return decimal_text(value) if isinstance(value, int | float) else show_invisible(str(value))

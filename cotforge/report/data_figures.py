@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cotforge.filters import Bound
-from cotforge.plots.bars import Bar, Bin, Change, Histogram, Piece, bar_chart, change_chart
+from cotforge.plots.bars import Change, Histogram, HistogramBin, NamedBar, Piece, bar_chart, change_chart
 from cotforge.plots.scales import round_span
 from cotforge.plots.svg import shorten_text
 from cotforge.report.figures import ROWS, TABLE, WORD, Figure
@@ -50,7 +50,7 @@ def conflicts_figure(tally: Tally) -> Figure | None:
     bars = []
     for label, answer, count in ranked[:PAIRS]:
         piece = Piece(count, "r1", f"label {label}, agreed answer {answer}: {count:,}")
-        bars.append(Bar(f"{shorten_text(label, 15)} → {shorten_text(answer, 15)}", (piece,), f"{count:,}"))
+        bars.append(NamedBar(f"{shorten_text(label, 15)} → {shorten_text(answer, 15)}", (piece,), f"{count:,}"))
     label, answer, count = ranked[0]
     title = "Where vote and label differ"
     finding = f"Most often the label is {shorten_text(label, WORD)} and the agreed answer {shorten_text(answer, WORD)} ({count:,} times)."
@@ -85,8 +85,8 @@ def measure_figures(tally: Tally, bounds: Sequence[Bound]) -> list[Figure]:
     for place, (name, spread) in enumerate(varied[:ROWS]):
         holds = [bound for bound in bounds if bound.name == name]
         limits = [value for bound in holds for value in (bound.min, bound.max) if value is not None]
-        finding = f"Median {_short(spread.quantile(0.5))}; 90 % of {spread.count:,} traces lie between "
-        finding += f"{_short(spread.quantile(0.05))} and {_short(spread.quantile(0.95))}."
+        finding = f"Median {_rounded_text(spread.quantile(0.5))}; 90 % of {spread.count:,} traces lie between "
+        finding += f"{_rounded_text(spread.quantile(0.05))} and {_rounded_text(spread.quantile(0.95))}."
         if limits:
             dropped = tally.fates[f"filter:{name}"]
             finding += f" Its filter drops {f'{dropped:,}' if dropped else 'none'} of those with the agreed answer."
@@ -98,14 +98,14 @@ def measure_figures(tally: Tally, bounds: Sequence[Bound]) -> list[Figure]:
 def constant_measures(tally: Tally) -> list[str]:
     """A sentence for each measure that is the same for all traces."""
     same = [(name, spread) for name, spread in sorted(tally.measures.items()) if spread.least == spread.most]
-    return [f"{name} is {_short(spread.least)} for all {spread.count:,} traces." for name, spread in same[:TABLE]]
+    return [f"{name} is {_rounded_text(spread.least)} for all {spread.count:,} traces." for name, spread in same[:TABLE]]
 
 
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+def _rounded_text(value: float | None) -> str:
+    return "-" if value is None else f"{float(f'{value:.3g}'):,.6g}"
 
 
-def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = None) -> list[Bin]:
+def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = None) -> list[HistogramBin]:
     """Bars over what 99.5 % of the numbers reach; the last one has all above. With `holds`, one Spread is parted by whether they hold."""
     least = min(one.least for one in spreads if one.count)
     high = max(one.quantile(0.995) or least for one in spreads if one.count)
@@ -118,7 +118,7 @@ def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = No
         for value, count in spread.buckets():
             where = kind if holds is None else int(not all(_about_holds(bound, value) for bound in holds))
             counts[min(bars - 1, max(0, int((value - low) / size)))][where] += count
-    return [Bin(low + place * size, low + (place + 1) * size, found) for place, found in enumerate(counts)]
+    return [HistogramBin(low + place * size, low + (place + 1) * size, found) for place, found in enumerate(counts)]
 
 
 def _about_holds(bound: Bound, value: float) -> bool:

@@ -9,7 +9,7 @@ from cotforge.images.small import data_uri
 from cotforge.records import Picture
 from cotforge.visible import show_invisible
 
-SIDES = (360, 256, 160, 96)
+SIDES = (360, 256, 160, 96, 64)
 """Pixels of the longer side of a thumbnail; the largest whose sample stays within its bytes is taken."""
 PICTURES = 4
 """Pictures of one sample that are shown."""
@@ -36,7 +36,7 @@ def _html_bytes(text: str) -> int:
     return len(escape(show_invisible(text)).encode("utf-8", "replace"))
 
 
-def thumbnails(pictures: Sequence[Picture], most: int) -> tuple[str, ...]:
+def thumbnail_uris(pictures: Sequence[Picture], most: int) -> tuple[str, ...]:
     """Data URIs of at most `PICTURES` pictures, together about `most` characters; empty for one that can no longer be read."""
     made: tuple[str, ...] = ()
     for side in SIDES:

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cotforge.records import CuratedSample, Judged
-from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnails
-from cotforge.report.gallery import KINDS, Candidate, Kind
+from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnail_uris
+from cotforge.report.gallery import KINDS, GalleryCandidate, Kind
 from cotforge.tally.words import reason_in_words
 
-PICTURE_BYTES = 30_000
+PICTURE_BYTES = 36_000
 """Characters of one sample's pictures on the page."""
-TEXT_BYTES = 20_000
+TEXT_BYTES = 18_000
 """Bytes of one sample's traces on the page; of one trace at most a third of that."""
 WORDS = 500
 """Bytes of a question."""
 FATES = {
     "lesson": "became the lesson",
     "surplus": "good, not chosen",
-    "wrong": "another answer than the agreed one",
+    "wrong": "another answer",
     "undecided": "nothing was agreed on",
     "vote": "a short vote",
 }
@@ -71,7 +71,7 @@ class Exhibit:
     failed: Sequence[tuple[str, str]]
 
 
-def make_exhibit(kind: Kind, candidate: Candidate) -> Exhibit:
+def make_exhibit(kind: Kind, candidate: GalleryCandidate) -> Exhibit:
     """What the page shows of a sample; its pictures are read now."""
     outcome = candidate.outcome
     sample, verdict = outcome.sample, outcome.verdict
@@ -87,7 +87,7 @@ def make_exhibit(kind: Kind, candidate: Candidate) -> Exhibit:
         accepted=verdict.accepted,
         confidence=verdict.confidence,
         rejected=reason_in_words(outcome.rejected) if outcome.rejected else "",
-        pictures=thumbnails(sample.pictures, PICTURE_BYTES),
+        pictures=thumbnail_uris(sample.pictures, PICTURE_BYTES),
         pictures_left_out=max(0, len(sample.pictures) - PICTURES),
         votes=votes_of(outcome),
         traces=[_shown_trace(judged, most) for judged in outcome.traces],

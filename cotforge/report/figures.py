@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cotforge.pages import Spent
-from cotforge.plots.bars import Bar, Piece, bar_chart
+from cotforge.plots.bars import NamedBar, Piece, bar_chart
 from cotforge.tally import Tally
 from cotforge.tally.counts import share_of
 from cotforge.tally.words import reason_in_words
@@ -50,7 +50,7 @@ def funnel_figure(tally: Tally) -> Figure:
         told = share_of(left, rows)
         text = f"{left:,}" + (f" · {told:.1%}" if told is not None else "")
         piece = Piece(left, "r0", f"{name}: {left:,} of {rows:,} rows")
-        bars.append(Bar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
+        bars.append(NamedBar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
     title = "What is left at each step"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
@@ -91,7 +91,7 @@ def cost_figure(spent: Sequence[Spent], lessons: int) -> Figure | None:
         text = f"${one.cost_usd:,.2f}" if priced else duration_text(one.seconds)
         each = f"{one.replies:,} replies, {one.seconds / one.replies:,.1f} s each" if one.replies else "no reply"
         note = f"{each}; {one.input_tokens:,} tokens in, {one.output_tokens:,} out"
-        bars.append(Bar(one.teacher, (Piece(value, "r0", f"{one.teacher}: {text}, {note}"),), text, note))
+        bars.append(NamedBar(one.teacher, (Piece(value, "r0", f"{one.teacher}: {text}, {note}"),), text, note))
     title = "What each teacher cost" if priced else "How long each teacher took"
     finding = _cost_finding(spent, lessons, priced=priced)
     head = ("teacher", "model", "replies", "tokens in", "tokens out", "seconds each", "server time", "cost")

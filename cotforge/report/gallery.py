@@ -30,7 +30,7 @@ LONGEST = 6_000
 _GOOD = ("lesson", "surplus", "filter", "wrong", "undecided", "vote", "unread")
 
 
-class Candidate(NamedTuple):
+class GalleryCandidate(NamedTuple):
     """A sample that may be shown, and what it is ranked by."""
 
     score: float
@@ -46,19 +46,19 @@ class Gallery:
     """The samples that a page shows."""
 
     def __init__(self) -> None:
-        self._kinds: dict[Kind, list[Candidate]] = {kind: [] for kind in QUOTAS}
+        self._kinds: dict[Kind, list[GalleryCandidate]] = {kind: [] for kind in QUOTAS}
 
     def add(self, outcome: CuratedSample, rank: bytes) -> None:
         """Look at one sample; `rank` is eight bytes that are drawn from its id."""
         kind = kind_of(outcome)
-        kept, score = self._kinds[kind], _score(kind, outcome)
+        kept, score = self._kinds[kind], _telling_score(kind, outcome)
         if len(kept) < HELD or (score, rank) < kept[-1][:2]:
-            insort(kept, Candidate(score, rank, _trimmed(outcome), len(outcome.traces)), key=lambda one: one[:2])
+            insort(kept, GalleryCandidate(score, rank, _trim_outcome(outcome), len(outcome.traces)), key=lambda one: one[:2])
             del kept[HELD:]
 
-    def chosen(self) -> list[tuple[Kind, Candidate]]:
+    def chosen(self) -> list[tuple[Kind, GalleryCandidate]]:
         """At most 60, by kind, with as many different classes and reasons as there are."""
-        ordered = {kind: _mixed(kind, kept) for kind, kept in self._kinds.items()}
+        ordered = {kind: _mix_groups(kind, kept) for kind, kept in self._kinds.items()}
         places = {kind: min(most, len(ordered[kind])) for kind, most in QUOTAS.items()}
         for kind in QUOTAS:
             places[kind] += min(SHOWN - sum(places.values()), len(ordered[kind]) - places[kind])
@@ -77,24 +77,24 @@ def kind_of(outcome: CuratedSample) -> Kind:
     return "dissent" if any(ballot.answer != verdict.answer for ballot in verdict.ballots) else "lesson"
 
 
-def _score(kind: Kind, outcome: CuratedSample) -> float:
+def _telling_score(kind: Kind, outcome: CuratedSample) -> float:
     """Sure conflicts first, and close races; in steps, so that chance decides among equals."""
     sure = round(20 * outcome.verdict.confidence)
     return {"conflict": -sure, "split": sure, "dissent": sure}.get(kind, 0)
 
 
-def _mixed(kind: Kind, kept: Sequence[Candidate]) -> list[Candidate]:
+def _mix_groups(kind: Kind, kept: Sequence[GalleryCandidate]) -> list[GalleryCandidate]:
     """The same candidates, those of a class or reason that was there already after all new ones."""
     met: Counter[Hashable] = Counter()
     turns = []
     for candidate in kept:
-        group = _group(kind, candidate.outcome)
+        group = _group_of(kind, candidate.outcome)
         turns.append(met[group])
         met[group] += 1
     return [candidate for _, candidate in sorted(zip(turns, kept, strict=True), key=lambda one: one[0])]
 
 
-def _group(kind: Kind, outcome: CuratedSample) -> Hashable:
+def _group_of(kind: Kind, outcome: CuratedSample) -> Hashable:
     verdict = outcome.verdict
     if kind == "conflict":
         return outcome.sample.label, verdict.answer
@@ -103,7 +103,7 @@ def _group(kind: Kind, outcome: CuratedSample) -> Hashable:
     return frozenset(ballot.answer for ballot in verdict.ballots)
 
 
-def _trimmed(outcome: CuratedSample) -> CuratedSample:
+def _trim_outcome(outcome: CuratedSample) -> CuratedSample:
     """Without what a page does not show: long texts, and all but a few traces (those that differ most in fate and answer first)."""
     seen: Counter[tuple[str, str | None]] = Counter()
     turns: list[tuple[int, int, int, Judged]] = []
@@ -112,10 +112,10 @@ def _trimmed(outcome: CuratedSample) -> CuratedSample:
         turns.append((seen[known], _GOOD.index(judged.fate), place, judged))
         seen[known] += 1
     few = sorted(sorted(turns, key=lambda one: one[:3])[:TRACES], key=lambda one: one[2])
-    cut = tuple(replace(judged, trace=replace(judged.trace, reasoning=_held(judged.trace.reasoning))) for *_, judged in few)
+    cut = tuple(replace(judged, trace=replace(judged.trace, reasoning=_cut_text(judged.trace.reasoning))) for *_, judged in few)
     sample = replace(outcome.sample, question=outcome.sample.question[:LONGEST], meta={})
     return replace(outcome, sample=sample, traces=cut, lessons=outcome.lessons[:1], prompt="", pair=None, failed=outcome.failed[:TRACES])
 
 
-def _held(text: str) -> str:
+def _cut_text(text: str) -> str:
     return text if len(text) <= 2 * LONGEST else text[: 2 * LONGEST]

@@ -90,36 +90,36 @@ class Recount:
         place = int.from_bytes(rank)
         if place >= self._limit:
             return
-        counted = self._counted(outcome)
+        counted = self._count_sample(outcome)
         heappush(self._kept, (-place, self.seen, counted))
-        self._bytes += self._weight(counted)
+        self._bytes += self._byte_count(counted)
         while len(self._kept) > self._samples or self._bytes > self._size:
             least, _, gone = heappop(self._kept)
             self._limit = -least
-            self._bytes -= self._weight(gone)
+            self._bytes -= self._byte_count(gone)
 
     def kept(self) -> list[Counted]:
         """The samples that stayed, in the order of their ranks."""
         return [counted for _, _, counted in sorted(self._kept, reverse=True, key=lambda one: one[0])]
 
-    def _weight(self, counted: Counted) -> int:
+    def _byte_count(self, counted: Counted) -> int:
         return 4 + counted.traces * len(self.columns)
 
-    def _counted(self, outcome: CuratedSample) -> Counted:
+    def _count_sample(self, outcome: CuratedSample) -> Counted:
         verdict = outcome.verdict
         state = ACCEPTED if verdict.accepted else UNSURE if verdict.reason == "below_target" else REFUSED
         state |= READABLE * any(judged.trace.answer is not None for judged in outcome.traces)
         state |= UNWANTED * (outcome.rejected == "select:difficulty")
-        usable = [judged for judged in outcome.traces if _usable(judged, verdict.answer)][:255]
-        values = array("d", (_number(judged.measures.get(name)) for judged in usable for name in self.columns))
+        usable = [judged for judged in outcome.traces if _is_usable(judged, verdict.answer)][:255]
+        values = array("d", (_as_number(judged.measures.get(name)) for judged in usable for name in self.columns))
         return Counted(state, verdict.confidence, verdict.answer or "", len(usable), values.tobytes())
 
-    def data(self) -> dict[str, Any]:
+    def page_data(self) -> dict[str, Any]:
         """What the page's script needs, as JSON holds it."""
         kept = self.kept()
-        answers = _commonest(one.answer for one in kept if one.state & 3 != REFUSED)
+        answers = _commonest_answers(one.answer for one in kept if one.state & 3 != REFUSED)
         values = [array("d", one.values) for one in kept]
-        axes = [self._positions(column, values) for column in range(len(self.columns))]
+        axes = [self._axis_positions(column, values) for column in range(len(self.columns))]
         target = sorted({*(TARGETS if self.target is None else TARGETS[1:]), *([] if self.target is None else [self.target])})
         codes = bytearray()
         for one, numbers in zip(kept, values, strict=True):
@@ -141,12 +141,7 @@ class Recount:
             "codes": b64encode(codes).decode(),
         }
 
-    def column(self, place: int) -> list[float]:
-        """The values of one measure, over the traces with the leading answer of the samples that stayed, from the least up."""
-        wide = len(self.columns)
-        return sorted(value for one in self.kept() for value in array("d", one.values)[place::wide] if not math.isnan(value))
-
-    def _positions(self, column: int, values: Sequence["array[float]"]) -> list[float]:
+    def _axis_positions(self, column: int, values: Sequence["array[float]"]) -> list[float]:
         wide = len(self.columns)
         numbers = sorted(value for one in values for value in one[column::wide] if math.isfinite(value))
         return slider_positions(numbers, [slider.value for slider in self.sliders if slider.column == column])
@@ -174,15 +169,15 @@ def one_byte_code(value: float, axis: Sequence[float]) -> int:
     return 2 * place + (place < len(axis) and axis[place] == value)
 
 
-def _usable(judged: Judged, answer: str | None) -> bool:
+def _is_usable(judged: Judged, answer: str | None) -> bool:
     return judged.fate in _CANDIDATES and answer is not None and judged.trace.answer == answer
 
 
-def _number(value: float | None) -> float:
+def _as_number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _commonest(answers: Iterable[str]) -> dict[str, int]:
+def _commonest_answers(answers: Iterable[str]) -> dict[str, int]:
     """Places by answer, the commonest first."""
     counts: dict[str, int] = {}
     for answer in answers:

@@ -5,6 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cotforge.consensus.claim import certifiable_bound
 from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shorten_text
@@ -37,18 +38,19 @@ def report_page(about: About, tally: Tally, collected: PageCollector, *, before:
         share=share_of,
         claims=claims,
         headline=headline_sentences(about, tally),
+        certified=[(checked, certifiable_bound(checked)) for checked in (100, 300)],
         shown=shown,
         kinds=[(kind, *words, count) for kind, words in KINDS.items() if (count := sum(one.kind == kind for one in shown))],
         names=sorted(tally.teachers)[:TABLE],
         classes=sorted(tally.classes.items())[:TABLE],
-        models=_models(about),
-        reasons=_reasons(tally),
-        training=_training(before),
+        models=_model_names(about),
+        reasons=_loss_reasons(tally),
+        training=_training_part(before),
         recount=_recount_data(about, tally, collected),
-        sliders=_sliders(collected),
+        sliders=_slider_names(collected),
         script=script,
         trusted=script_hash(script),
-        **_figures(about, tally, collected),
+        **_all_figures(about, tally, collected),
     )
 
 
@@ -76,22 +78,22 @@ def with_training(page: str | None, training: Markup, *, title: str) -> str:
     return f"{begin}{BEGIN}{training}{END}{rest.partition(END)[2]}"
 
 
-def _training(page: str) -> Markup:
+def _training_part(page: str) -> Markup:
     """A training's part of a page that was written here; text from elsewhere cannot hold these marks, `<` is never left in it."""
     return Markup(page.partition(BEGIN)[2].partition(END)[0]) or UNTRAINED
 
 
-def _models(about: About) -> Mapping[str, str]:
+def _model_names(about: About) -> Mapping[str, str]:
     return {teacher.name: teacher.model for teacher in about.teachers}
 
 
-def _reasons(tally: Tally) -> list[tuple[str, str, int]]:
+def _loss_reasons(tally: Tally) -> list[tuple[str, str, int]]:
     """(published reason, in words, count), the most frequent first."""
     ranked = sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0]))
     return [(reason, reason_in_words(reason), count) for reason, count in ranked[:TABLE] if count]
 
 
-def _figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, Any]:
+def _all_figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, Any]:
     """Every plot by its name; None where there is nothing to plot."""
     plots: dict[str, Figure | None] = {
         "funnel": funnel_figure(tally),
@@ -110,13 +112,13 @@ def _recount_data(about: About, tally: Tally, collected: PageCollector) -> Marku
     """What the sliders count, as JSON; empty where there is nothing to count."""
     if not collected.recount.seen:
         return Markup("")
-    data = collected.recount.data()
+    data = collected.recount.page_data()
     data["classes"] = [shorten_text(name, NAME) for name in data["classes"]]
     known = {"rows": tally.rows(), "agreed": tally.agreed, "passed": tally.accepted, "lessons": tally.lessons}
     return Markup(safe_json(data | {"known": known, "run": about.run or "RUN"}))
 
 
-def _sliders(collected: PageCollector) -> Sequence[Mapping[str, Any]]:
+def _slider_names(collected: PageCollector) -> Sequence[Mapping[str, Any]]:
     """Each slider with its name; the target's is the first."""
     recount = collected.recount
     name = "Target of the vote" if recount.target is not None else "Confidence, at least"

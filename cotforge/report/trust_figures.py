@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from cotforge.consensus.claim import lower_bound, upper_bound
-from cotforge.plots.bars import Bin, Histogram
+from cotforge.plots.bars import Histogram, HistogramBin
 from cotforge.plots.heat import heat_chart
-from cotforge.plots.points import Reading, calibration_chart
+from cotforge.plots.points import CalibrationPoint, calibration_chart
 from cotforge.report.figures import ROWS, Figure, percent_text
 from cotforge.tally import Tally
 
@@ -35,10 +35,13 @@ def calibration_figure(tally: Tally) -> Figure | None:
     for one in tally.bins:
         right = round(one.right * one.count)
         low, high = lower_bound(right, one.count, sure=0.975), upper_bound(right, one.count, sure=0.975)
-        readings.append(Reading(one.claimed, one.right, low, high, one.count))
-    inside = sum(one.low <= one.claimed <= one.high for one in readings)
+        readings.append(CalibrationPoint(one.claimed, one.right, low, high, one.count))
+    modest, bold = sum(one.claimed < one.low for one in readings), sum(one.claimed > one.high for one in readings)
+    inside = len(readings) - modest - bold
     title = "Is the confidence worth what it says?"
-    finding = f"{inside} of {len(readings)} groups of checked samples lie on the diagonal within their 95 % intervals."
+    finding = f"{inside} of {len(readings)} groups of checked samples lie on the diagonal within their 95 % intervals"
+    finding += f"; {modest} are right more often than the confidence says" if modest else ""
+    finding += f"; {bold} are right less often than the confidence says." if bold else "."
     table = [(f"{one.count:,}", percent_text(one.claimed), percent_text(one.right), f"{one.low:.1%} to {one.high:.1%}") for one in readings]
     svg = calibration_chart("calibration", title, finding, readings)
     return Figure(title, finding, svg, ("checked", "mean confidence", "found right", "95 % interval"), table)
@@ -50,7 +53,7 @@ def confidence_figure(confidences: Sequence[Sequence[int]], target: float | None
     if not whole:
         return None
     size = 1 / len(confidences)
-    bins = [Bin(place * size, (place + 1) * size, counts) for place, counts in enumerate(confidences)]
+    bins = [HistogramBin(place * size, (place + 1) * size, counts) for place, counts in enumerate(confidences)]
     first = next(place for place, one in enumerate(confidences) if sum(one))
     title = "How sure the leading answers are"
     sure = sum(map(sum, confidences[int(0.9 * len(confidences)) :]))

@@ -29,48 +29,48 @@ def find_source(place: Path, root: Path) -> dict[str, Any]:
     if not place.exists():
         raise SourceError(f"{place}: is not there; give a folder of images, or a table of them")
     if place.is_file():
-        return _of_file(place, root)
+        return _source_of_file(place, root)
     if (place / "annotation").is_dir() and (place / "image").is_dir() and any(place.glob("*.json")):
-        return {"kind": "emoset", "path": _written(place, root)}
-    files = list(islice(_files(place), LOOKED_AT))
+        return {"kind": "emoset", "path": _path_from(place, root)}
+    files = list(islice(_walk_files(place), LOOKED_AT))
     tables = [file for file in files if file.suffix.lower() in TABLE_ENDINGS and file.name not in METADATA]
     if any(file.suffix.lower() == ".tar" for file in files):
-        return {"kind": "webdataset", "path": _written(place, root)}
+        return {"kind": "webdataset", "path": _path_from(place, root)}
     if parquet := [file for file in tables if file.suffix.lower() == ".parquet"]:
-        return {"kind": "table", "path": _written(place, root), **_columns(parquet[0])}
+        return {"kind": "table", "path": _path_from(place, root), **_unusual_columns(parquet[0])}
     if len(tables) == 1 and not any(file.name in METADATA for file in files):
-        return {"kind": "table", "path": _written(tables[0], root), **_columns(tables[0])}
+        return {"kind": "table", "path": _path_from(tables[0], root), **_unusual_columns(tables[0])}
     if any(file.name.lower().endswith(IMAGE_ENDINGS) for file in files):
-        return {"kind": "imagefolder", "path": _written(place, root)}
+        return {"kind": "imagefolder", "path": _path_from(place, root)}
     if tables:
         named = ", ".join(str(file.relative_to(place)) for file in tables[:5])
         raise SourceError(f"{place}: holds {len(tables)} tables ({named}); name the one that lists the images")
     raise SourceError(f"{place}: holds no image and no table ({', '.join(TABLE_ENDINGS)}, .tar); give the folder that does")
 
 
-def _of_file(place: Path, root: Path) -> dict[str, Any]:
+def _source_of_file(place: Path, root: Path) -> dict[str, Any]:
     if place.suffix.lower() == ".tar":
-        return {"kind": "webdataset", "path": _written(place, root)}
+        return {"kind": "webdataset", "path": _path_from(place, root)}
     if place.suffix.lower() in TABLE_ENDINGS:
-        return {"kind": "table", "path": _written(place, root), **_columns(place)}
+        return {"kind": "table", "path": _path_from(place, root), **_unusual_columns(place)}
     raise SourceError(f"{place}: is no table; {', '.join(TABLE_ENDINGS)} and .tar are read, and folders of images")
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _walk_files(place: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(place):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
-def _written(place: Path, root: Path) -> str:
+def _path_from(place: Path, root: Path) -> str:
     """The path, relative to `root` where it lies below."""
     place, root = place.resolve(), root.resolve()
     return os.path.relpath(place, root) if place.is_relative_to(root) else str(place)
 
 
-def _columns(file: Path) -> dict[str, Any]:
+def _unusual_columns(file: Path) -> dict[str, Any]:
     """`columns` that name what is not called by the usual name of its key; empty where nothing has to be named."""
-    names, found = _names(file), dict[str, str]()
+    names, found = _column_names(file), dict[str, str]()
     for key, usual in USUAL_NAMES.items():
         known = {name.lower(): name for name in reversed(names)}
         named = next((known[name] for name in usual if name in known), None)
@@ -80,7 +80,7 @@ def _columns(file: Path) -> dict[str, Any]:
     return {"columns": found} if found else {}
 
 
-def _names(file: Path) -> Sequence[str]:
+def _column_names(file: Path) -> Sequence[str]:
     """The columns of a table. Raises SourceError where it cannot be read."""
     try:
         if file.suffix.lower() == ".parquet":

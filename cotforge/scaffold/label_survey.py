@@ -72,7 +72,7 @@ def survey_labels(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     first: SourceError | None = None
     for split in ("train", "validation", "test"):
         try:
-            found = _survey({**section, "split": split}, root)
+            found = _survey_split({**section, "split": split}, root)
         except SourceError as fault:
             first = first or fault
             continue
@@ -83,7 +83,7 @@ def survey_labels(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     raise first
 
 
-def _survey(section: Mapping[str, Any], root: Path) -> LabelSurvey:
+def _survey_split(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     source: Any = TypeAdapter(Source).validate_python(section)
     found = LabelSurvey(section["split"], folders=_has_class_folders(section, root))
     most = MOST_LISTED if source.kind in ("imagefolder", "emoset") else MOST_ROWS
@@ -91,9 +91,9 @@ def _survey(section: Mapping[str, Any], root: Path) -> LabelSurvey:
         rows = iter(source.rows(root, store.spool))
         for row in islice(rows, most):
             if isinstance(row, RawRow):
-                _count(row, found)
+                _count_row(row, found)
             elif isinstance(row, Fault):
-                _lost(row, found)
+                _count_fault(row, found)
         found.whole = next(rows, None) is None
         _try_pictures(read_samples(source, _any_task(found), store, root=root), found)
     return found
@@ -107,14 +107,14 @@ def _has_class_folders(section: Mapping[str, Any], root: Path) -> bool:
 def _try_pictures(read: Iterator[Any], survey: LabelSurvey) -> None:
     for sample in islice(read, TRIED):
         if isinstance(sample, Fault):
-            _lost(sample, survey)
+            _count_fault(sample, survey)
 
 
 def _any_task(survey: LabelSurvey) -> Task:
     return Task.model_validate({"question": "?", **survey.task()})
 
 
-def _count(row: RawRow, survey: LabelSurvey) -> None:
+def _count_row(row: RawRow, survey: LabelSurvey) -> None:
     survey.rows += 1
     survey.questions += row.question is not None
     survey.options += row.options is not None
@@ -122,7 +122,7 @@ def _count(row: RawRow, survey: LabelSurvey) -> None:
         survey.labels[text] += 1
 
 
-def _lost(fault: Fault, survey: LabelSurvey) -> None:
+def _count_fault(fault: Fault, survey: LabelSurvey) -> None:
     survey.faults[fault.reason] += 1
     survey.first_fault = survey.first_fault or str(fault)
 

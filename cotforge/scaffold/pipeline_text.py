@@ -31,10 +31,10 @@ eval: {share: 0.1}                # a tenth of the samples is held out to try th
 
 def pipeline_text(name: str, file: str, section: Mapping[str, Any], survey: LabelSurvey) -> str:
     """The text of the pipeline `name`, to be written to `file`."""
-    return "\n".join([*_head(name, file), *_source(section, survey), "", *_task(survey), "", TEACHERS, REST])
+    return "\n".join([*_head_lines(name, file), *_source_lines(section, survey), "", *_task_lines(survey), "", TEACHERS, REST])
 
 
-def _head(name: str, file: str) -> Iterator[str]:
+def _head_lines(name: str, file: str) -> Iterator[str]:
     yield "# Written by `cotforge init`, which looked at the data. What it guessed is marked with: change"
     file = re.sub(r"[^ -~]", "?", shlex.quote(file))
     yield f"#   cotforge check {file} --offline     looks at the file and the data"
@@ -44,17 +44,17 @@ def _head(name: str, file: str) -> Iterator[str]:
     yield ""
 
 
-def _source(section: Mapping[str, Any], survey: LabelSurvey) -> Iterator[str]:
+def _source_lines(section: Mapping[str, Any], survey: LabelSurvey) -> Iterator[str]:
     yield "source:"
     yield f"  kind: {section['kind']}"
-    yield f"  path: {_literal(section['path'])}"
+    yield f"  path: {_yaml_literal(section['path'])}"
     if survey.split != "train":
         yield f"  split: {survey.split:27} # there is no split called train"
     if "columns" in section:
-        yield f"  columns: {_literal(section['columns'])}   # change: which column holds what"
+        yield f"  columns: {_yaml_literal(section['columns'])}   # change: which column holds what"
 
 
-def _task(survey: LabelSurvey) -> Iterator[str]:
+def _task_lines(survey: LabelSurvey) -> Iterator[str]:
     task = survey.task()
     yield "task:"
     yield f"  kind: {task['kind']}"
@@ -62,29 +62,29 @@ def _task(survey: LabelSurvey) -> Iterator[str]:
         asked = "Which of these does this image show?" if task["kind"] == "classify" else "What does this image show?"
         yield f"  question: {asked}    # change: as a person would ask it"
     if "labels" in task:
-        yield from _labels(task["labels"], survey)
+        yield from _label_lines(task["labels"], survey)
     elif task["kind"] == "classify":
         yield "  # the options are those of each row"
     else:
         yield f"  verifier: {task['verifier']:24} # change: what makes two answers the same: exact, number, choice or math"
 
 
-def _labels(labels: list[str], survey: LabelSurvey) -> Iterator[str]:
-    counted = ", ".join(f"{count:,} {_comment(label)}" for label, count in survey.labels.most_common(LABELS_COUNTED))
+def _label_lines(labels: list[str], survey: LabelSurvey) -> Iterator[str]:
+    counted = ", ".join(f"{count:,} {_comment_text(label)}" for label, count in survey.labels.most_common(LABELS_COUNTED))
     yield f"  # {counted}{', ...' if len(survey.labels) > LABELS_COUNTED else ''}"
-    line = _literal(labels)
+    line = _yaml_literal(labels)
     if len(line) <= INLINE:
         yield f"  labels: {line}"
         return
     yield "  labels:"
-    yield from (f"    - {_literal(label)}" for label in labels)
+    yield from (f"    - {_yaml_literal(label)}" for label in labels)
 
 
-def _literal(value: Any) -> str:
+def _yaml_literal(value: Any) -> str:
     """As YAML on one line; `$` begins a variable in a pipeline file, and stands twice for itself."""
     return dump_inline(value).replace("$", "$$")
 
 
-def _comment(text: str) -> str:
+def _comment_text(text: str) -> str:
     """A stranger's text within a comment: nothing in it ends the line."""
     return re.sub(r"[^ -~\u00a1-\u024f\u0370-\u1fff\u3040-\u9fff\uac00-\ud7a3]", "?", text)[:40]

@@ -31,10 +31,12 @@ def write_scaffold(place: Path, file: Path | None = None) -> str:
     except OSError as fault:
         raise PipelineError(f"{file}: {fault.strerror}; name another with --out") from fault
     Loaded.load(file)
-    return "\n".join([*_found(place, section["kind"], survey), f"{file}: written; change what is marked in it, then:", _next(file)])
+    return "\n".join(
+        [*_found_lines(place, section["kind"], survey), f"{file}: written; change what is marked in it, then:", _next_command(file)]
+    )
 
 
-def _found(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
+def _found_lines(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
     rows = f"{survey.rows:,} rows" if survey.whole else f"more than {survey.rows:,} rows"
     lines = [f"{place}: {kind}, {rows} of split {survey.split}"]
     if classes := survey.classes:
@@ -49,5 +51,5 @@ def _found(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
     return lines
 
 
-def _next(file: Path) -> str:
+def _next_command(file: Path) -> str:
     return f"cotforge check {shlex.quote(str(file))} --offline"

@@ -12,7 +12,7 @@ from cotforge.whatif.answers import Unit
 from cotforge.whatif.choice import Compared, Row, row_name
 from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text
 
-BOX = Box(760, 430, left=62, right=22, top=18, bottom=52)
+BOX = Box(760, 430, left=62, right=22, top=26, bottom=52)
 LARGEST = 15.0
 """Radius where everything is accepted."""
 

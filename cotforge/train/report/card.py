@@ -70,7 +70,8 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
     beside = [TriedModel(chapter.title, chapter.tried) for chapter in chapters if chapter.tried and _is_beside(chapter, line)]
     others = list(_other_students(run, chapters, last))
     begun = card_header(begin / "README.md").get("license")
-    licence = student_licence(_known_license(begun), _licensed_parts(data))
+    models = _named_models(plan, line, loaded.root)
+    licence = student_licence(_known_license(begun), _licensed_parts(data, models))
     text = card_template("student.md").render(
         name=pipeline.name,
         version=__version__,
@@ -85,7 +86,7 @@ def student_card(loaded: Loaded, run: Path, data: Sequence[TrainingData], *, beg
             "license": begun,
             "tiny": plan.student.tiny,
         },
-        models=_named_models(plan, line, loaded.root),
+        models=models,
         prompt=loaded.prompts.student.text,
         max_tokens=most_tokens(plan),
         dtype=(last or {}).get("dtype") or "float32",
@@ -263,9 +264,9 @@ def _dataset_cards(file: Path) -> Iterator[Path]:
     return (folder / "README.md" for folder in file.parents[:2] if (folder / "README.md").is_file())
 
 
-def _licensed_parts(data: Sequence[TrainingData]) -> dict[str, str | None]:
-    """What a student learned from, and who wrote it, each with its licence."""
-    parts = {part.what: part.license for part in data}
+def _licensed_parts(data: Sequence[TrainingData], models: Sequence[dict[str, str | None]]) -> dict[str, str | None]:
+    """What a student learned from, who wrote it, and the models that it was merged with, each with its licence."""
+    parts = {part.what: part.license for part in data} | {str(model["model"]): model["license"] for model in models}
     return parts | {
         one_line(str(teacher.get("model"))): _known_license(teacher.get("license")) for part in data for teacher in part.teachers
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from cotforge.plan.kinds import KINDS
 from cotforge.plan.stage import Curve
-from cotforge.plots.lines import FRAME, Line, LineChart, Mark, join_points
+from cotforge.plots.line_chart import FRAME, CurvePoint, Line, LineChart, join_points
 from cotforge.plots.scales import Scale, Tick, round_span
 from cotforge.train.report.past import Chapter
 
@@ -98,7 +98,7 @@ def _held_out(courses: Sequence[_Course], base: dict[str, Any] | None) -> LineCh
     frame = _Frame(max(1, len(courses)), [(place, course.name) for place, course in enumerate(courses)], counted=False)
     tried = [(0, "nothing", base), *((place, course.name, course.tried) for place, course in enumerate(courses, 1))]
     lines: dict[str, list[list[Value]]] = {}
-    marks: dict[str, list[Mark]] = {}
+    marks: dict[str, list[CurvePoint]] = {}
     for name, title in TRIED.items():
         ends = [(at, after, found) for at, after, found in tried if found and found.get(name) is not None]
         lines[title] = _branches(courses, base, name)
@@ -141,14 +141,14 @@ class _Frame:
     def x(self, step: float) -> float:
         return Scale(0, self.steps, FRAME.left, FRAME.end)(step)
 
-    def mark(self, step: float, value: float, interval: Sequence[float] | None, title: str) -> Mark:
+    def mark(self, step: float, value: float, interval: Sequence[float] | None, title: str) -> CurvePoint:
         """A point of a plot from 0 to 1."""
         low, high = map(_SHARE, interval) if interval else (None, None)
         between = f", {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
-        return Mark(self.x(step), _SHARE(value), low, high, f"{title} {value:.3f}{between}")
+        return CurvePoint(self.x(step), _SHARE(value), low, high, f"{title} {value:.3f}{between}")
 
     def plot(
-        self, title: str, lines: dict[str, list[list[Value]]], marks: dict[str, list[Mark]] | None = None, *, share: bool
+        self, title: str, lines: dict[str, list[list[Value]]], marks: dict[str, list[CurvePoint]] | None = None, *, share: bool
     ) -> LineChart:
         """Curves by name, each in parts between which it is broken."""
         whole = {name: [part for part in parts if part] for name, parts in lines.items()}

@@ -17,7 +17,7 @@ NAME = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CurvePoint:
     """A measured point, with its interval where it has one."""
 
     x: float
@@ -34,7 +34,7 @@ class Line:
     name: str
     path: str
     """As SVG's `d`, broken where a stage ends."""
-    marks: Sequence[Mark]
+    marks: Sequence[CurvePoint]
     last: float
 
 
@@ -64,7 +64,7 @@ class LineChart:
             )
             for tick in self.stages
         ]
-        curves = [svg_group(*_curve(line), class_=f"r{place % COLOURS}") for place, line in enumerate(self.lines)]
+        curves = [svg_group(*_draw_curve(line), class_=f"r{place % COLOURS}") for place, line in enumerate(self.lines)]
         return whole_drawing(key, self.title, self.says(), self.box, draw_grid(self.box, self.up, self.across), *stages, *curves)
 
 
@@ -73,7 +73,7 @@ def join_points(points: Iterable[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
 
 
-def _curve(line: Line) -> list[Markup]:
+def _draw_curve(line: Line) -> list[Markup]:
     drawn = [svg_element("path", mark_title(line.name), class_="curve", d=line.path)]
     for mark in line.marks:
         if mark.low is not None and mark.high is not None:
