@@ -18,7 +18,9 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def shards_of_card(run: Path) -> dict[str, list[tuple[str, str]]]:
-    """(split, shard) of each config of a run's dataset, by its card; a shard's name is relative to `dataset/`.
+    """(split, shard) of each config of a run's dataset, by its card.
+
+    A shard's name is relative to `dataset/`.
 
     Raises FileNotFoundError where there is no card, PipelineError where it cannot be read.
     """

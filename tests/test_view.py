@@ -1,9 +1,13 @@
 """The viewer as a person uses it, in a real browser: loading, filtering, opening, reviewing by keys, and hostile text."""
 
+import os
 import re
 import shutil
+import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -13,7 +17,7 @@ from cotforge.gold import find_gold
 from cotforge.pipeline import Loaded
 from cotforge.view.serving import start_viewer
 from tests.browser import PROGRAM, READY, Browser, chromium
-from tests.project import ran, summary, table
+from tests.project import Running, command, environment, ran, replay, said, summary, table, write_pipeline, write_rows
 from tests.viewing import COUNT, HOSTILE, LONG, Client, enter, make_run, viewed
 
 browser = pytest.mark.skipif(PROGRAM is None, reason="needs chromium on the PATH")
@@ -220,6 +224,51 @@ def test_a_run_whose_pipeline_cannot_be_read_is_shown_without_answers(run: Path)
         answer = client.ask("/answer", data={"key": key, "does": "vote"}, headers={"Content-Type": "application/json", "X-Cotforge": "1"})
         assert (answer[0], "nonsense" in answer[1]) == (409, True)
     assert not (run / "gold.csv").exists()
+
+
+def test_a_run_that_is_built_meanwhile_is_followed_from_its_first_reply_to_its_dataset(tmp_path: Path) -> None:
+    write_rows(tmp_path, 3)
+    replies = {f"row-{number}": said("awe") for number in range(3)}
+    write_pipeline(tmp_path, *(replay(tmp_path, name, dict(replies)) for name in ("one", "two")))
+    assert ran("gold", "pipeline.yaml", "--out", "run", cwd=tmp_path).returncode == 0  # a run folder of which nobody was asked yet
+    with viewed(tmp_path / "run") as viewer:
+        client = Client(viewer)
+        while '<span id="left">3</span>' not in (page := client.ask("/")[1]):
+            pass  # the source is read beside
+        assert "not asked" in page
+        assert ran("build", "pipeline.yaml", "--out", "run", cwd=tmp_path).returncode == 0
+        page = client.ask("/?verdict=lesson")[1]
+        assert '<span id="left">3</span>' in page
+        assert "There is no dataset yet" not in page
+
+
+def test_a_damaged_dataset_is_a_page_that_says_so(run: Path) -> None:
+    shard = next((run / "dataset/traces").iterdir())
+    shard.write_bytes(b"PAR1 and nothing")
+    with viewed(run) as viewer:
+        status, page, _ = Client(viewer).ask("/")
+        assert (status, "its dataset cannot be read" in page, "cotforge curate" in page) == (503, True, True)
+        shard.unlink()
+        assert "is named by the card and missing" in Client(viewer).ask("/")[1]
+
+
+def test_the_command_tells_an_address_serves_and_ends_with_0_on_an_interrupt(made: Path) -> None:
+    with Running(command("view", made), cwd=made, env=environment(), stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{43}", url)
+        with urllib.request.urlopen(url) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        said, told = process.communicate(timeout=60)
+    assert (process.returncode, said, told) == (0, "", "")
+
+
+def test_answers_given_after_the_dataset_are_told_of(run: Path) -> None:
+    os.utime(run / "summary.json", (1, 1))
+    (run / "gold.csv").write_text("id,answer\nrow-1,awe\n")
+    with viewed(run) as viewer:
+        assert "Answers were given after this dataset was written" in Client(viewer).ask("/")[1]
 
 
 def test_what_is_no_run_or_a_port_that_is_taken_ends_with_2(made: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cotforge.given_answers import GivenAnswer, GoldSheet
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally
 from cotforge.view.index_reader import DatasetIndex, read_index
-from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter, narrowed
+from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter, narrow_samples
 from cotforge.view.shard_rows import ShardRows
 from cotforge.view.text_search import found_in_ids, found_in_traces
 
@@ -68,11 +68,11 @@ def test_numbers_lead_to_the_rows_of_the_files(made: DatasetIndex) -> None:
     index, traces, lessons = made.index, ShardRows(made.traces), ShardRows(made.lessons)
     for number in range(len(index)):
         row = index.row(number)
-        for told in traces.rows(row["first"], row["count"], columns=["id", "teacher", "nothing"]) if row["count"] else []:
+        for told in traces.read_rows(row["first"], row["count"], columns=["id", "teacher", "nothing"]) if row["count"] else []:
             assert set(told) == {"id", "teacher"}
             assert told["id"] == row["id"]
         if row["lesson"] is not None:
-            assert lessons.rows(row["lesson"], columns=["id", "answer"]) == [{"id": row["id"], "answer": row["answer"]}]
+            assert lessons.read_rows(row["lesson"], columns=["id", "answer"]) == [{"id": row["id"], "answer": row["answer"]}]
         if row["id"]:
             assert index.number_of(index.key(number)) == number
             assert index.number_of(f"7{index.key(number)}") == number  # it stood elsewhere before
@@ -134,23 +134,23 @@ def fits(trace: dict[str, object], wanted: SampleFilter) -> bool:
 @settings(max_examples=40)
 @given(FILTERS)
 def test_a_filter_finds_what_one_finds_by_looking_at_every_row(made: DatasetIndex, wanted: SampleFilter) -> None:
-    found = narrowed(made.index, wanted, sheet=SHEET)
+    found = narrow_samples(made.index, wanted, sheet=SHEET)
     assert found.numbers.tolist() == by_looking(made, wanted)
     for name in ("verdict", "answer", "teacher", "fate", "checked", "conflict"):
         for value, count in found.facets[name]:
             other = SampleFilter(**{**{field: getattr(wanted, field) for field in wanted.__slots__}, name: value})
-            assert count == len(narrowed(made.index, other, sheet=SHEET).numbers)
+            assert count == len(narrow_samples(made.index, other, sheet=SHEET).numbers)
 
 
 @given(FILTERS)
 def test_an_address_asks_for_the_same_when_it_is_read_again(wanted: SampleFilter) -> None:
     from urllib.parse import parse_qsl
 
-    assert SampleFilter.of_query(dict(parse_qsl(wanted.query()))) == wanted
+    assert SampleFilter.of_query(dict(parse_qsl(wanted.to_query()))) == wanted
 
 
 def test_a_histogram_counts_every_value_once(made: DatasetIndex) -> None:
-    found: Narrowed = narrowed(made.index, SampleFilter(measure="reasoning_words"), sheet=GoldSheet())
+    found: Narrowed = narrow_samples(made.index, SampleFilter(measure="reasoning_words"), sheet=GoldSheet())
     assert found.histogram is not None
     assert sum(found.histogram.counts) == np.isfinite(made.index.traces.measures["reasoning_words"]).sum()
 

@@ -27,7 +27,10 @@ _COLUMNS = ("id", "answer", "person", DRAWN, NOTE)
 
 @contextmanager
 def locked_gold(run: Path) -> Iterator[None]:
-    """Keeps every other process from changing the gold of a run meanwhile. Raises JournalError where the folder cannot be written."""
+    """Keeps every other process from changing the gold of a run meanwhile.
+
+    Raises JournalError where the folder cannot be written.
+    """
     try:
         handle = open_regular(run / LOCK, os.O_CREAT | os.O_RDWR, alone=True)
     except OSError as fault:
@@ -40,7 +43,10 @@ def locked_gold(run: Path) -> Iterator[None]:
 
 
 def read_sheet(path: Path) -> GoldSheet:
-    """All answers and notes of a file; none where there is no file. Raises PipelineError where it is no such table."""
+    """All answers and notes of a file; none where there is no file.
+
+    Raises PipelineError where it is no such table.
+    """
     if not path.exists():
         return GoldSheet()
     found: dict[str, list[GivenAnswer]] = {}
@@ -52,7 +58,9 @@ def read_sheet(path: Path) -> GoldSheet:
 
 
 def save_answer(run: Path, path: Path, id: str, given: GivenAnswer) -> None:
-    """Put a person's answer in the file, in the place of what the same person said before; it is on the disk then.
+    """Put a person's answer in the file, in the place of what the same person said before.
+
+    It is on the disk then.
 
     `path` is that of the gold of the run folder `run`. Raises PipelineError where the file is wrong, JournalError on a full disk.
     """
@@ -77,7 +85,10 @@ def _empty_table() -> CsvTable:
 
 
 def _drawn_as(had: CsvTable, id: str) -> str:
-    """The cell `drawn` of one more answer: as the file has it where the sample is checked already, so that its weight stays."""
+    """The cell `drawn` of one more answer.
+
+    As the file has it where the sample is checked already, so that its weight stays.
+    """
     before = [cells.get(DRAWN, "") for _, cells in had.rows if unguard_cell(cells.get("id", "")) == id and cells.get("answer")]
     if not before:
         return CHOSEN

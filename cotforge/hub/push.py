@@ -106,7 +106,7 @@ def push(
     local = (read_student if model else read_dataset)(run)
     meter = UploadMeter()
     client = open_client()
-    meter.begin_phase("looking for secrets in what would leave")
+    meter.begin_phase("scanning for secrets")
     try:
         with UploadDisplay(meter, console):
             demand_clean(local, allow=terms.allow)
@@ -190,7 +190,7 @@ def _demand_visibility(remote: RemoteRepository, terms: PushTerms) -> bool | Non
     """Whether the repository is private; None where it is not there. Raises HubError where it would be published unasked."""
     private = remote.is_private()
     if private is False and not terms.public:
-        raise HubError(f"{remote.name}: is public, so that all that is pushed is published; --public says that it shall be")
+        raise HubError(f"{remote.name}: is public, so everything pushed to it is published; say --public if you want that")
     if private is None and terms.pr:
         raise HubError(f"{remote.name}: is not there, and a pull request needs a repository; leave --pr out")
     return private

@@ -67,7 +67,7 @@ def hub_error(fault: BaseException, where: str) -> HubError:
     if found := re.match(r"Invalid metadata in README\.md\.?\s*(.*)", str(fault), re.DOTALL):
         return HubError(f"{where}: the Hub refuses the header of README.md: {in_words(ValueError(found[1]))}")
     if is_transient(fault):
-        return HubError(f"{where}: {_reason_in_words(fault)}, again and again; run the same command later: what was sent is not sent again")
+        return HubError(f"{where}: {_reason_in_words(fault)} repeatedly; run the same command later, which sends nothing twice")
     return HubError(f"{where}: {in_words(fault)}")
 
 

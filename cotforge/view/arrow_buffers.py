@@ -21,15 +21,15 @@ def to_flags(array: pa.BooleanArray) -> Flags:
 
 def to_integers(array: pa.Array) -> npt.NDArray[np.int64]:
     """Whole numbers; -1 where the array has none."""
-    return _filled(array.cast(pa.int64()), np.int64, -1)
+    return _fill_nulls(array.cast(pa.int64()), np.int64, -1)
 
 
 def to_floats(array: pa.Array) -> npt.NDArray[np.float32]:
     """Numbers; not a number where the array has none."""
-    return _filled(array.cast(pa.float32()), np.float32, float("nan"))
+    return _fill_nulls(array.cast(pa.float32()), np.float32, float("nan"))
 
 
-def _filled(array: pa.Array, kind: type, nothing: float) -> npt.NDArray[Any]:
+def _fill_nulls(array: pa.Array, kind: type, nothing: float) -> npt.NDArray[Any]:
     values: npt.NDArray[Any] = np.frombuffer(array.buffers()[1] or b"", dtype=kind)[array.offset : array.offset + len(array)]
     return np.where(to_flags(array.is_valid()), values, kind(nothing)) if array.null_count else values
 
@@ -47,7 +47,7 @@ def of_texts(texts: Sequence[str | None]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(text or b"" for text in encoded)), known)
 
 
-def whole(column: pa.ChunkedArray) -> pa.Array:
+def one_piece(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece."""
     joined = column.combine_chunks()
     return joined.chunk(0) if isinstance(joined, pa.ChunkedArray) else joined

@@ -71,7 +71,7 @@ class ViewGuard:
         @web.middleware
         async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
-                response = self._refusal(request) or await handler(request)
+                response = self._refuse_request(request) or await handler(request)
             except web.HTTPException as fault:  # 404, 405, 413
                 response = web.Response(status=fault.status, text=fault.reason)
             response.headers.update(_HEADERS)
@@ -81,8 +81,11 @@ class ViewGuard:
 
         return guarded
 
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        """Why a request is not answered; the page that lets a browser in, where it brings the token; None where it may pass."""
+    def _refuse_request(self, request: web.Request) -> web.Response | None:
+        """Why a request is not answered.
+
+        For a request with the token it is the page that lets the browser in. None where a request may pass.
+        """
         if not self._names_us(request.headers):
             return web.Response(status=400, text="ask this server by the name of this machine, such as 127.0.0.1 with its port")
         if fault := self._other_site(request):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from cotforge.dataset_shards import shards_of_card
 from cotforge.errors import JournalError, PipelineError, in_words
 from cotforge.regular_files import demand_regular
-from cotforge.view.arrow_buffers import of_flags, of_texts, places_in, to_flags, to_floats, to_integers, whole
+from cotforge.view.arrow_buffers import of_flags, of_texts, one_piece, places_in, to_flags, to_floats, to_integers
 from cotforge.view.coded import DICTIONARY, CodedColumn, Mask, Numbers
 from cotforge.view.loss_reader import ROWS, LossReasons, read_reasons
 from cotforge.view.sample_index import NONE, SampleIndex, TraceColumns
@@ -39,21 +39,25 @@ class DatasetIndex:
 
 def stamp_of(run: Path) -> Stamp:
     """Changes when the dataset of a run does."""
-    return tuple(_stamp(run / name) for name in ("dataset/README.md", "losses.parquet"))
+    return tuple(_file_stamp(run / name) for name in ("dataset/README.md", "losses.parquet"))
 
 
 def read_index(run: Path) -> DatasetIndex | None:
-    """The index of a run's dataset; None where there is none. Raises PipelineError or JournalError where it is damaged."""
+    """The index of a run's dataset; None where there is none.
+
+    Raises PipelineError or JournalError where it is damaged.
+    """
     try:
         shards = shards_of_card(run)
     except FileNotFoundError:
         shards = {}
     losses = run / "losses.parquet"
     try:
-        lessons, traces = (_paths(run, shards.get(config, [])) for config in ("default", "traces"))
+        lessons, traces = (_shard_paths(run, shards.get(config, [])) for config in ("default", "traces"))
         if not (lessons or traces or demand_regular(losses)):
             return None
-        index = _assembled(*_read_traces(traces), _read_lessons(lessons), read_reasons(losses if demand_regular(losses) else None))
+        lost = read_reasons(losses if demand_regular(losses) else None)
+        index = _assemble_index(*_read_traces(traces), lessons=_read_lessons(lessons), lost=lost)
         pa.default_memory_pool().release_unused()  # what reading took stays with its allocator otherwise: 70 MB of 600,000 traces
         return DatasetIndex(index, lessons, traces)
     except OSError as fault:
@@ -62,7 +66,7 @@ def read_index(run: Path) -> DatasetIndex | None:
         raise PipelineError(f"{run}: its dataset cannot be read: {in_words(fault)}; `cotforge curate` writes it anew") from fault
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _file_stamp(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
     except OSError:
@@ -70,7 +74,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _paths(run: Path, shards: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
+def _shard_paths(run: Path, shards: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
     paths = tuple(run / "dataset" / name for _, name in shards)
     for path in paths:
         if not demand_regular(path):
@@ -78,8 +82,11 @@ def _paths(run: Path, shards: Sequence[tuple[str, str]]) -> tuple[Path, ...]:
     return paths
 
 
-def _tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
-    """These columns of all rows, some row groups at a time: one by one, the calls would take longer than the reading."""
+def _read_tables(paths: Sequence[Path], columns: Sequence[str]) -> Iterator[pa.Table]:
+    """These columns of all rows, some row groups at a time.
+
+    One by one, the calls would take longer than the reading.
+    """
     for path in paths:
         with pq.ParquetFile(path, read_dictionary=[name for name in columns if name in _CODED]) as file:
             groups = list[int]()
@@ -97,23 +104,23 @@ def _read_traces(paths: Sequence[Path]) -> tuple[pa.StringArray, Numbers, TraceC
     ids, lengths = list[pa.Array](), [np.zeros(0, dtype=np.uint32)]
     words: dict[str, list[pa.Array]] = {name: [] for name in _WORDS}
     values: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in measures}
-    for table in _tables(paths, ["id", *_WORDS, *measures]):
-        runs = pc.run_end_encode(whole(table["id"]))
+    for table in _read_tables(paths, ["id", *_WORDS, *measures]):
+        runs = pc.run_end_encode(one_piece(table["id"]))
         ids.append(runs.values.cast(pa.string()))
         lengths.append(np.diff(to_integers(runs.run_ends), prepend=0).astype(np.uint32))
         for name in _WORDS:
-            words[name].append(_dictionary(table[name]))
+            words[name].append(_encode_words(table[name]))
         for name in measures:
-            values[name].append(to_floats(whole(table[name])))
+            values[name].append(to_floats(one_piece(table[name])))
     texts, count = _joined_runs(pa.concat_arrays([of_texts([]), *ids]), np.concatenate(lengths))
     coded = {name: CodedColumn.of_arrow(pa.chunked_array(words[name], DICTIONARY)) for name in _WORDS}
     taken = {name.removeprefix(MEASURE): np.concatenate(values[name]) for name in measures}
     return texts, count, TraceColumns(np.repeat(np.arange(len(count), dtype=np.uint32), count), **coded, measures=taken)
 
 
-def _dictionary(column: pa.ChunkedArray) -> pa.Array:
+def _encode_words(column: pa.ChunkedArray) -> pa.Array:
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    return whole(encoded.unify_dictionaries()).cast(DICTIONARY)
+    return one_piece(encoded.unify_dictionaries()).cast(DICTIONARY)
 
 
 def _joined_runs(ids: pa.StringArray, lengths: Numbers) -> tuple[pa.StringArray, Numbers]:
@@ -138,36 +145,38 @@ class _LessonColumns:
 def _read_lessons(paths: Sequence[Path]) -> _LessonColumns:
     ids, sure, conflicts = [of_texts([])], [np.zeros(0, dtype=np.float32)], [np.zeros(0, dtype=bool)]
     words: dict[str, list[pa.Array]] = {"label": [], "answer": []}
-    for table in _tables(paths, ["id", "label", "answer", "confidence", "label_conflict"]):
-        ids.append(whole(table["id"]).cast(pa.string()))
-        sure.append(to_floats(whole(table["confidence"])))
-        conflicts.append(to_flags(whole(table["label_conflict"])))
+    for table in _read_tables(paths, ["id", "label", "answer", "confidence", "label_conflict"]):
+        ids.append(one_piece(table["id"]).cast(pa.string()))
+        sure.append(to_floats(one_piece(table["confidence"])))
+        conflicts.append(to_flags(one_piece(table["label_conflict"])))
         for name, parts in words.items():
-            parts.append(_dictionary(table[name]))
+            parts.append(_encode_words(table[name]))
     label, answer = (CodedColumn.of_arrow(pa.chunked_array(parts, DICTIONARY)) for parts in words.values())
     return _LessonColumns(pa.concat_arrays(ids), label, answer, np.concatenate(sure), np.concatenate(conflicts))
 
 
-def _assembled(traced: pa.StringArray, count: Numbers, traces: TraceColumns, lessons: _LessonColumns, lost: LossReasons) -> SampleIndex:
+def _assemble_index(
+    traced: pa.StringArray, count: Numbers, traces: TraceColumns, *, lessons: _LessonColumns, lost: LossReasons
+) -> SampleIndex:
     """All columns, lesson before loss."""
-    untraced = [_beyond(lost.ids, traced), _beyond(_beyond(lessons.ids.unique(), traced), lost.ids)]
+    untraced = [_lacking_ids(lost.ids, traced), _lacking_ids(_lacking_ids(lessons.ids.unique(), traced), lost.ids)]
     ids = pa.concat_arrays([traced, *untraced])
     counts = np.append(count, np.zeros(len(ids) - len(count), dtype=np.uint32))
     lesson, loss = places_in(ids, lessons.ids), places_in(ids, lost.ids)
     nameless = np.flatnonzero(~to_flags(ids.is_valid()))
     loss[nameless] = np.arange(len(lost) - len(nameless), len(lost))
     has_lesson = lesson != NONE
-    reason = lost.reason.taken(np.where(has_lesson, NONE, loss))
-    label = lessons.label.taken(lesson).filled_from(lost.label.taken(loss))
+    reason = lost.reason.take_rows(np.where(has_lesson, NONE, loss))
+    label = lessons.label.take_rows(lesson).filled_from(lost.label.take_rows(loss))
     sure = np.append(lessons.confidence, np.float32("nan"))[lesson], np.append(lost.confidence, np.float32("nan"))[loss]
     return SampleIndex(
         ids=ids,
-        verdict=_verdicts(has_lesson, reason),
+        verdict=_decide_verdicts(has_lesson, reason),
         reason=reason,
         label=label,
-        answer=lessons.answer.taken(lesson).filled_from(_leading(traces, len(ids))),
+        answer=lessons.answer.take_rows(lesson).filled_from(_leading_answers(traces, len(ids))),
         confidence=np.where(has_lesson, *sure).astype(np.float32),
-        conflict=np.append(lessons.conflict, False)[lesson] | (reason.equal("vote:label_gate") & (label.codes >= 0)),
+        conflict=np.append(lessons.conflict, False)[lesson] | (reason.has_word("vote:label_gate") & (label.codes >= 0)),
         first=(np.cumsum(counts) - counts).astype(np.uint32),
         count=counts,
         lesson=lesson,
@@ -176,20 +185,20 @@ def _assembled(traced: pa.StringArray, count: Numbers, traces: TraceColumns, les
     )
 
 
-def _beyond(ids: pa.StringArray, others: pa.StringArray) -> pa.StringArray:
+def _lacking_ids(ids: pa.StringArray, others: pa.StringArray) -> pa.StringArray:
     """The ids that the others lack, in their order; those that are null stay."""
     return ids.filter(of_flags(places_in(ids, others) == NONE))
 
 
-def _verdicts(has_lesson: Mask, reason: CodedColumn) -> CodedColumn:
+def _decide_verdicts(has_lesson: Mask, reason: CodedColumn) -> CodedColumn:
     stages = [word.partition(":")[0] for word in reason.words.to_pylist()]
     codes = np.array([*({"vote": 1, "source": 3}.get(stage, 2) for stage in stages), 2], dtype=np.int32)[reason.codes]
     return CodedColumn(np.where(has_lesson, np.int32(0), codes), of_texts(["lesson", "disagreed", "filtered", "unusable"]))
 
 
-def _leading(traces: TraceColumns, samples: int) -> CodedColumn:
+def _leading_answers(traces: TraceColumns, samples: int) -> CodedColumn:
     """Each sample's most frequent answer, where there is one that is more frequent than all others."""
-    counted = (traces.answer.codes >= 0) & traces.origin.equal("solve", "vote")
+    counted = (traces.answer.codes >= 0) & traces.origin.has_word("solve", "vote")
     width = len(traces.answer.words) + 1
     pairs, times = np.unique(traces.sample[counted].astype(np.int64) * width + traces.answer.codes[counted], return_counts=True)
     sample, code = pairs // width, pairs % width

@@ -19,7 +19,10 @@ _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 
 class JournalReader:
-    """Reads replies. Safe to use from any thread. Raises JournalError where there is no journal that can be read."""
+    """Reads replies.
+
+    Safe to use from any thread. Raises JournalError where there is no journal that can be read.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, Lock()
@@ -41,25 +44,25 @@ class JournalReader:
         with self._lock:
             self._connection.close()
 
-    def latest(self) -> int:
+    def latest_reply(self) -> int:
         """Grows whenever a reply comes in."""
-        return int(self._rows("SELECT coalesce(max(rowid), 0) FROM replies", ())[0][0])
+        return int(self._fetch_rows("SELECT coalesce(max(rowid), 0) FROM replies", ())[0][0])
 
     def count(self) -> int:
         """Calls that ended, each as often as it was asked."""
-        return int(self._rows("SELECT count(*) FROM replies WHERE final", ())[0][0])
+        return int(self._fetch_rows("SELECT count(*) FROM replies WHERE final", ())[0][0])
 
-    def replies(self, keys: Sequence[str]) -> dict[str, Reply]:
+    def read_replies(self, keys: Sequence[str]) -> dict[str, Reply]:
         """The reply that counts for each of these Calls that has one; keys are hex. See `Journal.replies`."""
         marks = ",".join("?" * len(keys))
         best: dict[bytes, Attempt] = {}
-        for row in self._rows(f"SELECT {READ} FROM replies WHERE key IN ({marks}) AND final", [bytes.fromhex(key) for key in keys]):
+        for row in self._fetch_rows(f"SELECT {READ} FROM replies WHERE key IN ({marks}) AND final", [bytes.fromhex(key) for key in keys]):
             attempt = attempt_of(row)
             if attempt.key not in best or attempt.rank > best[attempt.key].rank:
                 best[attempt.key] = attempt
         return {key.hex(): attempt.reply for key, attempt in best.items()}
 
-    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+    def _fetch_rows(self, sql: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return self._connection.execute(sql, values).fetchall()
@@ -68,10 +71,13 @@ class JournalReader:
 
 
 def answers_to(sample: Sample, loaded: Loaded, journal: JournalReader) -> list[Answered]:
-    """Every Call about a Sample with its Reply, and that read where it has a text. Raises Fault where no prompt can be made."""
+    """Every Call about a Sample with its Reply, and that read where it has a text.
+
+    Raises Fault where no prompt can be made.
+    """
     task: Task = loaded.pipeline.task
     calls = [call for _, call in loaded.calls(sample)]
-    stored = journal.replies([call.key for call in calls])
+    stored = journal.read_replies([call.key for call in calls])
     replies = [stored.get(call.key, Reply(call.key, outcome=_NOT_ASKED)) for call in calls]
     return [
         (call, reply, read_trace(reply, call, task) if reply.outcome.has_text else None) for call, reply in zip(calls, replies, strict=True)

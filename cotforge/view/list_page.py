@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cotforge.given_answers import GoldSheet
-from cotforge.view.page_words import TITLES, reason_words, value_words
+from cotforge.view.page_words import STATES, TITLES, reason_words, value_words
 from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex
 from cotforge.view.shown_pictures import ShownPictures
@@ -113,119 +113,125 @@ class ListPage:
 def list_page(
     opened: OpenedDataset, wanted: SampleFilter, found: Narrowed, *, after: str, pictures: ShownPictures, sheet: GoldSheet, searched: float
 ) -> ListPage:
-    """The page behind the sample whose key is `after`; the first one where that is empty. Raises JournalError."""
-    start = _start(opened, found, after)
+    """The page behind the sample whose key is `after`; the first one where that is empty.
+
+    Raises JournalError.
+    """
+    start = _start_place(opened, found, after)
     numbers = [int(number) for number in found.numbers[start : start + PAGE]]
     beyond, before = start + PAGE < len(found.numbers), max(start - PAGE, 0)
     histogram = found.histogram
     return ListPage(
         wanted=wanted,
-        cards=_cards(opened, wanted, numbers, pictures, sheet),
-        facets=[facet for name in TITLES if (facet := _facet(name, found.facets[name], wanted))],
-        chips=_chips(wanted),
-        orders=[(value_words("order", order), f"./?{wanted.query(order=order)}", order == wanted.order) for order in ORDERS],
+        cards=_make_cards(opened, wanted, numbers, pictures, sheet),
+        facets=[facet for name in TITLES if (facet := _make_facet(name, found.facets[name], wanted, is_live=opened.index.is_live))],
+        chips=_filter_chips(wanted),
+        orders=[(value_words("order", order), f"./?{wanted.to_query(order=order)}", order == wanted.order) for order in ORDERS],
         measures=opened.index.measures,
-        bars=_bars(wanted, found),
+        bars=_histogram_bars(wanted, found),
         low=histogram.low if histogram else None,
         high=histogram.high if histogram else None,
         total=len(opened.index),
         left=len(found.numbers),
         first=start + 1 if numbers else 0,
-        earlier=f"./?{wanted.query(**_after(opened, found, before))}" if start else None,
-        later=f"./?{wanted.query(after=opened.index.key(numbers[-1]))}" if beyond else None,
+        earlier=f"./?{wanted.to_query(**_after_filter(opened, found, before))}" if start else None,
+        later=f"./?{wanted.to_query(after=opened.index.key(numbers[-1]))}" if beyond else None,
         searched=searched,
     )
 
 
-def clipped(text: str, most: int = CLIPPED) -> str:
+def clip_text(text: str, most: int = CLIPPED) -> str:
     """A text cut to so many characters."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
-def _start(opened: OpenedDataset, found: Narrowed, after: str) -> int:
+def _start_place(opened: OpenedDataset, found: Narrowed, after: str) -> int:
     number = opened.index.number_of(after) if after else None
     place = None if number is None else found.place_of(number)
     return 0 if place is None else place + 1
 
 
-def _after(opened: OpenedDataset, found: Narrowed, start: int) -> dict[str, str]:
+def _after_filter(opened: OpenedDataset, found: Narrowed, start: int) -> dict[str, str]:
     return {"after": opened.index.key(int(found.numbers[start - 1]))} if start else {}
 
 
-def _cards(
+def _make_cards(
     opened: OpenedDataset, wanted: SampleFilter, numbers: Sequence[int], pictures: ShownPictures, sheet: GoldSheet
 ) -> list[SampleCard]:
-    digests = pictures.digests(opened, numbers)
-    return [_card(opened.index, wanted, number, digests.get(number, []), sheet) for number in numbers]
+    digests = pictures.picture_digests(opened, numbers)
+    return [_make_card(opened.index, wanted, number, digests.get(number, []), sheet) for number in numbers]
 
 
-def _card(index: SampleIndex, wanted: SampleFilter, number: int, digests: Sequence[str], sheet: GoldSheet) -> SampleCard:
+def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: Sequence[str], sheet: GoldSheet) -> SampleCard:
     row, key = index.row(number), index.key(number)
     return SampleCard(
-        id=clipped(row["id"]),
-        link=f"./sample?{wanted.query(key=key)}",
+        id=clip_text(row["id"]),
+        link=f"./sample?{wanted.to_query(key=key)}",
         verdict=row["verdict"],
         reason=reason_words(row["reason"] or ""),
-        answer=clipped(row["answer"]) if row["answer"] is not None else None,
-        label=clipped(row["label"]) if row["label"] is not None else None,
+        answer=clip_text(row["answer"]) if row["answer"] is not None else None,
+        label=clip_text(row["label"]) if row["label"] is not None else None,
         is_conflict=row["conflict"],
         confidence=row["confidence"],
-        votes=_votes(index, row),
+        votes=_card_votes(index, row),
         picture=f"./picture/{digests[0]}?at={key}&small=1" if digests else "",
         pictures=len(digests),
         checked=sheet.state(row["id"]),
     )
 
 
-def _votes(index: SampleIndex, row: Mapping[str, Any]) -> list[CardVote]:
-    said = zip(*(column.slice(row["first"], row["count"]) for column in (index.traces.teacher, index.traces.answer)), strict=True)
-    return [CardVote(teacher or "", clipped(answer or "no answer", 60), _agreement(answer, row["answer"])) for teacher, answer in said]
+def _card_votes(index: SampleIndex, row: Mapping[str, Any]) -> list[CardVote]:
+    said = zip(*(column.slice_words(row["first"], row["count"]) for column in (index.traces.teacher, index.traces.answer)), strict=True)
+    return [CardVote(teacher or "", clip_text(answer or "no answer", 60), _vote_kind(answer, row["answer"])) for teacher, answer in said]
 
 
-def _agreement(said: str | None, answer: str | None) -> str:
+def _vote_kind(said: str | None, answer: str | None) -> str:
     return "silent" if said is None else "agrees" if said == answer else "differs"
 
 
-def _facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter) -> Facet | None:
+def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter, *, is_live: bool) -> Facet | None:
     """None where there is nothing to choose."""
     chosen = getattr(wanted, name)
+    if is_live and name == "verdict":
+        return None
     if not counted or (len(counted) == 1 and not chosen and name not in ("conflict", "verdict")):
         return None
     most = max(count for _, count in counted)
     rows = [
         FacetRow(
-            clipped(value_words(name, value), 60),
+            clip_text(value_words(name, value), 60),
             count,
             100 * count / most,
-            f"./?{wanted.query(**{name: '' if value == chosen else value})}",
+            f"./?{wanted.to_query(**{name: '' if value == chosen else value})}",
             value == chosen,
         )
         for value, count in counted[:MOST]
     ]
-    return Facet(name, TITLES[name], rows, max(len(counted) - MOST, 0))
+    return Facet(name, STATES if is_live and name == "reason" else TITLES[name], rows, max(len(counted) - MOST, 0))
 
 
-def _chips(wanted: SampleFilter) -> list[tuple[str, str]]:
-    names = [name for name in TITLES if getattr(wanted, name)]
+def _filter_chips(wanted: SampleFilter) -> list[tuple[str, str]]:
+    given = {name: value for name in TITLES if (value := getattr(wanted, name))}
     chips = [
-        (f"{TITLES[name]}: {clipped(value_words(name, getattr(wanted, name)), 60)}", f"./?{wanted.query(**{name: ''})}") for name in names
+        (f"{TITLES[name]}: {clip_text(value_words(name, value), 60)}", f"./?{wanted.to_query(**{name: ''})}")
+        for name, value in given.items()
     ]
     if wanted.text:
-        chips.append((f"Text: {clipped(wanted.text, 60)}", f"./?{wanted.query(text='')}"))
+        chips.append((f"Text: {clip_text(wanted.text, 60)}", f"./?{wanted.to_query(text='')}"))
     if wanted.measure and (wanted.min is not None or wanted.max is not None):
         low, high = (f"{bound:g}" if bound is not None else "…" for bound in (wanted.min, wanted.max))
-        chips.append((f"{wanted.measure} from {low} to {high}", f"./?{wanted.query(min=None, max=None)}"))
+        chips.append((f"{wanted.measure} from {low} to {high}", f"./?{wanted.to_query(min=None, max=None)}"))
     return chips
 
 
-def _bars(wanted: SampleFilter, found: Narrowed) -> list[HistogramBar]:
+def _histogram_bars(wanted: SampleFilter, found: Narrowed) -> list[HistogramBar]:
     histogram = found.histogram
     if histogram is None:
         return []
     most, bars = max(histogram.counts), []
     for place, count in enumerate(histogram.counts):
-        low, high = histogram.edges(place)
+        low, high = histogram.bar_edges(place)
         is_set = (wanted.min is None or high > wanted.min) and (wanted.max is None or low < wanted.max)
-        link = f"./?{replace(wanted, min=float(f'{low:.6g}'), max=float(f'{high:.6g}')).query()}"
+        link = f"./?{replace(wanted, min=float(f'{low:.6g}'), max=float(f'{high:.6g}')).to_query()}"
         bars.append(HistogramBar(10.0 * place, round(40 * count / most, 2), link, f"{count:,} traces from {low:.4g} to {high:.4g}", is_set))
     return bars

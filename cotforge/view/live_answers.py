@@ -37,7 +37,7 @@ class LiveAnswers:
         self._samples: dict[str, tuple[_SampleRow, list[_TraceRow]]] = {}
         self._changes, self._made = 0, (-1, 0.0)
         self._index = empty_index()
-        self._thread = Thread(target=self._follow, name="journal", daemon=True)
+        self._thread = Thread(target=self._follow_journal, name="journal", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -45,38 +45,38 @@ class LiveAnswers:
         self._stopped.set()
         self._thread.join(10)
 
-    def index(self) -> SampleIndex:
+    def current_index(self) -> SampleIndex:
         """What is known by now, but for the last seconds."""
         with self._lock:
             changes, made_at = self._made
             if changes != self._changes and (time.monotonic() - made_at > OLD_S or self._changes < 2_000):
-                self._index = _columns(list(self._samples.values()))
+                self._index = _live_columns(list(self._samples.values()))
                 self._made = self._changes, time.monotonic()
             return self._index
 
-    def _follow(self) -> None:
+    def _follow_journal(self) -> None:
         """The samples as they are read from the source, then all again where the journal has grown."""
-        seen, latest = 0, self._latest()
+        seen, latest = 0, self._latest_reply()
         while not self._stopped.is_set():
             whole = self._walk.is_whole
-            ids = self._walk.shelf.ids()
+            ids = self._walk.shelf.list_ids()
             for id in ids[seen:]:
                 if self._stopped.is_set():
                     return
                 self._look_at(id)
             seen = len(ids)
-            if whole and (now := self._latest()) != latest:
+            if whole and (now := self._latest_reply()) != latest:
                 seen, latest = 0, now
             self._stopped.wait(AGAIN_S if whole else 0.05)
 
-    def _latest(self) -> int:
+    def _latest_reply(self) -> int:
         try:
-            return self._journal.latest()
+            return self._journal.latest_reply()
         except JournalError:
             return 0
 
     def _look_at(self, id: str) -> None:
-        sample = self._walk.shelf.get(id)
+        sample = self._walk.shelf.get_sample(id)
         if sample is None:
             return
         try:
@@ -106,7 +106,7 @@ def _trace_of(one: Answered) -> _TraceRow:
     return call.teacher, call.origin, trace.answer if trace is not None else None, fate
 
 
-def _columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
+def _live_columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
     ids, labels, answers, shares, states = zip(*(row for row, _ in rows), strict=True) if rows else [()] * 5
     said = [trace for _, each in rows for trace in each]
     counts = np.array([len(each) for _, each in rows], dtype=np.uint32)
@@ -137,5 +137,5 @@ def _columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex:
     )
 
 
-def _differ(label: str | None, answer: str | None) -> bool:
+def _are_different(label: str | None, answer: str | None) -> bool:
     return label is not None and answer is not None and label != answer

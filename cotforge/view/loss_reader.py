@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cotforge.view.arrow_buffers import of_flags, of_texts, places_in, to_flags, to_integers, whole
+from cotforge.view.arrow_buffers import of_flags, of_texts, one_piece, places_in, to_flags, to_integers
 from cotforge.view.coded import CodedColumn
 
 ROWS = 32_768
@@ -48,7 +48,7 @@ def read_reasons(path: Path | None) -> LossReasons:
     stage, reason = (CodedColumn.of_arrow(table[name]) for name in ("stage", "reason"))
     ranks = np.array([*(_RANKS.get(word, _NONE) for word in stage.words.to_pylist()), _NONE])[stage.codes]
     named = _joined_words(stage, reason)
-    ids = whole(table["id"]).cast(pa.string())
+    ids = one_piece(table["id"]).cast(pa.string())
     kept = _first_rows(ids, ranks, named)
     label, confidence = _read_votes(path, kept)
     chosen = np.zeros(len(ids), dtype=bool)
@@ -58,7 +58,7 @@ def read_reasons(path: Path | None) -> LossReasons:
     texts = ids.filter(of_flags(chosen))
     texts = pa.concat_arrays([texts.filter(of_flags(has_id)), texts.filter(of_flags(~has_id))])
     order = np.append(np.flatnonzero(has_id), np.flatnonzero(~has_id))
-    return LossReasons(texts, named.taken(kept), label.taken(order), confidence[order], kept)
+    return LossReasons(texts, named.take_rows(kept), label.take_rows(order), confidence[order], kept)
 
 
 def rows_about(path: Path, id: str) -> Iterator[int]:
@@ -79,7 +79,10 @@ def _joined_words(stage: CodedColumn, reason: CodedColumn) -> CodedColumn:
 
 
 def _first_rows(ids: pa.StringArray, ranks: npt.NDArray[np.int64], reason: CodedColumn) -> npt.NDArray[np.int64]:
-    """Per id the row of least rank, among these of the first reason by the alphabet; and every row of the source without id; in order."""
+    """Per id the row of least rank, among these of the first reason by the alphabet.
+
+    Rows of the source without id are all among them. In the order of the file.
+    """
     alphabet = np.argsort(np.argsort(np.array(reason.words.to_pylist(), dtype=object), kind="stable"), kind="stable")
     codes = to_integers(ids.dictionary_encode().indices)
     order = np.lexsort((np.arange(len(ids)), alphabet[reason.codes] if len(alphabet) else reason.codes, ranks))
@@ -96,7 +99,7 @@ def _read_votes(path: Path, rows: npt.NDArray[np.int64]) -> tuple[CodedColumn, n
     places, start = {row: place for place, row in enumerate(rows.tolist())}, 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS, columns=["stage", "detail"], use_threads=False):
-            votes = CodedColumn.of_arrow(pa.chunked_array([batch.column("stage")])).equal("vote")
+            votes = CodedColumn.of_arrow(pa.chunked_array([batch.column("stage")])).has_word("vote")
             told = pc.extract_regex(batch.column("detail").filter(of_flags(votes)), _LABELLED).to_pylist()
             for row, found in zip((np.flatnonzero(votes) + start).tolist(), told, strict=True):
                 if found is not None and row in places:

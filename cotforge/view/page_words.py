@@ -14,6 +14,8 @@ TITLES: Mapping[str, str] = {
     "fate": "Fate of a trace",
 }
 """Of the filters, in the order in which a page has them."""
+STATES = "Asked so far"
+"""The title of `reason` where there is no dataset yet."""
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "verdict": {
         "lesson": "Lesson", "disagreed": "No agreement", "filtered": "Filtered out", "unusable": "Unusable row", "open": "Not curated yet",
@@ -71,9 +73,9 @@ def fate_words(fate: str) -> str:
 def _by_stage(word: str) -> str:
     stage, _, detail = word.partition(":")
     if not detail:
-        return _plain(word)
-    return _STAGES.get(stage, f"{stage}: {{}}").format(detail if stage == "filter" else _plain(detail))
+        return _plain_words(word)
+    return _STAGES.get(stage, f"{stage}: {{}}").format(detail if stage == "filter" else _plain_words(detail))
 
 
-def _plain(word: str) -> str:
+def _plain_words(word: str) -> str:
     return re.sub(r"_", " ", word)

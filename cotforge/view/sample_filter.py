@@ -50,10 +50,13 @@ class SampleFilter:
         """As an address has it; what cannot be understood is left out."""
         texts = {name: query[name][:LONGEST] for name in (*NARROWED, "measure", "text") if query.get(name)}
         order = query.get("order", "")
-        return cls(**texts, min=_number(query, "min"), max=_number(query, "max"), order=order if order in ORDERS else ORDERS[0])
+        return cls(**texts, min=_read_number(query, "min"), max=_read_number(query, "max"), order=order if order in ORDERS else ORDERS[0])
 
-    def query(self, **changes: Any) -> str:
-        """The part of an address that asks for the same, with these filters changed; `key` and `after` are passed on."""
+    def to_query(self, **changes: Any) -> str:
+        """The part of an address that asks for the same, with these filters changed.
+
+        `key` and `after` are passed on.
+        """
         extra = {name: changes.pop(name) for name in ("key", "after") if name in changes}
         wanted = asdict(replace(self, **changes)) | extra
         if wanted["order"] == ORDERS[0]:
@@ -69,7 +72,7 @@ class SampleFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class MeasureHistogram:
     """How the values of a measure are spread over the traces that are left."""
 
     low: float
@@ -77,7 +80,7 @@ class Histogram:
     counts: tuple[int, ...]
     """Of equal parts of [low, high]."""
 
-    def edges(self, place: int) -> tuple[float, float]:
+    def bar_edges(self, place: int) -> tuple[float, float]:
         """The bounds of a part."""
         step = (self.high - self.low) / len(self.counts)
         return self.low + place * step, self.low + (place + 1) * step
@@ -90,7 +93,7 @@ class Narrowed:
     numbers: Numbers
     facets: Mapping[str, tuple[tuple[str, int], ...]]
     """Per filter its values with their counts of samples, the most frequent first, all other filters applied."""
-    histogram: Histogram | None = None
+    histogram: MeasureHistogram | None = None
 
     def place_of(self, number: int) -> int | None:
         """Where a sample stands, from 0; None where it is not among them."""
@@ -98,10 +101,10 @@ class Narrowed:
         return int(found[0]) if len(found) else None
 
 
-def narrowed(index: SampleIndex, wanted: SampleFilter, *, sheet: GoldSheet, found: Mask | None = None) -> Narrowed:
+def narrow_samples(index: SampleIndex, wanted: SampleFilter, *, sheet: GoldSheet, found: Mask | None = None) -> Narrowed:
     """Apply the filters. `found`: the samples with `wanted.text` in one of their traces."""
-    columns = {name: getattr(index, name) for name in ("verdict", "reason", "answer", "label")} | {"checked": _states(index, sheet)}
-    parts = {name: column.equal(value) for name, column in columns.items() if (value := getattr(wanted, name))}
+    columns = {name: getattr(index, name) for name in ("verdict", "reason", "answer", "label")} | {"checked": _checked_states(index, sheet)}
+    parts = {name: column.has_word(value) for name, column in columns.items() if (value := getattr(wanted, name))}
     if wanted.conflict:
         parts["conflict"] = index.conflict
     if wanted.names_traces:
@@ -109,11 +112,11 @@ def narrowed(index: SampleIndex, wanted: SampleFilter, *, sheet: GoldSheet, foun
     if found is not None:
         parts["text"] = found
     left = _all_of(parts.values(), len(index))
-    facets = {name: tuple(_counted(index, columns, name, wanted, parts)) for name in NARROWED}
-    return Narrowed(_ordered(index, left, wanted.order), facets, _histogram(index, wanted, left))
+    facets = {name: tuple(_count_values(index, columns, name, wanted, parts)) for name in NARROWED}
+    return Narrowed(_order_numbers(index, left, wanted.order), facets, _measure_histogram(index, wanted, left))
 
 
-def _number(query: Mapping[str, str], name: str) -> float | None:
+def _read_number(query: Mapping[str, str], name: str) -> float | None:
     try:
         found = float(query[name])
     except (KeyError, ValueError):
@@ -121,7 +124,7 @@ def _number(query: Mapping[str, str], name: str) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
+def _checked_states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
     """`no`, `checked` or `unsure` of each sample."""
     states = of_texts(["no", "checked", "unsure"])
     codes = np.zeros(len(index), dtype=np.int32)
@@ -135,17 +138,17 @@ def _states(index: SampleIndex, sheet: GoldSheet) -> CodedColumn:
 def _has_trace(index: SampleIndex, wanted: SampleFilter) -> Mask:
     """Whether one trace of a sample is all that is asked for."""
     mask = np.zeros(len(index), dtype=bool)
-    mask[index.traces.sample[_fitting(index, wanted)]] = True
+    mask[index.traces.sample[_fitting_traces(index, wanted)]] = True
     return mask
 
 
-def _fitting(index: SampleIndex, wanted: SampleFilter) -> Mask:
+def _fitting_traces(index: SampleIndex, wanted: SampleFilter) -> Mask:
     """Which traces are all that is asked of a trace."""
     traces = index.traces
     fits = np.ones(len(traces.sample), dtype=bool)
     for name in ("teacher", "fate"):
         if value := getattr(wanted, name):
-            fits &= getattr(traces, name).equal(value)
+            fits &= getattr(traces, name).has_word(value)
     if wanted.measure in traces.measures and (wanted.min is not None or wanted.max is not None):
         values = traces.measures[wanted.measure]
         fits &= values >= (wanted.min if wanted.min is not None else -np.inf)
@@ -160,7 +163,7 @@ def _all_of(parts: Iterable[Mask], count: int) -> Mask:
     return left
 
 
-def _counted(
+def _count_values(
     index: SampleIndex, columns: Mapping[str, CodedColumn], name: str, wanted: SampleFilter, parts: Mapping[str, Mask]
 ) -> list[tuple[str, int]]:
     """The values of a filter among the samples that all others leave, with how many have each."""
@@ -171,8 +174,8 @@ def _counted(
         return [("yes", count)] if count else []
     if is_of_traces:
         rest = replace(wanted, teacher="") if name == "teacher" else replace(wanted, fate="")
-        return _counted_by_sample(index, getattr(index.traces, name), _fitting(index, rest) & left[index.traces.sample])
-    return columns[name].counts(left)
+        return _counted_by_sample(index, getattr(index.traces, name), _fitting_traces(index, rest) & left[index.traces.sample])
+    return columns[name].count_words(left)
 
 
 def _counted_by_sample(index: SampleIndex, column: CodedColumn, rows: Mask) -> list[tuple[str, int]]:
@@ -184,7 +187,7 @@ def _counted_by_sample(index: SampleIndex, column: CodedColumn, rows: Mask) -> l
     return sorted(words, key=lambda one: (-one[1], one[0]))
 
 
-def _ordered(index: SampleIndex, left: Mask, order: str) -> Numbers:
+def _order_numbers(index: SampleIndex, left: Mask, order: str) -> Numbers:
     numbers = np.flatnonzero(left).astype(np.uint32)
     if order == "source":
         return numbers
@@ -193,7 +196,7 @@ def _ordered(index: SampleIndex, left: Mask, order: str) -> Numbers:
     return numbers[np.argsort(last, kind="stable")]
 
 
-def _histogram(index: SampleIndex, wanted: SampleFilter, left: Mask) -> Histogram | None:
+def _measure_histogram(index: SampleIndex, wanted: SampleFilter, left: Mask) -> MeasureHistogram | None:
     """Of the chosen measure over the traces of the samples that are left; None where there is none."""
     if wanted.measure not in index.traces.measures:
         return None
@@ -204,4 +207,4 @@ def _histogram(index: SampleIndex, wanted: SampleFilter, left: Mask) -> Histogra
     low, high = float(values.min()), float(values.max())
     high = high if high > low else low + 1
     counts, _ = np.histogram(values, BINS, (low, high))
-    return Histogram(low, high, tuple(int(count) for count in counts))
+    return MeasureHistogram(low, high, tuple(int(count) for count in counts))

@@ -89,16 +89,16 @@ class SampleIndex:
 
     def key(self, number: int) -> str:
         """A sample in an address: where it stands, and a hash of its id, which may be long or hold anything."""
-        return f"{number}_{_hash(self.id(number))}"
+        return f"{number}_{_hash_id(self.id(number))}"
 
     def number_of(self, key: str) -> int | None:
         """The sample of a key, also where it stands elsewhere by now; None where it is gone."""
         place, _, wanted = key.partition("_")
         if not place.isdecimal() or len(place) > 12:
             return None
-        if int(place) < len(self) and _hash(self.id(int(place))) == wanted:
+        if int(place) < len(self) and _hash_id(self.id(int(place))) == wanted:
             return int(place)
-        return next((number for number, id in enumerate(self.ids.to_pylist()) if id and _hash(id) == wanted), None)
+        return next((number for number, id in enumerate(self.ids.to_pylist()) if id and _hash_id(id) == wanted), None)
 
 
 def empty_index() -> SampleIndex:
@@ -109,5 +109,5 @@ def empty_index() -> SampleIndex:
     return SampleIndex(of_texts([]), nothing, nothing, nothing, nothing, floats, flags, none, none, numbers, numbers, traces, is_live=True)
 
 
-def _hash(id: str) -> str:
+def _hash_id(id: str) -> str:
     return blake2b(id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -6,7 +6,7 @@ from typing import Any
 
 from cotforge.errors import CotforgeError
 from cotforge.given_answers import GivenAnswer, GoldSheet
-from cotforge.view.list_page import clipped
+from cotforge.view.list_page import clip_text
 from cotforge.view.page_words import fate_words, reason_words
 from cotforge.view.sample_filter import Narrowed, SampleFilter
 from cotforge.view.sample_texts import lesson_of, losses_of, traces_of
@@ -22,7 +22,7 @@ WAIT_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class ShownTrace:
+class ViewedTrace:
     """One trace."""
 
     teacher: str
@@ -69,7 +69,7 @@ class SamplePage:
     waits: bool
     """Whether the source is not read yet up to this sample."""
     votes: Sequence[AnswerVotes]
-    traces: Sequence[ShownTrace]
+    traces: Sequence[ViewedTrace]
     measures: Sequence[str]
     losses: Sequence[Mapping[str, Any]]
     mine: GivenAnswer | None
@@ -106,7 +106,7 @@ def sample_page(
     if sample is not None:
         label = sample.label
     traces = traces_of(run, opened, number)
-    digests = pictures.digests(opened, [number]).get(number, [])
+    digests = pictures.picture_digests(opened, [number]).get(number, [])
     said = sheet.answers.get(row["id"], ())
     question, options = (sample.question, sample.options) if sample else (lesson.get("question") or "", lesson.get("options") or ())
     place = asked.found.place_of(number)
@@ -119,41 +119,41 @@ def sample_page(
         options=tuple(options or _of_task(run, "closed"))[:OPTIONS],
         pictures=[f"./picture/{digest}?at={key}" for digest in digests],
         waits=not lesson and sample is None and not run.progress[1] and not run.progress[2],
-        votes=_votes(traces, row["answer"], label),
-        traces=[_shown(trace, row["answer"], place, key) for place, trace in enumerate(traces)],
+        votes=_count_votes(traces, row["answer"], label),
+        traces=[_show_trace(trace, row["answer"], place, key) for place, trace in enumerate(traces)],
         measures=[name for name in opened.index.measures if any(trace["measures"].get(name) is not None for trace in traces)],
         losses=losses_of(run, opened, number),
         mine=next((one for one in said if one.person == person), None),
         others=[one for one in said if one.person != person],
         place=None if place is None else place + 1,
         left=len(asked.found.numbers),
-        back=_back(opened, asked, place),
-        **_beside(opened, asked, place, pictures),
-        closed_to_answers=_closed(run, row["id"]),
+        back=_list_address(opened, asked, place),
+        **_beside_sample(opened, asked, place, pictures),
+        closed_to_answers=_why_closed(run, row["id"]),
     )
 
 
 def _of_task(run: ViewedRun, name: str) -> Any:
     """A value of the task; nothing where the pipeline cannot be read, or not yet."""
     try:
-        return getattr(run.pipeline(WAIT_S).pipeline.task, name) or ""
+        return getattr(run.wait_for_pipeline(WAIT_S).pipeline.task, name) or ""
     except (CotforgeError, TimeoutError):
         return ""
 
 
-def _closed(run: ViewedRun, id: str) -> str:
+def _why_closed(run: ViewedRun, id: str) -> str:
     if not id:
         return "This row of the source became no sample."
     try:
-        run.pipeline(WAIT_S)
+        run.wait_for_pipeline(WAIT_S)
     except CotforgeError as fault:
-        return f"Answers cannot be saved: {clipped(fault.faults[0], 300)}"
+        return f"Answers cannot be saved: {clip_text(fault.faults[0], 300)}"
     except TimeoutError:
         return ""
     return ""
 
 
-def _votes(traces: Sequence[Mapping[str, Any]], answer: str | None, label: str | None) -> list[AnswerVotes]:
+def _count_votes(traces: Sequence[Mapping[str, Any]], answer: str | None, label: str | None) -> list[AnswerVotes]:
     """The ballots, the most frequent answer first."""
     by_answer: dict[str, list[str]] = {}
     for trace in traces:
@@ -161,10 +161,10 @@ def _votes(traces: Sequence[Mapping[str, Any]], answer: str | None, label: str |
             by_answer.setdefault(trace["answer"], []).append(trace["teacher"])
     count = sum(map(len, by_answer.values()))
     ranked = sorted(by_answer.items(), key=lambda one: (-len(one[1]), one[0]))
-    return [AnswerVotes(clipped(said), names, 100 * len(names) / count, said == answer, said == label) for said, names in ranked]
+    return [AnswerVotes(clip_text(said), names, 100 * len(names) / count, said == answer, said == label) for said, names in ranked]
 
 
-def _shown(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -> ShownTrace:
+def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -> ViewedTrace:
     text, fate = trace["reasoning"] or "", trace["fate"] or ""
     figures = [("tokens in", trace["input_tokens"]), ("tokens out", trace["output_tokens"]), ("finish", trace["finish_reason"])]
     figures += [("read as", trace["read_as"])] if trace["read_as"] not in ("tags", "", None) else []
@@ -172,15 +172,15 @@ def _shown(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -
         figures.append(("cost", f"${trace['cost_usd']:.4f}"))
     if trace["fate_value"] is not None:
         figures.append(("filtered at", f"{trace['fate_value']:.4g}"))
-    return ShownTrace(
+    return ViewedTrace(
         teacher=trace["teacher"],
         model=trace["model"],
         origin=trace["origin"],
-        answer=clipped(trace["answer"]) if trace["answer"] is not None else None,
+        answer=clip_text(trace["answer"]) if trace["answer"] is not None else None,
         agrees=None if trace["answer"] is None else trace["answer"] == answer,
         fate=fate_words(fate),
         fate_kind=fate.partition(":")[0],
-        text=clipped(text, LONGEST_TEXT),
+        text=clip_text(text, LONGEST_TEXT),
         whole=f"./text?at={key}&trace={place}" if len(text) > LONGEST_TEXT else "",
         length=len(text),
         figures=[(name, f"{value:,}" if isinstance(value, int) else str(value)) for name, value in figures if value not in (None, "")],
@@ -188,21 +188,24 @@ def _shown(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -
     )
 
 
-def _back(opened: OpenedDataset, asked: SampleAsked, place: int | None) -> str:
+def _list_address(opened: OpenedDataset, asked: SampleAsked, place: int | None) -> str:
     """The page of the list with this sample on it, near its beginning."""
     before = None if not place else int(asked.found.numbers[place - 1])
-    return f"./?{asked.wanted.query(after=opened.index.key(before) if before is not None else '')}"
+    return f"./?{asked.wanted.to_query(after=opened.index.key(before) if before is not None else '')}"
 
 
-def _beside(opened: OpenedDataset, asked: SampleAsked, place: int | None, pictures: ShownPictures) -> dict[str, Any]:
-    """`earlier`, `later` and `ahead`; of a sample that the list no longer has, what comes after it in the source."""
+def _beside_sample(opened: OpenedDataset, asked: SampleAsked, place: int | None, pictures: ShownPictures) -> dict[str, Any]:
+    """`earlier`, `later` and `ahead`.
+
+    Where the list no longer has the sample, they are of what comes after it in the source.
+    """
     numbers = asked.found.numbers
     if place is None:
         earlier, later = None, next((int(number) for number in numbers if number > asked.number), None)
     else:
         earlier = int(numbers[place - 1]) if place else None
         later = int(numbers[place + 1]) if place + 1 < len(numbers) else None
-    links = [None if one is None else f"./sample?{asked.wanted.query(key=opened.index.key(one))}" for one in (earlier, later)]
-    digests = [] if later is None else pictures.digests(opened, [later]).get(later, [])
+    links = [None if one is None else f"./sample?{asked.wanted.to_query(key=opened.index.key(one))}" for one in (earlier, later)]
+    digests = [] if later is None else pictures.picture_digests(opened, [later]).get(later, [])
     ahead = [f"./picture/{digest}?at={opened.index.key(later)}" for digest in digests] if later is not None else []
     return {"earlier": links[0], "later": links[1], "ahead": ahead}

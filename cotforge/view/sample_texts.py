@@ -20,20 +20,26 @@ _TRACE = (
 
 
 def lesson_of(opened: OpenedDataset, number: int) -> dict[str, Any]:
-    """`question`, `options` and `mended` of a sample's lesson; empty where it has none. Raises JournalError."""
+    """`question`, `options` and `mended` of a sample's lesson; empty where it has none.
+
+    Raises JournalError.
+    """
     lesson = opened.index.row(number)["lesson"]
-    return {} if lesson is None else next(iter(opened.lessons.rows(lesson, columns=_LESSON)), {})
+    return {} if lesson is None else next(iter(opened.lessons.read_rows(lesson, columns=_LESSON)), {})
 
 
 def traces_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[str, Any]]:
-    """The traces of a sample, by the names of their columns; `measures` has the values by measure. Raises CotforgeError."""
+    """The traces of a sample, by the names of their columns; `measures` has the values by measure.
+
+    Raises CotforgeError.
+    """
     row = opened.index.row(number)
     if opened.index.is_live:
         return _live_traces(run, row["id"])
     if not row["count"]:
         return []
     columns = [*_TRACE, *(MEASURE + name for name in opened.index.measures)]
-    return [_with_measures(one, opened.index.measures) for one in opened.traces.rows(row["first"], row["count"], columns=columns)]
+    return [_with_measures(one, opened.index.measures) for one in opened.traces.read_rows(row["first"], row["count"], columns=columns)]
 
 
 def losses_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[str, Any]]:
@@ -43,7 +49,7 @@ def losses_of(run: ViewedRun, opened: OpenedDataset, number: int) -> list[dict[s
         return []
     columns = ["teacher", "stage", "reason", "detail"]
     places, rows = rows_about(path, row["id"]) if row["id"] else [row["loss"]], ShardRows((path,))
-    return [told for place in islice(places, LOSSES) for told in rows.rows(place, columns=columns)]
+    return [told for place in islice(places, LOSSES) for told in rows.read_rows(place, columns=columns)]
 
 
 def _with_measures(trace: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def _live_traces(run: ViewedRun, id: str) -> list[dict[str, Any]]:
     if sample is None:
         return []
     try:
-        return [_of_reply(*one) for one in answers_to(sample, run.pipeline(), run.journal()) if one[1].error != NOT_ASKED]
+        return [_of_reply(*one) for one in answers_to(sample, run.wait_for_pipeline(), run.open_journal()) if one[1].error != NOT_ASKED]
     except Fault:  # no prompt can be made of the row, so nobody was asked
         return []
 

@@ -38,7 +38,7 @@ class RunViewer:
         self._started: threading.Event = threading.Event()
         self._fault: OSError | None = None
         self._ends: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._serve, args=(port,), name="viewer", daemon=True)
+        self._thread = threading.Thread(target=self._serve_pages, args=(port,), name="viewer", daemon=True)
         self._thread.start()
         self._started.wait()
         if self._fault is not None:
@@ -60,7 +60,7 @@ class RunViewer:
         """End it; nothing happens where it has ended."""
         if self._thread.is_alive():
             with suppress(RuntimeError):  # the loop has ended meanwhile
-                self._loop.call_soon_threadsafe(self._end)
+                self._loop.call_soon_threadsafe(self._end_loop)
             self._thread.join()
 
     def wait(self) -> None:
@@ -79,14 +79,14 @@ class RunViewer:
             f'<a href="{html.escape(self.url)}" target="_blank" rel="noreferrer">{html.escape(self._pages.run.name)}: open the viewer</a>'
         )
 
-    def _end(self) -> None:
+    def _end_loop(self) -> None:
         if self._ends is not None:
             self._ends.set()
 
-    def _serve(self, port: int) -> None:
+    def _serve_pages(self, port: int) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._listen(port))
+            self._loop.run_until_complete(self._listen_until_end(port))
         except OSError as fault:
             self._fault = fault
         finally:
@@ -94,7 +94,7 @@ class RunViewer:
             self._pages.close()
             self._started.set()
 
-    async def _listen(self, port: int) -> None:
+    async def _listen_until_end(self, port: int) -> None:
         from aiohttp import web
 
         self._ends = asyncio.Event()
@@ -112,7 +112,9 @@ class RunViewer:
 def start_viewer(
     run: str | Path, *, port: int = 0, trust: bool = True, person: str = REVIEWER, trusted_origins: Sequence[str] = ()
 ) -> RunViewer:
-    """Serve the pages of a run folder on 127.0.0.1; port 0 takes a free one. It has begun to listen when this returns.
+    """Serve the pages of a run folder on 127.0.0.1; port 0 takes a free one.
+
+    It has begun to listen when this returns.
 
     `person` is under whose name answers are saved; `trust` as in `Loaded.load`; `trusted_origins` are origins of pages that may show it.
     Raises PipelineError where the folder is no run, JournalError where the port is taken.

@@ -30,28 +30,30 @@ class ShardRows:
         """(file, row group in it)."""
         self._kept: OrderedDict[tuple[int, tuple[str, ...]], pa.Table] = OrderedDict()
 
-    def rows(self, first: int, count: int = 1, *, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """So many rows from the `first` on, by the names of these columns or of parts of them; columns that are not there are left out.
+    def read_rows(self, first: int, count: int = 1, *, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """So many rows from the `first` on, by the names of these columns or of parts of them.
+
+        Columns that are not there are left out.
 
         Raises JournalError where a file is gone or damaged.
         """
         with self._lock:
             try:
-                return self._rows(first, count, tuple(columns))
+                return self._read_rows(first, count, tuple(columns))
             except (OSError, ValueError, IndexError, pa.ArrowException) as fault:
                 raise JournalError(f"the dataset's files have changed: {in_words(fault)}; load the page again") from fault
 
-    def _rows(self, first: int, count: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-        self._open()
+    def _read_rows(self, first: int, count: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+        self._open_files()
         found: list[dict[str, Any]] = []
         place = bisect_right(self._starts, first) - 1
         while len(found) < count and place < len(self._groups):
             start = first + len(found) - self._starts[place]
-            found += self._group(place, columns).slice(start, count - len(found)).to_pylist()
+            found += self._read_group(place, columns).slice(start, count - len(found)).to_pylist()
             place += 1
         return found
 
-    def _open(self) -> list[pq.ParquetFile]:
+    def _open_files(self) -> list[pq.ParquetFile]:
         if self._files is None:
             files = [pq.ParquetFile(path) for path in self._paths]
             self._groups = [(number, group) for number, file in enumerate(files) for group in range(file.num_row_groups)]
@@ -60,12 +62,12 @@ class ShardRows:
             self._files = files
         return self._files
 
-    def _group(self, place: int, columns: tuple[str, ...]) -> pa.Table:
+    def _read_group(self, place: int, columns: tuple[str, ...]) -> pa.Table:
         if (place, columns) in self._kept:
             self._kept.move_to_end((place, columns))
             return self._kept[place, columns]
         number, group = self._groups[place]
-        file = self._open()[number]
+        file = self._open_files()[number]
         known = {file.metadata.schema.column(leaf).path for leaf in range(file.metadata.num_columns)}
         wanted = [name for name in columns if any(path == name or path.startswith(f"{name}.") for path in known)]
         table = self._kept[place, columns] = file.read_row_group(group, columns=wanted, use_threads=False)

@@ -26,20 +26,26 @@ class ShownPictures:
         self._run, self._lock = run, Lock()
         self._known: OrderedDict[str, Picture] = OrderedDict()
 
-    def digests(self, opened: OpenedDataset, numbers: Sequence[int]) -> dict[int, list[str]]:
-        """Those of each sample's pictures; a sample without a lesson is left out until the source is read that far."""
+    def picture_digests(self, opened: OpenedDataset, numbers: Sequence[int]) -> dict[int, list[str]]:
+        """Those of each sample's pictures.
+
+        A sample without a lesson is left out until the source is read that far.
+        """
         found: dict[int, list[str]] = {}
         for number in numbers:
             row = opened.index.row(number)
             if row["lesson"] is not None:
                 found[number] = [digest for digest, _ in self._of_lesson(opened, row["lesson"], _NAMES)]
             elif (sample := self._run.source_sample(row["id"])) is not None:
-                found[number] = [self._remember(picture) for picture in sample.pictures]
+                found[number] = [self._remember_picture(picture) for picture in sample.pictures]
         return found
 
-    def load(self, digest: str, key: str, *, small: bool = False) -> tuple[bytes, str] | None:
-        """(bytes, media type) of the picture with this digest of the sample with this key; None where there is no such picture."""
-        data = self._bytes(digest, key)
+    def load_picture(self, digest: str, key: str, *, small: bool = False) -> tuple[bytes, str] | None:
+        """(bytes, media type) of the picture with this digest of the sample with this key.
+
+        None where there is no such picture.
+        """
+        data = self._picture_bytes(digest, key)
         kind = next((kind for head, kind in _KINDS if data.startswith(head)), None)
         if kind is None or sha256(data).hexdigest() != digest:
             return None
@@ -49,8 +55,8 @@ class ShownPictures:
 
         return (shrink_picture(data, SMALL), "image/jpeg")
 
-    def _bytes(self, digest: str, key: str) -> bytes:
-        opened = self._run.opened()
+    def _picture_bytes(self, digest: str, key: str) -> bytes:
+        opened = self._run.open_dataset()
         number = opened.index.number_of(key)
         lesson = None if number is None else opened.index.row(number)["lesson"]
         if lesson is not None:
@@ -64,10 +70,10 @@ class ShownPictures:
 
     def _of_lesson(self, opened: OpenedDataset, lesson: int, columns: Sequence[str]) -> list[tuple[str, bytes]]:
         """(digest, bytes or nothing) of the pictures of a lesson; one whose name is none of ours is left out."""
-        cells = [cell for row in opened.lessons.rows(lesson, columns=columns) for cell in row.get("images") or ()]
+        cells = [cell for row in opened.lessons.read_rows(lesson, columns=columns) for cell in row.get("images") or ()]
         return [(named[1], cell.get("bytes") or b"") for cell in cells if (named := _NAME.fullmatch(cell["path"] or ""))]
 
-    def _remember(self, picture: Picture) -> str:
+    def _remember_picture(self, picture: Picture) -> str:
         with self._lock:
             self._known[picture.digest] = picture
             self._known.move_to_end(picture.digest)

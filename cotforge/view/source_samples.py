@@ -27,7 +27,10 @@ def load_pipeline(run: Path, *, trust: bool) -> Loaded:
 
 
 class SampleShelf:
-    """Samples kept in a file without a name; about 100 bytes of memory for each. Safe to use from any thread."""
+    """Samples kept in a file without a name; about 100 bytes of memory for each.
+
+    Safe to use from any thread.
+    """
 
     def __init__(self) -> None:
         self._file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 (closed with the shelf)
@@ -38,7 +41,7 @@ class SampleShelf:
     def __len__(self) -> int:
         return len(self._places)
 
-    def put(self, sample: Sample) -> None:
+    def put_sample(self, sample: Sample) -> None:
         """Keep one."""
         data = pickle.dumps(sample, pickle.HIGHEST_PROTOCOL)
         with self._lock:
@@ -47,7 +50,7 @@ class SampleShelf:
             self._places[sample.id] = self._end, len(data)
             self._end += len(data)
 
-    def get(self, id: str) -> Sample | None:
+    def get_sample(self, id: str) -> Sample | None:
         """The one of this id; None where it is not here, or not yet."""
         with self._lock:
             place = self._places.get(id)
@@ -58,7 +61,7 @@ class SampleShelf:
         sample: Sample = pickle.loads(data)
         return sample
 
-    def ids(self) -> list[str]:
+    def list_ids(self) -> list[str]:
         """Of all that are here, in the order in which they came."""
         with self._lock:
             return list(self._places)
@@ -69,7 +72,10 @@ class SampleShelf:
 
 
 class SourceWalk:
-    """Reads the source of a run from its beginning in a thread of its own, and keeps what it meets on a shelf."""
+    """Reads the source of a run from its beginning in a thread of its own.
+
+    Keeps what it meets on a shelf.
+    """
 
     def __init__(self, run: Path, loaded: Loaded) -> None:
         """Begins at once."""
@@ -78,7 +84,7 @@ class SourceWalk:
         """Why the source cannot be read, in one line; empty where it can."""
         self._run, self._loaded = run, loaded
         self._stopped, self._ended = Event(), Event()
-        self._thread = Thread(target=self._walk, name="source", daemon=True)
+        self._thread = Thread(target=self._read_source, name="source", daemon=True)
         self._thread.start()
 
     @property
@@ -96,10 +102,10 @@ class SourceWalk:
         self._thread.join(10)
         self.shelf.close()
 
-    def _walk(self) -> None:
+    def _read_source(self) -> None:
         try:
-            for number, sample in enumerate(self._samples()):
-                self.shelf.put(sample)
+            for number, sample in enumerate(self._sound_samples()):
+                self.shelf.put_sample(sample)
                 if self._stopped.wait(_PAUSE_S if number % _AT_A_TIME == 0 else 0):
                     return
         except (CotforgeError, OSError) as fault:
@@ -107,7 +113,7 @@ class SourceWalk:
         finally:
             self._ended.set()
 
-    def _samples(self) -> Iterator[Sample]:
+    def _sound_samples(self) -> Iterator[Sample]:
         limit, spreads = self._loaded.limit(self._run)
         with (
             closing(PictureStore(self._run, self._loaded.pipeline.images)) as store,

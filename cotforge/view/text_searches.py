@@ -23,14 +23,17 @@ class TextSearches:
         self._run, self._lock = run, Lock()
         self._kept: OrderedDict[tuple[Stamp, int, str], TextSearch] = OrderedDict()
 
-    def find(self, opened: OpenedDataset, text: str, seconds: float) -> tuple[Mask, float]:
-        """(samples with the text in their id or a trace, share of all traces looked at in [0, 1]), after so many seconds at most."""
+    def find_text(self, opened: OpenedDataset, text: str, seconds: float) -> tuple[Mask, float]:
+        """What is found by then: (samples with the text in an id or a trace, share of the traces searched).
+
+        The share is in [0, 1]. It waits so many seconds at most.
+        """
         name = opened.stamp, len(opened.index), text.casefold()
         with self._lock:
             search = self._kept.get(name)
             if search is None:
                 self._stop_unfinished()
-                search = self._kept[name] = TextSearch(found_in_ids(opened.index, text), self._parts(opened, text))
+                search = self._kept[name] = TextSearch(found_in_ids(opened.index, text), self._search_parts(opened, text))
             self._kept.move_to_end(name)
             while len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)[1].stop()
@@ -46,11 +49,11 @@ class TextSearches:
         for search in self._kept.values():
             search.stop()
 
-    def _parts(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
+    def _search_parts(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
         index = opened.index
-        return self._live(opened, text) if index.is_live else found_in_traces(opened.shards, index.traces.sample, text)
+        return self._live_parts(opened, text) if index.is_live else found_in_traces(opened.shards, index.traces.sample, text)
 
-    def _live(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
+    def _live_parts(self, opened: OpenedDataset, text: str) -> Iterator[Part]:
         """One sample after another, as the journal has its replies."""
         wanted, count = text.casefold(), len(opened.index)
         for number in range(count):

@@ -59,7 +59,7 @@ class ViewedRun:
     def _warm_up(self) -> None:
         found = None
         with suppress(CotforgeError), self._lock:  # the page tells
-            found = self._dataset()
+            found = self._read_dataset()
         if found is not None:
             self._shown.wait(PATIENCE_S)
         try:
@@ -83,13 +83,16 @@ class ViewedRun:
 
     # index
 
-    def opened(self) -> OpenedDataset:
-        """The present dataset of the run; where there is none yet, what its journal says. Raises CotforgeError."""
+    def open_dataset(self) -> OpenedDataset:
+        """The present dataset of the run; where there is none yet, what its journal says.
+
+        Raises CotforgeError.
+        """
         with self._lock:
-            found = self._dataset()
+            found = self._read_dataset()
         return found or OpenedDataset(self._live_index(), ShardRows(()), ShardRows(()))
 
-    def _dataset(self) -> OpenedDataset | None:
+    def _read_dataset(self) -> OpenedDataset | None:
         """Read again where a build has written it anew; None where there is none."""
         stamp = stamp_of(self.run)
         if stamp != self._opened.stamp or self._opened.index.is_live:
@@ -102,13 +105,13 @@ class ViewedRun:
     def _live_index(self) -> SampleIndex:
         from cotforge.view.live_answers import LiveAnswers
 
-        loaded = self.pipeline()
+        loaded = self.wait_for_pipeline()
         with self._lock:
             if self._live is None:
-                self._live = LiveAnswers(loaded, self._read_journal(), self._source(loaded))
-        return self._live.index()
+                self._live = LiveAnswers(loaded, self._read_journal(), self._begin_walk(loaded))
+        return self._live.current_index()
 
-    def journal(self) -> "JournalReader":
+    def open_journal(self) -> "JournalReader":
         """The journal, which is read along while a build writes it. Raises JournalError where there is none."""
         with self._lock:
             return self._read_journal()
@@ -120,11 +123,14 @@ class ViewedRun:
             self._journal = JournalReader(self.run / "journal.sqlite")
         return self._journal
 
-    def pipeline(self, seconds: float | None = 60) -> "Loaded":
-        """The run's pipeline, once it is read. Raises CotforgeError where it cannot be, TimeoutError after so many seconds."""
+    def wait_for_pipeline(self, seconds: float | None = 60) -> "Loaded":
+        """The run's pipeline, once it is read.
+
+        Raises CotforgeError where it cannot be, TimeoutError after so many seconds.
+        """
         return self._pipeline.result(seconds)
 
-    def _source(self, loaded: "Loaded") -> "SourceWalk":
+    def _begin_walk(self, loaded: "Loaded") -> "SourceWalk":
         from cotforge.view.source_samples import SourceWalk
 
         if self._walk is None:
@@ -149,17 +155,20 @@ class ViewedRun:
     # one sample
 
     def source_sample(self, id: str, *, seconds: float = 0) -> Sample | None:
-        """The Sample of this id as the source has it; None where it is not known, or not yet: the source is read in the background."""
+        """The Sample of this id as the source has it.
+
+        None where it is not known, or not yet: the source is read in the background.
+        """
         try:
-            loaded = self.pipeline(seconds)
+            loaded = self.wait_for_pipeline(seconds)
         except (CotforgeError, TimeoutError, OSError):
             return None
         if not loaded.pipeline.source.at_hand:
             return None  # it would be fetched over a network
         with self._lock:
-            walk = self._source(loaded)
-        found = walk.shelf.get(id)
+            walk = self._begin_walk(loaded)
+        found = walk.shelf.get_sample(id)
         if found is None and seconds and not walk.is_whole:
             walk.wait(min(seconds, 0.3))
-            found = walk.shelf.get(id)
+            found = walk.shelf.get_sample(id)
         return found
