@@ -55,7 +55,10 @@ def _entry_faults(entry: os.DirEntry[str], name: str) -> Iterator[tuple[Path, st
     elif name in FOLDERS and not entry.is_symlink():
         fault = "is no folder, and one is wanted"
     elif not entry.is_file(follow_symlinks=False) or _IN_PLACE.fullmatch(name):
-        fault = fault_of(entry.stat(follow_symlinks=False), alone=True)
+        try:
+            fault = fault_of(entry.stat(follow_symlinks=False), alone=True)
+        except FileNotFoundError:  # gone since it was listed: a process that only looks at the run closes SQLite's log of a cache
+            return
     if fault:
         yield Path(entry.path), fault
 

@@ -43,7 +43,7 @@ def run(job):
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest"], job["largest"]))
     if job["dies_at"]:
         def hook(event, args):
-            if event == "open" and "w" in str(args[1]) and str(args[0]).endswith(job["dies_at"]):
+            if event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR) and str(args[0]).endswith(job["dies_at"]):
                 os.killpg(0, signal.SIGKILL)
         sys.addaudithook(hook)
     if job["program"]:

@@ -20,6 +20,7 @@ import pytest
 import cotforge
 from cotforge.notices import LOGGER
 from cotforge.session import RunSession
+from tests.hub_server import HubServer, client_of
 from tests.project import environment, files, replay, said, sees, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -157,6 +158,16 @@ def test_a_run_is_viewed_in_a_thread_until_that_is_stopped(run: cotforge.Run) ->
         assert "cotforge view" in page.read().decode()
     with pytest.raises(URLError):
         urlopen(viewer.url, timeout=60)
+
+
+def test_a_push_returns_what_was_sent_and_prints_nothing(run: cotforge.Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with HubServer(cas=tmp_path / "cas") as server, client_of(server, tmp_path / "xet"):
+        tried = cotforge.push(run, "me/feelings", dry_run=True)
+        assert (tried.dry_run, tried.created, tried.commit) == (True, True, None)
+        pushed = cotforge.push(str(run.path), "me/feelings")
+        assert (pushed.changed, pushed.private, pushed.kind) == (True, True, "dataset")
+        assert not cotforge.push(run, "me/feelings").changed
+    assert capfd.readouterr() == ("", "")
 
 
 def test_lessons_are_exported_with_their_counts(run: cotforge.Run, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_a_person_filters_opens_and_reviews_by_keys_and_the_answers_become_evide
         base = enter(person, viewer)
         assert person.text("h1") == f"{COUNT} samples"
         assert person.ask("document.querySelectorAll('.card').length") == COUNT
+        person.settle("[...document.querySelectorAll('.card img')].slice(0, 8).every(each => each.naturalWidth === 48 && !each.hidden)")
         person.click("#facet-verdict a:nth-of-type(2)")
         person.settle("document.querySelector('.chips a')?.innerText.startsWith('Outcome: No agreement')")
         assert person.text("h1") == "4 samples"
@@ -178,7 +179,7 @@ def test_a_dataset_that_is_written_anew_is_read_anew(run: Path) -> None:
 def test_pictures_come_by_their_digest_out_of_the_dataset_or_the_source(made: Path) -> None:
     with viewed(made) as viewer:
         client = Client(viewer)
-        while "no picture" in (page := client.ask("/")[1]):  # the source is read beside
+        while "first-picture" in (page := client.ask("/")[1]):  # the source is read beside
             pass
         links = [link.replace("&amp;", "&") for link in re.findall(r'src="\.(/picture/[^"]+)"', page)]
         assert len(set(links)) == COUNT
@@ -200,7 +201,7 @@ def test_answers_are_kept_to_what_can_be_an_answer(run: Path) -> None:
         key = re.findall(r"key=(\w+)", client.ask("/?verdict=lesson")[1])[0]
         headers = {"Content-Type": "application/json", "X-Cotforge": "1"}
         for said, status, told in (
-            ({"key": key, "does": "option", "option": "joy"}, 409, "is none of this sample"),
+            ({"key": key, "does": "option", "option": "joy"}, 409, "is no answer to this sample; choose one of its options"),
             ({"key": "0", "does": "vote"}, 200, "no such sample"),
             ({"key": key, "does": "dance"}, 200, "no dance"),
             ([], 400, "a JSON object"),

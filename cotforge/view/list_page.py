@@ -6,7 +6,7 @@ from typing import Any
 
 from cotforge.given_answers import GoldSheet
 from cotforge.view.page_words import STATES, TITLES, reason_words, value_words
-from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter
+from cotforge.view.sample_filter import LONGEST, ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex
 from cotforge.view.shown_pictures import ShownPictures
 from cotforge.view.viewed_run import OpenedDataset
@@ -67,7 +67,7 @@ class SampleCard:
     confidence: float | None
     votes: Sequence[CardVote]
     picture: str
-    """The address of its first picture; empty where that is not known yet."""
+    """The address of its first picture; empty where there is none."""
     pictures: int
     checked: str
 
@@ -159,10 +159,11 @@ def _make_cards(
     opened: OpenedDataset, wanted: SampleFilter, numbers: Sequence[int], pictures: ShownPictures, sheet: GoldSheet
 ) -> list[SampleCard]:
     digests = pictures.picture_digests(opened, numbers)
-    return [_make_card(opened.index, wanted, number, digests.get(number, []), sheet) for number in numbers]
+    late = pictures.may_come
+    return [_make_card(opened.index, wanted, number, digests.get(number, None if late else []), sheet) for number in numbers]
 
 
-def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: Sequence[str], sheet: GoldSheet) -> SampleCard:
+def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: Sequence[str] | None, sheet: GoldSheet) -> SampleCard:
     row, key = index.row(number), index.key(number)
     return SampleCard(
         id=clip_text(row["id"]),
@@ -174,8 +175,8 @@ def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: S
         is_conflict=row["conflict"],
         confidence=row["confidence"],
         votes=_card_votes(index, row),
-        picture=f"./picture/{digests[0]}?at={key}&small=1" if digests else "",
-        pictures=len(digests),
+        picture=f"./picture/{digests[0]}?at={key}&small=1" if digests else f"./first-picture?at={key}" if digests is None else "",
+        pictures=len(digests or ()),
         checked=sheet.state(row["id"]),
     )
 
@@ -196,7 +197,8 @@ def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFil
         return None
     if not counted or (len(counted) == 1 and not chosen and name not in ("conflict", "verdict")):
         return None
-    most = max(count for _, count in counted)
+    counted = [(value, count) for value, count in counted if len(value) <= LONGEST]
+    most = max((count for _, count in counted), default=1)
     rows = [
         FacetRow(
             clip_text(value_words(name, value), 60),

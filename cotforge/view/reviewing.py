@@ -72,7 +72,8 @@ class RunReview:
             options = options or task.closed
             read = task.comparable(answer, options)
             if read is None:
-                raise PipelineError(f"answer: {answer[:60]!r} is none of this sample; choose one of its options, or drop it")
+                wanted = "choose one of its options" if options else f"the verifier {task.verifier!r} reads other forms"
+                raise PipelineError(f"answer: {answer[:60]!r} is no answer to this sample; {wanted}")
             answer = read if options else answer
         given = GivenAnswer(self.person, answer, " ".join(note[:LONGEST_NOTE].split()))
         save_answer(self._run.run, self.gold_file(), id, given)

@@ -60,6 +60,7 @@ class RunPages:
                 web.get("/sample", self._page_handler(self._show_sample)),
                 web.get("/text", self._page_handler(self._whole_text)),
                 web.get("/picture/{digest:[0-9a-f]{64}}", self._page_handler(self._send_picture)),
+                web.get("/first-picture", self._page_handler(self._lead_to_picture)),
                 web.get(r"/static/{name:view\.(?:css|js)}", self._page_handler(_static_file)),
                 web.post("/answer", self._take_answer),
             ]
@@ -153,6 +154,15 @@ class RunPages:
             return web.Response(status=404, text="there is no such picture")
         # The address holds the hash of the bytes, so it never means others.
         return web.Response(body=found[0], content_type=found[1], headers={"Cache-Control": "private, max-age=31536000, immutable"})
+
+    def _lead_to_picture(self, request: web.Request) -> web.Response:
+        """To the first picture of a sample, once the source is read that far; 404 until then."""
+        opened, key = self.run.open_dataset(), request.query.get("at", "")
+        number = opened.index.number_of(key)
+        digests = self.pictures.picture_digests(opened, [number]).get(number, []) if number is not None else []
+        if not digests:
+            return web.Response(status=404, text="this picture is not known yet")
+        return web.Response(status=302, headers={"Location": f"./picture/{digests[0]}?at={key}&small=1"})
 
     async def _take_answer(self, request: web.Request) -> web.Response:
         """Save or take back what the person says of a sample."""

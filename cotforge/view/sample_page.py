@@ -15,6 +15,8 @@ from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
 LONGEST_TEXT = 20_000
 """Characters of a reasoning that a page holds; the whole is one click away."""
+LONGEST_ANSWER = 2_000
+"""Characters of an answer, label or option: cotforge reads no longer one, but a dataset may be anybody's."""
 OPTIONS = 200
 """Options of a question that are listed."""
 WAIT_S = 0.3
@@ -110,13 +112,14 @@ def sample_page(
     said = sheet.answers.get(row["id"], ())
     question, options = (sample.question, sample.options) if sample else (lesson.get("question") or "", lesson.get("options") or ())
     place = asked.found.place_of(number)
+    shown = {"answer": row["answer"], "label": label}
     return SamplePage(
         key=key,
         id=row["id"],
-        row=dict(row) | {"label": label, "conflict": row["conflict"]},
+        row=dict(row) | {name: None if word is None else clip_text(word, LONGEST_ANSWER) for name, word in shown.items()},
         reason=reason_words(row["reason"] or ""),
-        question=question or _of_task(run, "question"),
-        options=tuple(options or _of_task(run, "closed"))[:OPTIONS],
+        question=clip_text(question or _of_task(run, "question"), LONGEST_TEXT),
+        options=tuple(option for option in options or _of_task(run, "closed") if len(option) <= LONGEST_ANSWER)[:OPTIONS],
         pictures=[f"./picture/{digest}?at={key}" for digest in digests],
         waits=not lesson and sample is None and not run.progress[1] and not run.progress[2],
         votes=_count_votes(traces, row["answer"], label),
@@ -169,7 +172,7 @@ def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: s
     figures = [("tokens in", trace["input_tokens"]), ("tokens out", trace["output_tokens"]), ("finish", trace["finish_reason"])]
     figures += [("read as", trace["read_as"])] if trace["read_as"] not in ("tags", "", None) else []
     if trace["cost_usd"]:
-        figures.append(("cost", f"${trace['cost_usd']:.4f}"))
+        figures.append(("cost", f"${trace['cost_usd']:.4f}" if trace["cost_usd"] >= 0.00005 else "below $0.0001"))
     if trace["fate_value"] is not None:
         figures.append(("filtered at", f"{trace['fate_value']:.4g}"))
     return ViewedTrace(

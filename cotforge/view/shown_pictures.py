@@ -40,6 +40,11 @@ class ShownPictures:
                 found[number] = [self._remember_picture(picture) for picture in sample.pictures]
         return found
 
+    @property
+    def may_come(self) -> bool:
+        """Whether a picture that is not known yet may be later."""
+        return self._run.may_read_more
+
     def load_picture(self, digest: str, key: str, *, small: bool = False) -> tuple[bytes, str] | None:
         """(bytes, media type) of the picture with this digest of the sample with this key.
 

@@ -143,6 +143,13 @@ class ViewedRun:
         walk = self._walk
         return (0, False, "") if walk is None else (len(walk.shelf), walk.is_whole, walk.fault)
 
+    @property
+    def may_read_more(self) -> bool:
+        """Whether more of the source is still to come, so that a picture that is not known yet may be later."""
+        failed = self._pipeline.done() and self._pipeline.exception() is not None
+        _, whole, fault = self.progress
+        return not (failed or whole or fault)
+
     def replies_since(self) -> bool:
         """Whether the journal has grown since the dataset was written."""
         try:

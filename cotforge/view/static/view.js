@@ -110,6 +110,17 @@ all(".stage img").forEach(image => {
   if (image.complete) fit(); else image.addEventListener("load", fit);
   image.addEventListener("click", zoom);
 });
+// Pictures that only the source has are there once it is read that far.
+function again(image, tries) {
+  image.hidden = true;
+  if (tries > 0) setTimeout(() => { image.src = image.src.replace(/&try=.*|$/, "&try=" + tries); }, 1000);
+}
+all('.card img[src*="first-picture"]').forEach(image => {
+  let tries = 60;
+  image.addEventListener("load", () => { image.hidden = false; });
+  image.addEventListener("error", () => again(image, --tries));
+  if (image.complete && !image.naturalWidth) again(image, tries);
+});
 all("#measure").forEach(choice => choice.addEventListener("change", () => choice.form.requestSubmit()));
 one("#keys")?.addEventListener("click", () => one("#help").showModal());
 if (matchMedia("(max-width: 60rem)").matches) all(".fold").forEach(fold => { fold.open = false; });
