@@ -84,6 +84,7 @@ def _card_header(about: About, exported: Exported) -> dict[str, Any]:
         "tags": ["chain-of-thought", "reasoning", "vision", "synthetic", "cotforge"],
         "teachers": [
             {"name": one_line(teacher.name), "model": one_line(teacher.model), "license": one_line(teacher.license or "unknown")}
+            | ({"simulated": True} if teacher.simulated else {})
             for teacher in about.teachers
         ],
     }

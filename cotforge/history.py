@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
 from cotforge.replies.attempt import CHARGED
+from cotforge.replies.fingerprints import FINGERPRINT_JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,18 @@ _HISTORIES = f"""
            sum({_MAYBE})
     FROM asked JOIN teachers ON teachers.id = teacher LEFT JOIN replies ON replies.id = asked.id GROUP BY name, model
 """
+_ONE = "instr((SELECT body FROM asked JOIN replies USING (id) WHERE teacher = teachers.id AND error IS NULL ORDER BY id {} LIMIT 1), ?)"
+_SIMULATED = f"SELECT name FROM teachers WHERE {_ONE.format('ASC')} OR {_ONE.format('DESC')}"
 
 
 def teacher_histories(journal: Journal) -> dict[tuple[str, str], History]:
     """By (name, model) of the teacher. Reads every row of the journal once."""
     return {(name, model): History(*figures) for name, model, *figures in journal.rows(_HISTORIES)}
+
+
+def simulated_teachers(journal: Journal) -> frozenset[str]:
+    """Names of those whose first or latest reply is of `cotforge simulate`."""
+    return frozenset(name for (name,) in journal.rows(_SIMULATED, FINGERPRINT_JSON, FINGERPRINT_JSON))
 
 
 def unanswered_attempts(journal: Journal) -> dict[str, int]:

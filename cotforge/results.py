@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
-from cotforge.history import ended_calls, teacher_histories, unanswered_attempts
+from cotforge.history import ended_calls, simulated_teachers, teacher_histories, unanswered_attempts
 from cotforge.journal import Journal
 from cotforge.pages import About, AboutTeacher, Spent
 from cotforge.pipeline import Loaded
@@ -59,7 +59,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     """
     folder.demand_sound()
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
-    totals = journal.totals() | {"calls_ended": ended_calls(journal)}
+    totals, simulated = journal.totals() | {"calls_ended": ended_calls(journal)}, simulated_teachers(journal)
     tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
@@ -79,7 +79,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
-        about = replace(about_run(loaded, totals), asked=asked_for(loaded, shown))
+        about = replace(about_run(loaded, totals, simulated), asked=asked_for(loaded, shown))
         about = add_card_extras(about, loaded, exported=exported, tally=tally, lesson=chooser.lesson, dataset=folder.dataset)
         return redact_text(dataset_card(about, tally, exported))
 
@@ -102,7 +102,9 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
-        seen = replace(about_run(loaded, totals), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path))
+        seen = replace(
+            about_run(loaded, totals, simulated), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path)
+        )
         folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
@@ -271,7 +273,7 @@ _CONTRADICTED = (
 )
 
 
-def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
+def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str] = ()) -> About:
     """What card and report say of the run beside its counts; `${VAR}` stays as written."""
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
@@ -283,7 +285,13 @@ def about_run(loaded: Loaded, totals: dict[str, Any]) -> About:
         task=pipeline.task.kind,
         question=pipeline.task.question,
         teachers=[
-            AboutTeacher(one.name, one.model, (one.price.input, one.price.output) if one.price.given else None, one.license)
+            AboutTeacher(
+                one.name,
+                one.model,
+                (one.price.input, one.price.output) if one.price.given else None,
+                one.license,
+                one.name in simulated,
+            )
             for one in pipeline.teachers
         ],
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",

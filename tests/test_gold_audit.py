@@ -176,6 +176,11 @@ def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for
     again = ran("gold", "runs/feelings", "--audit", cwd=tmp_path)
     assert again.returncode == 0
     assert not {row["id"] for row in table(run / "audit.csv")} & set(gold.answers)
+    (run / "gold.csv").write_text("id,answer\n" + "".join(f"{id},{answer}\n" for id, answer in truth(400).items()))
+    page = (run / "gold.html").read_bytes()
+    none = ran("gold", "runs/feelings", "--audit", cwd=tmp_path)
+    assert none.stdout == "nothing to audit: people checked all 400 samples that have a label and an answer\n"
+    assert (run / "gold.html").read_bytes() == page
 
 
 def test_there_is_no_audit_without_replies_and_none_without_labels(tmp_path: Path) -> None:

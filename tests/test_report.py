@@ -12,12 +12,13 @@ from test_card import about
 
 from cotforge.consensus.claim import Bin, Claim, Stratum
 from cotforge.filters import Bound
-from cotforge.pages import Spent
+from cotforge.pages import AboutTeacher, Spent
 from cotforge.records import Ballot, CuratedSample, Fault, Judged, Picture, Sample
 from cotforge.report import BEGIN, END, PageCollector, report_page, with_training
 from cotforge.report.excerpts import text_excerpt, thumbnail_uris
 from cotforge.report.exhibits import PICTURE_BYTES
 from cotforge.report.gallery import Gallery
+from cotforge.report.rendering import certified_bounds
 from cotforge.tally import Tally
 from cotforge.tally.quantiles import Spread
 
@@ -80,6 +81,29 @@ def test_the_page_is_self_contained_and_runs_its_own_script_alone():
     addresses = [value for _, name, value in made.attributes if name in ("src", "href")]
     assert all(value.startswith(("data:image/jpeg;base64,", "#")) for value in addresses)
     assert not re.search(r"https?:|@import|url\(", text)
+
+
+def test_the_label_stands_beside_the_votes_and_says_whether_it_counts():
+    made = page(undecided(1, label="joy"), label_votes=True)
+    assert "joy the label, which counts in the vote" in " ".join(made.text.split())
+    assert "joy the label, which" not in " ".join(page(undecided(1, label="joy")).text.split())
+
+
+def test_no_cost_is_told_where_no_price_is_known():
+    unpriced = [AboutTeacher("t0", "org/t0"), AboutTeacher("t1", "org/t1")]
+    free = page(lesson(1), teachers=unpriced, spent=[Spent("t0", "org/t0", 3, 1, 1, 0.0, 1.0)])
+    assert "no price given" in free.text
+    assert "$0" not in free.text.replace("$0.5000", "")
+
+
+@pytest.mark.parametrize(("accepted", "told"), [(0, []), (19, []), (52, [20, 50]), (120, [50, 100]), (900, [100, 300])])
+def test_no_more_checked_answers_are_spoken_of_than_there_are(accepted, told):
+    assert [checked for checked, _ in certified_bounds(accepted)] == told
+
+
+def test_a_rehearsal_says_so_first():
+    made = page(lesson(1), teachers=[AboutTeacher("t0", "org/t0", simulated=True), AboutTeacher("t1", "org/t1")])
+    assert "This is a rehearsal: cotforge simulate answered for t0 of the teachers, not a real model." in made.text
 
 
 def test_every_part_that_the_page_links_to_is_there():

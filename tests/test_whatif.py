@@ -335,7 +335,14 @@ def test_with_gold_the_cheapest_row_that_is_shown_to_reach_the_target_is_recomme
 
 def test_a_sample_that_people_find_ambiguous_is_no_gold_and_wrong_gold_is_a_fault(tmp_path: Path) -> None:
     run = project(tmp_path, gold=60)
-    assert "59 samples checked" in ran("curate", "runs/feelings", "--what-if", cwd=tmp_path).stdout
+    told = ran("curate", "runs/feelings", "--what-if", cwd=tmp_path).stdout
+    assert "59 samples checked" in told
+    assert "people checked all samples" in told
+    assert "against label, of" not in told
+    gold = (run / "gold.csv").read_text()
+    (run / "gold.csv").write_text(re.sub("(?m)^row-4,.*$", "row-4,awe", gold))
+    told = ran("curate", "runs/feelings", "--what-if", cwd=tmp_path).stdout
+    assert "against label, of label_match and cascade: answers of people alone" in told
     (run / "gold.csv").write_text("id,answer\nrow-1,joy\n")
     ended = ran("curate", "runs/feelings", "--what-if", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")

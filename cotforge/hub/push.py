@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -27,6 +28,7 @@ STAYS_PRIVATE = "the repository stays private, with all that was ever in it: mak
 UNASKED = (
     "there is no token of the Hub, so it was not asked: this is what a push to {} would do if it is new; `hf auth login` keeps a token"
 )
+REHEARSAL = "this is a rehearsal: cotforge simulate answered for teachers, not a real model"
 RESUMES = "what the Hub has already is not sent again: run the same command again to resume"
 
 
@@ -74,6 +76,8 @@ class PushWork:
         link = merged.header.get("license_link")
         if link in ("LICENSE", "LICENSE.md") and link not in {*tree, *(file.name for file in self.local.files)}:
             notes.append(f"the card names {link}, and the repository holds none; add it on the Hub")
+        if any(isinstance(one, dict) and one.get("simulated") for one in _list_of(self.local.card.header.get("teachers"))):
+            notes.append(REHEARSAL)
         self.notes = tuple(notes)
         return merged.text()
 
@@ -221,6 +225,10 @@ def _demand_free_tag(remote: RemoteRepository, terms: PushTerms, commit: str | N
     """Raises HubError where the tag is at another commit; `commit` is where it shall be, None where that is not made yet."""
     if terms.tag and (there := remote.list_tags().get(terms.tag)) not in (None, commit):
         raise HubError(f"{remote.name}: has a tag {terms.tag!r} already, at {str(there)[:8]}; choose another name")
+
+
+def _list_of(found: Any) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 def _digest_of(files: tuple[LocalFile, ...]) -> str:

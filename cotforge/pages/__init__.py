@@ -23,6 +23,8 @@ class AboutTeacher:
     """US dollars per million tokens of input and of output; None where none was given."""
     license: str | None = None
     """None where it is not known."""
+    simulated: bool = False
+    """Whether `cotforge simulate` answered in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,13 @@ class About:
     """What pictures are known by, where they may vote; empty where they do not."""
     asked: str = ""
     """What one teacher was asked about the first Lesson's Sample, as text; empty where there is none, or it holds what is not published."""
+
+    @property
+    def rehearsal(self) -> str:
+        """That teachers were simulated, as a sentence without an end; empty where none was."""
+        names = [teacher.name for teacher in self.teachers if teacher.simulated]
+        which = "every teacher" if len(names) == len(self.teachers) else f"{', '.join(names)} of the teachers"
+        return f"a rehearsal: cotforge simulate answered for {which}, not a real model" if names else ""
 
     @property
     def priced(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from cotforge.replies.fingerprints import FINGERPRINT
 from cotforge.simulate.request import HttpRefusal, ParsedRequest
 from cotforge.simulate.speaker import TOKEN, Spoken
 from cotforge.teachers.simulated import Simulated
@@ -27,6 +28,7 @@ def completion_body(asked: ParsedRequest, choices: Sequence[Spoken], input_token
         "object": "chat.completion",
         "created": int(time.time()),
         "model": asked.model,
+        "system_fingerprint": FINGERPRINT,
         "choices": [
             {"index": index, "message": _choice_message(choice), "finish_reason": choice.finish_reason, **_choice_logprobs(choice, asked)}
             for index, choice in enumerate(choices)

@@ -30,6 +30,8 @@ class Compared:
     """Checked Samples among those that have answers."""
     consensus: Consensus
     """That of the pipeline."""
+    all_checked: bool = False
+    """Whether people checked every Sample that has answers."""
 
     @property
     def calibrated(self) -> bool:
@@ -42,7 +44,7 @@ class Compared:
         return max((row for row in self.rows if _is_sound_row(row)), key=lambda row: float(row["low"]), default=None)
 
 
-def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = ()) -> Compared:
+def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = (), all_checked: bool = False) -> Compared:
     """The rows sorted, with what stands out among them; `order` is that in which the pipeline asks, where it has one."""
     ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, row_name(row)))
     target = consensus.target
@@ -52,7 +54,7 @@ def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order:
     ]
     best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
     present = next((place for place, row in enumerate(ordered) if _is_present(row, consensus, order)), None)
-    return Compared(ordered, present, best, target, gold, consensus)
+    return Compared(ordered, present, best, target, gold, consensus, all_checked)
 
 
 def _is_sound_row(row: Row) -> bool:

@@ -44,6 +44,8 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
         run=RunContext(waves, answers.met, setting.terms.options, answers.options, setting.pictures),
     )
     folder.write(CSV, frame.write_csv())
-    found = compare_rows(frame.to_dicts(), consensus, gold=sum(answer is not None for answer in known.values()), order=setting.terms.order)
+    gold = sum(answer is not None for answer in known.values())
+    every = len(known) == len(answers.labels)
+    found = compare_rows(frame.to_dicts(), consensus, gold=gold, order=setting.terms.order, all_checked=every)
     folder.write(PAGE, whatif_page(loaded.pipeline.name, found, answers, folder.path))
     return whatif_text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])
