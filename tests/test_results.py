@@ -222,7 +222,7 @@ def test_whatever_was_paid_and_is_not_used_is_told_once_per_reason_with_the_reme
     told = ended.stdout
     for reason, remedy in [
         ("holds its reasoning in a field that was not read ('inner_monologue'; one 1)", "reasoning_content"),
-        ("truncated; one 1", "a higher teachers[].max_tokens"),
+        ("truncated; one 1", "raise teachers[].max_tokens"),
         ("empty; one 1", "max_tokens"),
         ("no_answer; one 1", "prompts.solve"),
         ("not_an_option; one 1", "synonyms"),

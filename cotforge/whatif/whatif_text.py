@@ -67,12 +67,17 @@ def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
     if (promise := found.consensus.promise) is not None:
         sure = f"{promise.precision:g} with {100 * promise.confidence:g} % confidence"
         yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
+    yield from gold_notes(found)
+    if any(row["lacking"] for row in found.rows):
+        yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+
+
+def gold_notes(found: Compared) -> Iterator[str]:
+    """What the answers of people do to the figures, where that may surprise."""
     if found.calibrated and found.all_checked:
         yield "people checked all samples, so nothing is left that nobody checked: the figures tell how a row does without these answers"
     if any(row["rule"] in RULES_BY_LABEL and row["against_label"] for row in found.rows):
         yield f"against label, of {' and '.join(RULES_BY_LABEL)}: answers of people alone, which hold under every rule"
-    if any(row["lacking"] for row in found.rows):
-        yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
 
 
 def _per_class(found: Compared) -> Iterator[str]:
