@@ -64,6 +64,8 @@ def funnel_figure(tally: Tally) -> Figure:
 def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
     """(reason, count) of what is lost at each step of `Tally.funnel`, the most frequent first."""
     found: list[list[tuple[str, int]]] = [[] for _ in tally.funnel()]
+    if tally.held_out:
+        found[1].append(("held out by eval.share", tally.held_out))
     for reason, count in sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0])):
         stage = reason.partition(":")[0]
         place = 2 if reason in NO_REPLY else {"source": 1, "vote": 3, "export": 5}.get(stage, 4)
