@@ -94,7 +94,11 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         settled()
         first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
     met = now.counts()
-    summary = make_summary(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused, "held_out": met.held_out}
+    summary = make_summary(tally, totals, now.progress) | {
+        "duplicates": met.duplicates,
+        "unused_files": met.unused,
+        "held_out": met.held_out,
+    }
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()

@@ -54,7 +54,7 @@ def funnel_figure(tally: Tally) -> Figure:
     title = "What is left at each step"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
-    why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""
+    why = f"; the largest loss: {worst[1]:,} {reason_in_words(*worst)}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
     notes = map(_loss_note, reasons)
     table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
@@ -77,7 +77,7 @@ def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
 def _loss_note(reasons: Sequence[tuple[str, int]]) -> str:
     if not reasons:
         return ""
-    some = ", ".join(f"{count:,} {reason_in_words(reason)}" for reason, count in reasons[:2])
+    some = ", ".join(f"{count:,} {reason_in_words(reason, count)}" for reason, count in reasons[:2])
     more = sum(count for _, count in reasons[2:])
     return f"lost: {some}" + (f", {more:,} for other reasons" if more else "")
 

@@ -5,7 +5,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from heapq import heapify, heapreplace, heappop
+from heapq import heapify, heappop, heapreplace
 
 from cotforge.images import CellRef, FileRef, MemberRef, PictureStore, Ref
 from cotforge.order import sample_rank
