@@ -157,6 +157,8 @@ def test_check_asks_nothing_and_says_what_a_build_then_asks(tmp_path: Path) -> N
         assert check(tmp_path)[1:] == [
             "one  0 calls to make, 30 in the journal",
             "two  0 calls to make, 10 in the journal",
+            "line_not_json, the first: rows.jsonl:11: not JSON: Expecting value: line 1 column 1 (char 0); "
+            "JSON lines hold one object per line",
             "in all 0 calls to make, about $0.00",
         ]
 
