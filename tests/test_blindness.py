@@ -194,7 +194,7 @@ def test_console_card_and_report_say_it_first(tmp_path: Path, gold: bool) -> Non
     run = tmp_path / "runs/feelings"
     card = (run / "dataset/README.md").read_text().split("---\n", 2)[2]
     assert card.split("\n\n")[1].startswith("> **the teachers do not see 'fear'")
-    body = (run / "report.html").read_text().partition("</header>")[2]
+    body = (run / "report.html").read_text().partition("</h1>")[2]
     assert body.lstrip().startswith('<p class="first" role="alert">the teachers do not see')
     (told,) = json.loads((run / "summary.json").read_text())["unseen"]
     assert (told["name"], told["checked"], told["called"]) == ("fear", gold, "sadness")

@@ -173,7 +173,7 @@ ORDINARY = [
     "sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     r"\frac{1}{2} \text{ of } \angle ABC = 37^\circ, and /or/ so, AKIA, hf_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "url: http://127.0.0.1:8000/v1, http://localhost:8000, https://user:${PASSWORD}@api.example.com/v1, key_env: OPENAI_API_KEY",
-    "the bus to /home and /Users are signs; and/work/life balance; ${HOME}/x, ~/y, .../emotions, pipelines/emotion.yaml",
+    "the bus to /home and /Users are signs; and/or/nor balance; ${HOME}/x, ~/y, .../emotions, pipelines/emotion.yaml",
     '{"eos_token": "<|im_end|>", "pad_token_id": 151643, "max_tokens": 2048, "tokenizer_class": "Qwen2TokenizerFast"}',
     "Bearer of bad news; basic understanding-of-this-picture2; a Basic-looking room.",
 ]

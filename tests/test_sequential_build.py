@@ -199,7 +199,7 @@ def test_gold_calibrates_the_claim_and_stands_for_the_rows_it_is_of(tmp_path: Pa
     assert all(found[id]["confidence"] == 1 for id in ids if id in found)
     assert sum(id in found for id in ids) > 55
     assert sum(crowd.asked[name, id, False] for id in [*ids, "row-70"] for name in ACCURACIES) == 4 * 61
-    assert 'aria-labelledby="calibration"' in (crowd.folder / RUN / "report.html").read_text()
+    assert 'id="calibration-title"' in (crowd.folder / RUN / "report.html").read_text()
     card = (crowd.folder / RUN / "dataset/README.md").read_text()
     assert "those that are the raw label" in card
     assert "people could not tell 1 of 62 checked samples" in card

@@ -7,8 +7,9 @@ python -m benchmarks.share --smoke
 """
 
 import argparse
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.forge.process import Spent, cotforge, spend
@@ -54,23 +55,33 @@ def print_making(made: MadeRun, samples: int) -> None:
 
 def print_curation(made: MadeRun) -> None:
     """Three times: everything is packed, nothing is, and the shards of ten rows are."""
+
+    def line(what: str) -> list[str]:
+        spent = cotforge("curate", made.run, every=EVERY)
+        return _line(what, spent, made.run / "dataset", report_of(made.run))
+
+    def lines() -> Iterator[list[str]]:
+        shutil.rmtree(made.run / "dataset", ignore_errors=True)
+        yield line("first: all shards are packed")
+        yield line("again: nothing has changed")
+        change_labels(made.table, 10, seed=1)
+        yield line("again: ten labels have changed")
+
     print("\n`cotforge curate`, with the report\n")
-    lines = [_line("first: all shards are packed", cotforge("curate", made.run, every=EVERY), made.run / "dataset", report_of(made.run))]
-    lines += [_line("again: nothing has changed", cotforge("curate", made.run, every=EVERY), made.run / "dataset", report_of(made.run))]
-    change_labels(made.table, 10, seed=1)
-    lines += [_line("again: ten labels have changed", cotforge("curate", made.run, every=EVERY), made.run / "dataset", report_of(made.run))]
-    print_table(("", "seconds", "CPU, s", "peak MB", "MB on the disk", "report, s", "report, MB"), lines)
+    print_table(("", "seconds", "CPU, s", "peak MB", "MB on the disk", "report, s", "report, MB"), lines())
 
 
 def print_exports(made: MadeRun) -> None:
     """Every format once."""
+
+    def lines() -> Iterator[list[str]]:
+        for name in FORMATS:
+            with tempfile.TemporaryDirectory(dir=made.folder) as folder:
+                out = Path(folder) / name
+                yield _line(name, cotforge("export", made.run, "--to", name, "--out", out, every=EVERY), out)
+
     print("\n`cotforge export`\n")
-    lines = []
-    for name in FORMATS:
-        with tempfile.TemporaryDirectory(dir=made.folder) as folder:
-            out = Path(folder) / name
-            lines.append(_line(name, cotforge("export", made.run, "--to", name, "--out", out, every=EVERY), out))
-    print_table(("to", "seconds", "CPU, s", "peak MB", "MB on the disk"), lines)
+    print_table(("to", "seconds", "CPU, s", "peak MB", "MB on the disk"), lines())
 
 
 def report_of(run: Path) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,19 +40,21 @@ class PushTarget:
 def print_pushes(made: MadeRun) -> None:
     """With Xet, and without."""
     disk = sum(path.stat().st_size for path in (made.run / "dataset").rglob("*.parquet"))
-    lines = []
+    print(f"\n`cotforge push` of {disk / 1e6:,.0f} MB of parquet to a Hub on this machine\n")
     with tempfile.TemporaryDirectory(dir=made.folder) as folder, HubServer(cas=Path(folder)) as xet, HubServer() as plain:
         targets = [
             PushTarget("Xet", xet, (), lambda: _size(Path(folder))),
             PushTarget("`--no-xet`", plain, ("--no-xet",), lambda: plain.put_bytes),
         ]
-        lines += [target.line(made, "first") for target in targets]
-        lines += [target.line(made, "again, nothing changed") for target in targets]
-        change_labels(made.table, 10, seed=2)
-        cotforge("curate", made.run, every=0.5)
-        lines += [target.line(made, "again, ten labels changed") for target in targets]
-    print(f"\n`cotforge push` of {disk / 1e6:,.0f} MB of parquet to a Hub on this machine\n")
-    print_table(("push", "seconds", "CPU, s", "peak MB", "MB sent", "commits"), lines)
+        print_table(("push", "seconds", "CPU, s", "peak MB", "MB sent", "commits"), _pushes(made, targets))
+
+
+def _pushes(made: MadeRun, targets: Sequence[PushTarget]) -> Iterator[list[str]]:
+    for what, labels in (("first", 0), ("again, nothing changed", 0), ("again, ten labels changed", 10)):
+        if labels:
+            change_labels(made.table, labels, seed=2)
+            cotforge("curate", made.run, every=0.5)
+        yield from (target.line(made, what) for target in targets)
 
 
 def _size(folder: Path) -> int:

@@ -23,7 +23,7 @@ FILTERS: dict[str, dict[str, str]] = {
     "nothing": {},
     "class": {"answer": "awe"},
     "label": {"label": "fear"},
-    "verdict": {"verdict": "rejected"},
+    "verdict": {"verdict": "disagreed"},
     "reason": {"reason": "vote:no_majority"},
     "against the label": {"conflict": "yes"},
     "teacher and fate": {"teacher": "eve", "fate": "wrong"},

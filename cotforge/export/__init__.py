@@ -13,6 +13,7 @@ from cotforge.errors import JournalError
 from cotforge.export import columns, rows
 from cotforge.export import conflicts as conflicts
 from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep_folder
+from cotforge.export.held_rows import HeldRows
 from cotforge.export.owned import Owned
 from cotforge.export.previous import KeepOldDataset
 from cotforge.export.shards import Entry, Pictured, Traced
@@ -85,7 +86,7 @@ class _Tables:
     """The four tables of one export while they are written."""
 
     def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned) -> None:
-        self._owned = owned
+        self._owned, self._stack = owned, stack
         named = columns.measure_columns(measures)
         self._dataset = folder / "dataset"
         self._tally = tally
@@ -130,16 +131,18 @@ class _Tables:
     def _open_shards(self, config: str, split: str) -> Pictured:
         if (config, split) not in self._pictured:
             lost = self._add_losses if config == "default" else self._lost_pair
-            self._pictured[config, split] = Pictured(self._dataset / FOLDERS[config], split, self._columns[config], lost, self._owned)
+            folder = self._dataset / FOLDERS[config]
+            self._stack.callback((held := HeldRows(folder)).clear)
+            self._pictured[config, split] = Pictured(folder, split, self._columns[config], lost, self._owned, held)
         return self._pictured[config, split]
 
-    def _add_losses(self, entry: Entry, fault: Fault) -> None:
-        lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in entry.rows]
+    def _add_losses(self, entry: Entry, rows: Sequence[Row], fault: Fault) -> None:
+        lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in rows]
         self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
         lost = [(entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)) for lesson in lessons]
         self._write_losses(entry.sample.id, lost)
 
-    def _lost_pair(self, entry: Entry, fault: Fault) -> None:
+    def _lost_pair(self, entry: Entry, rows: Sequence[Row], fault: Fault) -> None:
         self._tally.preference -= 1
         self._write_losses(entry.sample.id, [(entry.sample.id, None, None, "export", fault.reason, f"preference: {fault}")])
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from cotforge.export.borders import Borders, PieceSize
 from cotforge.export.columns import Columns
 from cotforge.export.files import Staged, sync_folder
+from cotforge.export.held_rows import HeldRows
 from cotforge.export.owned import Owned
 from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Shard
@@ -36,11 +37,17 @@ class Entry:
 
     sample: Sample
     verdict: Verdict
-    rows: tuple[Row, ...]
+    digest: bytes
+    """See `digest_of`."""
+    count: int
+    """Rows."""
+    place: int
+    """Of the rows among those that wait."""
 
-    def digest(self) -> bytes:
-        """sha256 of all that stands in the rows; the pictures by their digests, which are in their names."""
-        return hashlib.sha256(json.dumps(self.rows, separators=(",", ":")).encode()).digest()
+
+def digest_of(rows: Sequence[Row]) -> bytes:
+    """sha256 of all that stands in the rows; the pictures by their digests, which are in their names."""
+    return hashlib.sha256(json.dumps(tuple(rows), separators=(",", ":")).encode()).digest()
 
 
 @dataclass(slots=True)
@@ -48,17 +55,19 @@ class Pictured:
     """The shards of one split of a table with pictures.
 
     Where a shard ends follows from the sequence of Samples alone, so that another filter bound, or samples added anywhere, re-pack only
-    the shards whose rows they change. Between, only rows without their pictures are held; a shard that is there already, by the hash
-    in its name, is kept without reading a picture.
+    the shards whose rows they change. Until a shard ends its rows wait on the disk, without their pictures; one that is there already,
+    by the hash in its name, is kept without reading a picture.
     """
 
     folder: Path
     split: str
     columns: Columns
-    lost: Callable[[Entry, Fault], None]
-    """Told of an Entry whose pictures can no longer be read; it is left out."""
+    lost: Callable[[Entry, Sequence[Row], Fault], None]
+    """Told of an Entry, and its rows, whose pictures can no longer be read; it is left out."""
     owned: Owned
     """Told of each shard before it is there."""
+    held: HeldRows
+    """Of this split alone."""
     shards: list[Shard] = field(default_factory=list)
     _number: int = 0
     _borders: Borders = field(default_factory=lambda: Borders(SHARD))
@@ -70,18 +79,19 @@ class Pictured:
         if self._borders.is_full(size):
             self.close()
         if rows:
-            self._entries.append(Entry(outcome.sample, outcome.verdict, tuple(rows)))
+            self._entries.append(Entry(outcome.sample, outcome.verdict, digest_of(rows), len(rows), self.held.keep(rows)))
         if self._borders.take(outcome.sample.id, size):
             self.close()
 
     def close(self) -> None:
         """End the shard: keep it where it is there already, else pack it."""
-        digests = [entry.digest() for entry in self._entries]
+        digests = [entry.digest for entry in self._entries]
         if digests and not self._keep_shard(digests):
-            self._pack_shard(digests)
+            self._pack_shard()
         self._number += 1
         self._borders.restart()
         self._entries = []
+        self.held.clear()
 
     def _shard_name(self, digests: Sequence[bytes]) -> str:
         head = json.dumps([LAYOUT, list(self.columns)]).encode()
@@ -89,7 +99,7 @@ class Pictured:
 
     def _keep_shard(self, digests: Sequence[bytes]) -> bool:
         """Whether the shard is there already, also under another number, which it had before shards came or went ahead of it."""
-        path, rows = self.folder / self._shard_name(digests), sum(len(entry.rows) for entry in self._entries)
+        path, rows = self.folder / self._shard_name(digests), sum(entry.count for entry in self._entries)
         if found := _rows_of(path) == rows or self._renumber(path, rows):
             self._note_settled(path, rows)
         return found
@@ -111,27 +121,28 @@ class Pictured:
     def _note_settled(self, path: Path, rows: int) -> None:
         self.shards.append(Shard(f"{self.folder.name}/{path.name}", rows, path.stat().st_size))
 
-    def _pack_shard(self, digests: Sequence[bytes]) -> None:
+    def _pack_shard(self) -> None:
         packed: list[bytes] = []
         with Staged(self.folder) as staged:
             with Streamed(staged, self.columns) as stream:
-                for entry, digest in zip(self._entries, digests, strict=True):
-                    loaded = self._load_pictures(entry)
+                for entry in self._entries:
+                    rows = self.held.rows_at(entry.place)
+                    loaded = self._load_pictures(entry, rows)
                     if loaded is not None:
-                        packed.append(digest)
-                        shown = [self._with_pictures(row, loaded) for row in entry.rows]
-                        size = len(shown) * sum(map(len, loaded)) + text_size(entry.rows)
+                        packed.append(entry.digest)
+                        shown = [self._with_pictures(row, loaded) for row in rows]
+                        size = len(shown) * sum(map(len, loaded)) + text_size(rows)
                         stream.add(entry.sample.id, shown, size=size)
-            if rows := stream.rows:
+            if stream.rows:
                 name = self._shard_name(packed)
                 self.owned.claim(f"{self.folder.name}/{name}")
-                self._note_settled(staged.settle(name), rows)
+                self._note_settled(staged.settle(name), stream.rows)
 
-    def _load_pictures(self, entry: Entry) -> list[bytes] | None:
+    def _load_pictures(self, entry: Entry, rows: Sequence[Row]) -> list[bytes] | None:
         try:
             return [picture.load() for picture in entry.sample.pictures]
         except Fault as fault:
-            self.lost(entry, fault)
+            self.lost(entry, rows, fault)
             return None
 
     def _with_pictures(self, row: Row, loaded: Sequence[bytes]) -> Row:
