@@ -192,9 +192,11 @@ _ALONE = {"filter": "stopped by the filter", "unread": "could not be read:", "fa
 """By stage, what stands before the rest of the word."""
 
 
-def counted_reason(word: str) -> str:
-    """What a published reason means, as it follows a number of samples; the word itself where it is not known."""
+def counted_reason(word: str, count: int = 2) -> str:
+    """What a published reason means, as it follows this number of samples; the word itself where it is not known."""
     stage, _, rest = word.partition(":")
+    if stage == "source" and count == 1:
+        return f"row of the source with {rest}"
     told = _REASONS.get(word)
     return (told and told.counted) or (f"{_COUNTED[stage]} {rest}" if stage in _COUNTED else word)
 

@@ -21,11 +21,11 @@ import os, re
 from pathlib import Path
 import cotforge
 from cotforge.pipeline import Loaded
-from cotforge.prompts import Prompt, shipped
+from cotforge.prompts import Prompt, shipped_folder
 
 print(Path(cotforge.__file__).parent)
-print(shipped("prompts"))
-for file in sorted(shipped("pipelines").glob("*.yaml")):
+print(shipped_folder("prompts"))
+for file in sorted(shipped_folder("pipelines").glob("*.yaml")):
     for variable in re.findall(r"[$][{](\\w+)[}]", file.read_text()):
         os.environ[variable] = os.getcwd()
     print(Loaded.load(file.stem).pipeline.name, Prompt.load("short_cot/solve", Path()).path)

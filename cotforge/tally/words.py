@@ -48,7 +48,7 @@ def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
     ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return
-    parts = [f"{count:,} {counted_reason(word)} ({word})" for word, count in ranked[:REASONS]]
+    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
     yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
 
