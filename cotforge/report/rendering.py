@@ -97,7 +97,7 @@ def _model_names(about: About) -> Mapping[str, str]:
 def _loss_reasons(tally: Tally) -> list[tuple[str, str, int]]:
     """(published reason, in words, count), the most frequent first."""
     ranked = sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0]))
-    return [(reason, counted_reason(reason), count) for reason, count in ranked[:TABLE] if count]
+    return [(reason, counted_reason(reason, count), count) for reason, count in ranked[:TABLE] if count]
 
 
 def _all_figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, Any]:
