@@ -22,6 +22,8 @@ LONGEST_NUMBER = 100
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
 HALF = re.compile("[\ud800-\udfff]")
 """Half of a pair of surrogates: of no text in UTF-8."""
+_AT_TAB = r"character '\t' that cannot start"
+"""PyYAML's words about a line that begins with a tab."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -65,7 +67,8 @@ def load_yaml(text: str) -> Any:
         raise _yaml_error(text, f"the character {chr(int(fault.character))!r} is not allowed", _line_at(text, fault.position)) from fault
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
-        raise _yaml_error(text, fault.problem or fault.context or "cannot be read", mark.line + 1 if mark else 0) from fault
+        problem = "a tab; indent with spaces" if _AT_TAB in (fault.problem or "") else fault.problem or fault.context or "cannot be read"
+        raise _yaml_error(text, problem, mark.line + 1 if mark else 0) from fault
     except (
         ValueError,
         ArithmeticError,

@@ -13,7 +13,22 @@ from typing import Any
 
 import click
 
-from cotforge.cli_parts import DONE, INTERRUPTED, LIMIT, OUT, PIPELINE, REPLACE, SETS, STOPPED, TRUST, WRONG, Example, print_line
+from cotforge.cli_parts import (
+    DONE,
+    INTERRUPTED,
+    LIMIT,
+    OUT,
+    PIPELINE,
+    REPLACE,
+    SETS,
+    STOPPED,
+    TRUST,
+    WRONG,
+    Example,
+    RunPath,
+    WholeNumber,
+    print_line,
+)
 from cotforge.cli_parts import cli as cli
 from cotforge.cli_training import evaluate, simulate, train
 from cotforge.errors import CotforgeError, Interrupted, Stopped, group_faults, printable_line
@@ -40,14 +55,14 @@ def init(data: Path, out: Path | None) -> int:
 @LIMIT
 @click.option(
     "--probe",
-    type=click.IntRange(min=1),
+    type=WholeNumber(min=1),
     is_flag=False,
     flag_value=5,
     metavar="[N]",
     help="Ask every teacher about N samples (default: 5), always the same random ones, and measure. This costs money; "
     "build uses the replies.",
 )
-@click.option("--show-prompt", type=click.IntRange(min=1), metavar="N", help="Print the prompts for sample number N.")
+@click.option("--show-prompt", type=WholeNumber(min=1), metavar="N", help="Print the prompts for sample number N.")
 @click.option("--offline", is_flag=True, help="Contact no teacher: check only the file, the prompts and the source.")
 def check(
     pipeline: str, out: Path | None, sets: Sequence[str], limit: int | None, probe: int | None, show_prompt: int | None, offline: bool,
@@ -93,7 +108,7 @@ def build(
 
 
 @cli.command(cls=Example)
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", metavar="RUN", type=RunPath())
 @SETS
 @TRUST
 @REPLACE
@@ -115,7 +130,7 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
 @LIMIT
 @click.option(
     "--count",
-    type=click.IntRange(100, 300),
+    type=WholeNumber(100, 300),
     metavar="N",
     help="Number of samples, 100 to 300 (default: a tenth of all, within these bounds).",
 )
@@ -154,7 +169,7 @@ def gold(
 
 
 @cli.command(cls=Example)
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", metavar="RUN", type=RunPath())
 @click.option(
     "--to", metavar="FORMAT", required=True,
     help="llamafactory, ms-swift, easyr1, sharegpt, trl, axolotl, openai or webdataset.",
@@ -172,7 +187,7 @@ def export(run: Path, to: str, kind: Any, out: Path | None, newlines: bool, trus
 
 
 @cli.command(cls=Example)
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("run", metavar="RUN", type=RunPath())
 @click.argument("repo", metavar="REPO")
 @click.option("--model", is_flag=True, help="Push the trained student instead of the dataset.")
 @click.option("--public", is_flag=True, help="Make a new repository public, or push to one that is (default: private).")
@@ -219,8 +234,8 @@ def keys(key: str | None, schema: bool) -> int:
 
 
 @cli.command(cls=Example)
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where to listen on 127.0.0.1 (default: a free port).")
+@click.argument("run", metavar="RUN", type=RunPath())
+@click.option("--port", type=WholeNumber(0, 65535), default=0, help="Where to listen on 127.0.0.1 (default: a free port).")
 @click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
 @click.option("--person", default="view", show_default=True, metavar="NAME", help="Save answers under this name.")
 @click.option("--trusted-origin", "origins", multiple=True, metavar="URL", help="Let pages of this origin show it, such as a notebook's.")
@@ -272,7 +287,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         fault.show()
         return WRONG
     except click.ClickException as fault:
-        return _report_fault(CotforgeError(f"cotforge: {fault.format_message()}; see --help"), WRONG)
+        return _report_fault(CotforgeError(f"cotforge: {fault.format_message().rstrip('.')}; see --help"), WRONG)
     except Stopped as stopped:
         if stopped.told:
             print_line(stopped.told)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cotforge.cli_parts import DONE, OUT, PIPELINE, SETS, TRUST, Example, print_line
+from cotforge.cli_parts import DONE, OUT, PIPELINE, SETS, TRUST, Example, WholeNumber, print_line
 from cotforge.errors import printable_line
 
 
@@ -55,7 +55,7 @@ def train(
 @TRUST
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=WholeNumber(1, 65535),
     default=8100,
     show_default=True,
     help="Port for teachers whose URL is not on this machine.",
@@ -76,18 +76,18 @@ def simulate(pipeline: str, sets: Sequence[str], port: int, trust: bool) -> int:
 @click.option("--model", help="A folder, an id on the Hub, or the name that --url serves (default: the trained student, else its base).")
 @click.option("--url", metavar="URL", help="Ask an OpenAI-compatible server instead of loading the model here.")
 @click.option("--key-env", metavar="VARIABLE", help="The environment variable with the server's key.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Most tokens per answer (default: as in training).")
+@click.option("--max-tokens", type=WholeNumber(min=1), metavar="N", help="Most tokens per answer (default: as in training).")
 @click.option(
-    "--rescue", type=click.IntRange(min=0), metavar="N", help="Extra tokens for a reasoning that was cut off (default: eval.rescue)."
+    "--rescue", type=WholeNumber(min=0), metavar="N", help="Extra tokens for a reasoning that was cut off (default: eval.rescue)."
 )
 @click.option(
-    "--batch", type=click.IntRange(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
+    "--batch", type=WholeNumber(min=1), metavar="N", help="Questions at once, in this process (default: 16, more on a GPU with room)."
 )
 @click.option(
     "--write-back", is_flag=True, help="Instead, ask about the samples of the build, and write their pass rates to RUN/difficulty.parquet."
 )
-@click.option("--tries", type=click.IntRange(min=1), metavar="N", help="With --write-back: answers per sample (default: 4; 1 is greedy).")
-@click.option("--samples", type=click.IntRange(min=1), metavar="N", help="With --write-back: number of samples (default: all).")
+@click.option("--tries", type=WholeNumber(min=1), metavar="N", help="With --write-back: answers per sample (default: 4; 1 is greedy).")
+@click.option("--samples", type=WholeNumber(min=1), metavar="N", help="With --write-back: number of samples (default: all).")
 def evaluate(
     pipeline: str, out: Path | None, sets: Sequence[str], model: str | None, url: str | None, key_env: str | None,
     max_tokens: int | None, rescue: int | None, batch: int | None, write_back: bool, tries: int | None, samples: int | None, trust: bool,

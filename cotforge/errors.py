@@ -63,6 +63,12 @@ def show_value(value: object) -> str:
     return text if len(text) <= 4 * SHOWN else f"{text[: 4 * SHOWN]}..."
 
 
+def demand_count(name: str, value: object, *, least: int = 1) -> None:
+    """Raises PipelineError where the value of an argument is no whole number from `least` up."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise PipelineError(f"{name}: {show_value(value)} does not do; a whole number, at least {least}")
+
+
 def printable_line(line: str) -> str:
     """An error as a terminal may show it: no credentials, no middle where it is long, and escapes for what is invisible or obeyed."""
     return show_invisible(" ".join(_cut_middle(without_userinfo(redact_text(line))).split()))

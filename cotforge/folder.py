@@ -209,6 +209,32 @@ def _names_in_yaml(events: Iterable[yaml.Event]) -> Iterator[str]:
             depth += isinstance(event, yaml.CollectionStartEvent)
 
 
+def demand_apart(run: Path, data: Path) -> None:
+    """Raises JournalError where a new run folder would lie among the data, and be read as data then."""
+    if not data.is_dir() or not run.is_dir() or (run / "journal.sqlite").exists():
+        return
+    place, top = run.resolve(), data.resolve()
+    if place == top:
+        raise JournalError(f"--out {run}: is the source; choose a folder outside it")
+    if place.is_relative_to(top) and any(not layout.is_own_name(entry.name) for entry in run.iterdir()):
+        raise JournalError(f"--out {run}: lies in the source and holds other files; choose a folder outside it")
+
+
+def runs_beside(run: Path) -> str:
+    """The run folders that lie where this one is looked for, in words; empty where there is none."""
+    try:
+        found = sorted(entry.name for entry in run.parent.iterdir() if (entry / RunFolder.PIPELINE).is_file())
+    except OSError:
+        return ""
+    return f"{run.parent}/ has: {', '.join(found[:_TOLD])}{', ...' * (len(found) > _TOLD)}" if found else ""
+
+
+def no_run(run: Path) -> str:
+    """What to say of a path that is no run folder."""
+    beside = "" if run.exists() else runs_beside(run)
+    return f"{run}: is not a run folder; {beside or f'there is no {RunFolder.PIPELINE} in it'}"
+
+
 def safe_name(name: str) -> str:
     """`name` unchanged; raises ValueError where it could not be the name of a folder."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):

@@ -34,11 +34,16 @@ _IN_PLACE = re.compile(r"lock|gold\.lock|journal\.sqlite.*|cache/[^/]*\.sqlite.*
 """What is written to in place, where all else is replaced by renaming: a hard link would have another file changed too."""
 
 
+def is_own_name(name: str) -> bool:
+    """Whether cotforge itself puts something of this name directly into a run folder."""
+    return name in FOLDERS or _FILES.fullmatch(name) is not None
+
+
 def layout_faults(run: Path) -> Iterator[tuple[Path, str]]:
     """(path, what is wrong with it) of all in a run folder that is not of its kind. Raises OSError where a folder cannot be read."""
     with os.scandir(run) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.name in FOLDERS or _FILES.fullmatch(entry.name):
+            if is_own_name(entry.name):
                 yield from _entry_faults(entry, entry.name)
 
 

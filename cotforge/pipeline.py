@@ -15,7 +15,7 @@ from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
-from cotforge.folder import RunFolder, name_in, read_kept, safe_name
+from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
@@ -73,7 +73,7 @@ class Pipeline(Spec):
         Raises PipelineError with all faults of the file at once; without `trust` also where a file from elsewhere would run Python, read
         variables into the dataset, or send keys or files.
         """
-        sets = tuple(tree.key_assignment(key, value) for key, value in (set or {}).items())
+        sets = tuple(tree.key_assignments(set))
         loaded = Loaded.load(name, sets, trust=trust)
         pipeline = loaded.pipeline.model_copy()
         pipeline._origin = _LoadedFrom(loaded.path, sets, trust)
@@ -211,7 +211,7 @@ class Loaded:
         """
         kept = run / RunFolder.PIPELINE
         if name_in(run) is None or (said := read_kept(kept)) is None:
-            raise PipelineError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
+            raise PipelineError(no_run(run))
         path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
             vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())

@@ -6,6 +6,7 @@ from typing import get_args
 
 from cotforge import tree
 from cotforge.errors import PipelineError, show_value
+from cotforge.folder import runs_beside
 from cotforge.plan.kinds import KINDS
 from cotforge.prompts import shipped_folder
 from cotforge.spec import paths_in
@@ -56,6 +57,8 @@ def find_pipeline(name: str) -> Path:
     if name in ours:
         return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
     what = "is a folder" if os.path.isdir(path) else "no such file"
+    if not os.path.lexists(path) and len(path.parts) > 1 and (beside := runs_beside(path)):
+        raise PipelineError(f"{show_value(name)[1:-1]}: {what} or run folder; {beside}")
     raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
 
 

@@ -75,7 +75,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         tally.unseen = blindness.unseen()
         tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
-        tally.labels_unknown = now.counts().labels_unknown
+        tally.labels_unknown, tally.held_out = now.counts().labels_unknown, now.counts().held_out
         made.append(exported)
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
@@ -94,7 +94,11 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         settled()
         first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
     met = now.counts()
-    summary = make_summary(tally, totals, now.progress) | {"duplicates": met.duplicates, "unused_files": met.unused}
+    summary = make_summary(tally, totals, now.progress) | {
+        "duplicates": met.duplicates,
+        "unused_files": met.unused,
+        "held_out": met.held_out,
+    }
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()

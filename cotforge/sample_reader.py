@@ -56,13 +56,15 @@ class SampleReader:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
         counts = self.counts = Counts()
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
-        read = read_samples(source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads, counts=counts)
-        return self._asked_about(read)
+        return read_samples(
+            source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads,
+            held_out=self._loaded.pipeline.eval, counts=counts,
+        )  # fmt: skip
 
     def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""
         index = self._source_index(guide)
-        for item in self._asked_about(index.of_wave(wave, stopped=stopped)):
+        for item in index.of_wave(wave, stopped=stopped):
             self.counts = index.counts
             yield item
 
@@ -71,12 +73,11 @@ class SampleReader:
             self.close()
             source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
             wave, root = guide.waves.wave, self._loaded.root
-            self._indexed = guide, Index(source, task, self._store, root=root, wave=wave, limit=self._limit, spreads=self._spreads)
+            self._indexed = guide, Index(
+                source, task, self._store, root=root, wave=wave, limit=self._limit, spreads=self._spreads,
+                held_out=self._loaded.pipeline.eval,
+            )  # fmt: skip
         return self._indexed[1]
-
-    def _asked_about(self, read: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
-        held = self._loaded.pipeline.eval
-        return read if held is None else (sample for sample in read if isinstance(sample, Fault) or not held.holds(sample))
 
     @cached_property
     def total(self) -> int:

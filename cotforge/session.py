@@ -22,11 +22,11 @@ from cotforge.coroutines import run_coroutine
 from cotforge.curation import Curation
 from cotforge.display import Display
 from cotforge.early_end import CLOSED, ended_early
-from cotforge.errors import Stopped
+from cotforge.errors import Stopped, demand_count
 from cotforge.estimate import LOOKED_AT, Estimate, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
-from cotforge.folder import RunFolder
+from cotforge.folder import RunFolder, demand_apart
 from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missing_work
 from cotforge.forge.batches import waiting_lines
 from cotforge.forge.places import askable_together
@@ -42,6 +42,7 @@ from cotforge.refreshes import RefreshMarks
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import Counts, not_only_faults
+from cotforge.sources.files import absolute_path
 from cotforge.tally import claims
 from cotforge.teachers.preflight import check_teachers
 
@@ -97,6 +98,8 @@ class RunSession:
 
         Raises PipelineError where the file is wrong, JournalError where the folder is in use, of another pipeline, or cannot be kept.
         """
+        if limit is not None:
+            demand_count("limit", limit)
         loaded = Loaded.load(pipeline, sets, trust=trust, sends=sends)
         return cls._in_folder(loaded, out or Path("runs") / loaded.pipeline.name, limit, rule)
 
@@ -109,6 +112,7 @@ class RunSession:
 
     @classmethod
     def _in_folder(cls, loaded: Loaded, out: Path, limit: int | None, rule: Sequential | None, *, spreads: bool = True) -> Self:
+        demand_apart(out, absolute_path(loaded.root, loaded.pipeline.source.path))
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
             journal = stack.enter_context(Journal(folder.journal))

@@ -82,6 +82,13 @@ def override_keys(tree: Tree, sets: Iterable[str]) -> Tree:
     return tree
 
 
+def key_assignments(set: Mapping[str, Any] | None) -> list[str]:
+    """`key_assignment` of each. Raises PipelineError also where it is no mapping."""
+    if set is not None and not isinstance(set, Mapping):
+        raise PipelineError(f"set: {show_value(set)} is no mapping; write it as {{'consensus.rule': 'unanimous'}}")
+    return [key_assignment(key, value) for key, value in (set or {}).items()]
+
+
 def key_assignment(key: str, value: Any) -> str:
     """The `key.path=value` that `override_keys` takes, for a plain value of Python; a path is its text. Raises PipelineError."""
     try:
@@ -166,7 +173,7 @@ def key_path(where: str, key: object) -> str:
 
 def pydantic_faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
     """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
-    found = _of_branch_meant(error.errors(include_url=False, include_context=True), model, given)
+    found = _join_wants(_of_branch_meant(error.errors(include_url=False, include_context=True), model, given), model, given)
     lines = [_pydantic_fault(each, model, given) for each in found[:MOST_FAULTS]]
     return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
 
@@ -185,9 +192,22 @@ def _of_branch_meant(found: list[ErrorDetails], model: type[BaseModel], given: A
     ]
 
 
+def _join_wants(found: list[ErrorDetails], model: type[BaseModel], given: Any) -> list[ErrorDetails]:
+    """With one finding where both a list and a section may stand, and neither does."""
+    paths = [_Spot.of(each["loc"], model, given).path for each in found]
+    lists, sections = ({path for each, path in zip(found, paths, strict=True) if each["type"] in kinds} for kinds in (_LISTS, _SECTIONS))
+    both = lists & sections
+    return [
+        {**each, "type": "list_or_section"} if path in both and each["type"] in _LISTS else each
+        for each, path in zip(found, paths, strict=True)
+        if not (path in both and each["type"] in _SECTIONS)
+    ]
+
+
 _SECTIONS = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type"})
 _LISTS = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type"})
 _WANTED = dict.fromkeys(_SECTIONS, "Input should be a section of keys") | dict.fromkeys(_LISTS, "Input should be a list")
+_WANTED["list_or_section"] = "Input should be a list or a section of keys"
 """What a file should have there, in the words of those who write one."""
 
 
@@ -215,6 +235,9 @@ def _pydantic_fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> 
         return f"{spot.path}.{error.key}: {error.message}".removeprefix(".")
     message = _WANTED.get(found["type"]) or found["msg"].removeprefix("Value error, ")
     value = found.get("input")
+    if found["type"] == "literal_error" and isinstance(value, str):
+        near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", found.get("ctx", {}).get("expected", "")), n=1)
+        message += f"; did you mean {near[0]!r}?" if near else ""
     if found["type"] == "value_error" or isinstance(value, dict | list):
         return f"{spot.path}: {message}".removeprefix(": ")
     return f"{spot.path}: {show_value(value)}: {message[:1].lower()}{message[1:]}"

@@ -55,7 +55,7 @@ HOSTILE = {
     "no number": (REST + "a: !!int b\n", 3, "'b' is no int"),
     "an empty number": (REST + "a: !!float ''\n", 3, "'' is no float"),
     "neither true nor false": (REST + "a: !!bool maybe\n", 3, "'maybe' is no bool"),
-    "a tab": (REST + "\ta: 1\n", 3, r"found character '\t'"),
+    "a tab": (REST + "\ta: 1\n", 3, "a tab; indent with spaces"),
     "a NUL": (REST + "a: \0\n", 3, r"the character '\x00' is not allowed"),
     "an escape": (REST + "a: \x1b[31m\n", 3, r"the character '\x1b' is not allowed"),
     "half a character": (REST + "a: \ud800\n", 3, "is not allowed"),

@@ -57,7 +57,10 @@ def test_help_tells_nothing_of_the_environment(name: str, tmp_path: Path, monkey
 def test_the_first_help_names_every_command_and_the_version_is_the_packages(tmp_path: Path) -> None:
     helped = ran("-h", cwd=tmp_path)
     assert helped.returncode == 0
-    assert set(re.findall(r"^  ([a-z]+) {2,}\S", helped.stdout.partition("Commands:")[2], re.MULTILINE)) == set(cli.commands)
+    told = helped.stdout.partition("Commands:")[2]
+    assert re.findall(r"^  ([a-z]+) {2,}\S", told, re.MULTILINE) == list(EXAMPLES)
+    assert set(EXAMPLES) == set(cli.commands)
+    assert "..." not in told
     assert ran("--version", cwd=tmp_path).stdout == f"cotforge {package.__version__}\n"
 
 
@@ -69,11 +72,13 @@ def test_the_first_help_names_every_command_and_the_version_is_the_packages(tmp_
     [
         (["build", "pipeline.yaml", "--ofline"], "No such option '--ofline'. Did you mean '--offline'?"),
         (["biuld", "pipeline.yaml"], "No such command 'biuld'"),
+        (["pipeline.yaml", "check"], "cotforge: the command comes first: cotforge check pipeline.yaml; see --help"),
+        (["curate", "pipeline.yaml"], "is a pipeline file, and a run folder is wanted; its run folder is runs/feelings"),
         (["build"], "Missing argument 'PIPELINE'"),
         (["build", "pipeline.yaml", "more"], "unexpected extra argument"),
-        (["build", "pipeline.yaml", "--limit", "0"], "0 is not in the range"),
-        (["build", "pipeline.yaml", "--limit", "many"], "'many' is not a valid integer"),
-        (["simulate", "pipeline.yaml", "--port", "70000"], "70000 is not in the range"),
+        (["build", "pipeline.yaml", "--limit", "0"], "0 is out of range; at least 1"),
+        (["build", "pipeline.yaml", "--limit", "many"], "'many' is no whole number"),
+        (["simulate", "pipeline.yaml", "--port", "70000"], "70000 is out of range; 1 to 65535"),
         (["check", "pipeline.yaml", "--refresh", "one"], "No such option '--refresh'"),
         (["build", "nothing.yaml"], "nothing.yaml: no such file"),
         (["build", "."], ".: is a folder"),

@@ -57,10 +57,10 @@ def test_the_text_names_samples_faults_teachers_bounds_and_the_whole() -> None:
     assert estimate_text(found).splitlines() == [
         "1,230 samples; 1,000 rows duplicate_id; 2 rows image_empty",
         "one     1,200 calls to make, 30 in the journal, about 600,000 in + 90,000 out tokens, about $1.50, about 2.0 h",
-        "        360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h: a guess",
+        "        in all 360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h (a guess)",
         "longer  0 calls to make, 1,230 in the journal",
         "free    10 calls to make, 0 in the journal, about 5,000 in + 500 out tokens, no price given",
-        "        5,010 to 5,600 tokens, time unknown: no idea",
+        "        in all 5,010 to 5,600 tokens, time unknown (no idea)",
         "        1 probed calls failed, the last: 500",
         "in all 1,210 calls to make, about $1.50 ($0.90 to $2.40)",
     ]
@@ -147,9 +147,9 @@ def test_check_asks_nothing_and_says_what_a_build_then_asks(tmp_path: Path) -> N
         write_pipeline(tmp_path, teacher(server, samples=3, price=PRICE), teacher(server, "two"))
         lines = check(tmp_path)
         assert not server.ledger
-        assert lines[0] == "10 samples; 1 rows line_not_json"
+        assert lines[0] == "10 samples; 1 row line_not_json"
         assert lines[1].startswith("one  30 calls to make, 0 in the journal, about ")
-        assert lines[2].endswith("time unknown: a guess: it has not answered yet; --probe asks a few and measures")
+        assert lines[2].endswith("time unknown (a guess, as it has not answered yet; --probe asks a few and measures)")
         assert lines[3].endswith(", no price given")
         assert lines[-1].startswith("in all 40 calls to make, about $")
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
@@ -157,6 +157,8 @@ def test_check_asks_nothing_and_says_what_a_build_then_asks(tmp_path: Path) -> N
         assert check(tmp_path)[1:] == [
             "one  0 calls to make, 30 in the journal",
             "two  0 calls to make, 10 in the journal",
+            "line_not_json, the first: rows.jsonl:11: not JSON: Expecting value: line 1 column 1 (char 0); "
+            "JSON lines hold one object per line",
             "in all 0 calls to make, about $0.00",
         ]
 
@@ -194,7 +196,7 @@ def test_output_is_guessed_at_first_bounded_by_max_tokens_and_then_measured(tmp_
         measured = summary(tmp_path / "runs/feelings")["tokens"]["output"]
         first, second = check(tmp_path)[1:3]
         assert tokens(first)[1] == pytest.approx(measured, abs=4), "four more like the first four"
-        assert second.endswith(" s: as 4 replies so far suggest")
+        assert second.endswith(" s (as 4 replies so far suggest)")
         low, high = bounds(second)
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         assert low - 0.01 <= summary(tmp_path / "runs/feelings")["cost_usd"] / 2 <= high + 0.01
@@ -242,7 +244,7 @@ def test_a_probe_asks_a_few_samples_the_same_every_time_and_a_build_asks_the_oth
         asked = {entry.images for entry in server.ledger}
         assert len(asked) == 5
         assert lines[1].startswith("one  25 calls to make, 5 in the journal, about ")
-        assert lines[2].endswith(": as 5 replies to the probe suggest")
+        assert lines[2].endswith("(as 5 replies to the probe suggest)")
         width = [high - low for low, high in (bounds(before[2]), bounds(lines[2]))]
         assert width[1] < width[0] / 10
         assert check(tmp_path, "--probe", 3)[1].startswith("one  25 calls to make")
@@ -268,7 +270,7 @@ def test_a_probe_that_fails_says_so_and_falls_back_to_a_guess(tmp_path: Path) ->
         write_pipeline(tmp_path, teacher(server))
         lines = check(tmp_path, "--probe", 2)
         assert lines[1].startswith("one  4 calls to make, 2 in the journal")
-        assert ": a guess" in lines[2]
+        assert "(a guess" in lines[2]
         assert lines[3].strip() == "2 probed calls failed, the last: 400: told to fail with 400"
 
 

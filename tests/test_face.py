@@ -105,6 +105,18 @@ def test_a_pipeline_is_loaded_with_changes_and_refused_once_its_file_says_someth
         cotforge.Pipeline.load(file, set={"name": object()})
 
 
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "3", True])
+def test_a_limit_that_is_no_number_of_samples_is_refused_before_anything_else(tmp_path: Path, limit: Any) -> None:
+    with pytest.raises(cotforge.PipelineError, match=r"limit: .* does not do; a whole number, at least 1"):
+        cotforge.build("digits", out=tmp_path / "run", limit=limit)
+    assert not (tmp_path / "run").exists()
+
+
+def test_keys_that_are_no_mapping_are_refused(run: cotforge.Run) -> None:
+    with pytest.raises(cotforge.PipelineError, match=r"set: 'consensus.rule=unanimous' is no mapping; write it as {"):
+        cotforge.curate(run, set="consensus.rule=unanimous")  # type: ignore[arg-type]
+
+
 def test_curating_asks_nothing_and_changes_the_dataset_as_told(run: cotforge.Run) -> None:
     before = files(run.dataset)
     changed = cotforge.curate(run, set={"consensus.rule": "majority"}, trust=True)
@@ -113,7 +125,14 @@ def test_curating_asks_nothing_and_changes_the_dataset_as_told(run: cotforge.Run
     assert files(run.dataset) == before
 
 
-def test_a_folder_that_is_no_run_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "photos").mkdir(parents=True)
+    (tmp_path / "runs" / "photos" / "pipeline.yaml").write_text("name: photos\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(cotforge.PipelineError, match=r"^runs/mine: is not a run folder; runs/ has: photos$"):
+        cotforge.curate("runs/mine")
+    with pytest.raises(cotforge.PipelineError, match=r"^runs/mine: no such file or run folder; runs/ has: photos$"):
+        cotforge.Pipeline.load("runs/mine")
     with pytest.raises(cotforge.PipelineError, match=r"is not a run folder; there is no pipeline\.yaml in it"):
         cotforge.Run(tmp_path)
     with pytest.raises(cotforge.PipelineError, match="is not a run folder"):

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cotforge.errors import JournalError
-from cotforge.folder import RunFolder, safe_name
+from cotforge.folder import RunFolder, demand_apart, safe_name
 from tests.project import environment
 
 HOLD = """
@@ -66,6 +66,21 @@ def test_a_folder_belongs_to_the_pipeline_it_holds(tmp_path: Path) -> None:
         RunFolder(tmp_path, name="others")
     with RunFolder(tmp_path, name="feelings") as folder:
         assert folder.owner() == "feelings"
+
+
+def test_a_new_run_folder_is_not_begun_among_the_data(tmp_path: Path) -> None:
+    data, cat = tmp_path / "photos", tmp_path / "photos" / "cat"
+    cat.mkdir(parents=True)
+    (cat / "0.jpg").write_bytes(b"")
+    (data / "runs").mkdir()
+    with pytest.raises(JournalError, match="photos: is the source; choose a folder outside it"):
+        demand_apart(data, data)
+    with pytest.raises(JournalError, match="cat: lies in the source and holds other files"):
+        demand_apart(cat, data)
+    demand_apart(data / "runs", data)
+    demand_apart(tmp_path, data)
+    (data / "journal.sqlite").touch()  # begun by an earlier version: what it holds is paid for
+    demand_apart(data, data)
 
 
 @pytest.mark.parametrize("text", [b"name: [", b"\xff\xfe\x00", b"name: !!python/object/apply:os.system [echo]"])

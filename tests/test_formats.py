@@ -260,7 +260,7 @@ def test_what_no_export_wrote_is_never_removed(run: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("RUN", "--to", "lamafactory"), "--to lamafactory: there is no such format; did you mean 'llamafactory'?"),
+        (("RUN", "--to", "lamafactory"), "'lamafactory': there is no such format; did you mean 'llamafactory'?"),
         (("RUN", "--to", "easyr1", "--kind", "sft"), "--kind sft: easyr1 is written for grpo alone"),
         (("nowhere", "--to", "trl"), "nowhere: is not a run folder; there is no pipeline.yaml in it"),
     ],

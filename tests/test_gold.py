@@ -389,7 +389,7 @@ def test_ids_that_look_like_formulas_are_safe_in_the_sheet_and_read_back(tmp_pat
     ("words", "told"),
     [
         (["runs/feelings", "--out", "elsewhere"], "--out and --limit belong to a pipeline file"),
-        (["runs/feelings", "--count", "99"], "99 is not in the range 100<=x<=300"),
+        (["runs/feelings", "--count", "99"], "99 is out of range; 100 to 300"),
         (["runs/feelings", "--count", "100", "--read", "x.csv"], "give one of them"),
         (["runs/feelings", "--read", "x.csv"], "x.csv: no such file or directory; a CSV with the columns id and answer is wanted"),
         (["images"], "images: is not a run folder"),

@@ -54,6 +54,9 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         ({"teachers": [GOOD["teachers"][0] | {"modle": "x"}]}, "p.yaml: teachers[0]: no key named 'modle'; did you mean 'model'?"),
         ({"rescue": {"explain": True}}, "p.yaml: no key named 'rescue'"),
         ({"max_failures": "many"}, "p.yaml: max_failures: 'many': input should be a valid number"),
+        ({"task": GOOD["task"] | {"kind": "clasify"}}, "input should be 'classify' or 'answer'; did you mean 'classify'?"),
+        ({"consensus": {"label": "gat"}}, "did you mean 'gate'?"),
+        ({"task": GOOD["task"] | {"labels": "circle"}}, "p.yaml: task.labels: 'circle': input should be a list or a section of keys"),
         ({"name": "a/b"}, "p.yaml: name: 'a/b' cannot name a folder"),
         ({"filters": [{"measure": "repeted_ngrams", "max": 1}]}, "did you mean 'repeated_ngrams'?"),
         ({"filters": [{"measure": "reasoning_words"}]}, "p.yaml: filters[0]: min, max: neither is given"),
@@ -66,6 +69,12 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
 )
 def test_a_fault_names_its_place_and_what_would_be_right(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
     assert any(fault in line for line in faults(tmp_path, **changes)), faults(tmp_path, **changes)
+
+
+def test_a_line_that_is_indented_with_a_tab_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("name: x\nsource:\n\tkind: table\n")
+    with pytest.raises(PipelineError, match="not YAML: a tab; indent with spaces; the line is 'kind: table'"):
+        Loaded.load(tmp_path / "p.yaml")
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@h/v1", "http://me:secret@[::1/v1", "http://secret@\u2100.com", "ftp://me:secret@h"])

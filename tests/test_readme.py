@@ -105,7 +105,8 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            yield key, ... if default is PydanticUndefined else list(default) if isinstance(default, tuple) else default
+            must = default is PydanticUndefined or "Required" in (field.description or "")  # of a validator, which can say more
+            yield key, ... if must else list(default) if isinstance(default, tuple) else default
 
 
 def as_plain(told: set[tuple[str, str]]) -> list[tuple[str, Any]]:

@@ -66,6 +66,28 @@ def test_a_folder_of_classes_becomes_a_pipeline_with_its_labels(tmp_path: Path) 
     assert "My-photos.yaml" in told
 
 
+def test_the_pipeline_is_named_as_its_file_and_files_that_are_not_used_are_told(tmp_path: Path) -> None:
+    for number in range(6):
+        picture(tmp_path / "photos" / ("cat" if number % 2 else "dog") / f"{number}.png", number)
+    (tmp_path / "photos" / "notes.txt").write_text("x")
+    told, values, _ = made(tmp_path, "photos", "--out", "mine.yaml")
+    assert values["name"] == "mine"
+    assert "1 file in the source is not used: 'notes.txt'" in told
+
+
+def test_the_folder_of_one_class_is_told_from_the_folder_of_all(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        picture(tmp_path / "photos" / name / "1.png")
+    told, *_ = made(tmp_path, "photos/cat", "--out", "cat.yaml")
+    assert told.splitlines()[:2] == [
+        "photos/cat: imagefolder, 1 row of split train",
+        "no labels: there are no folders in it; did you mean photos? otherwise a free answer is asked for",
+    ]
+    picture(tmp_path / "one" / "cat" / "1.png")
+    told, *_ = made(tmp_path, "one")
+    assert told.splitlines()[1] == "one label, cat: a free answer is asked for"
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     picture(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos.yaml").write_text("mine")

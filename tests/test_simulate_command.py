@@ -121,7 +121,8 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         ended = ran("simulate", "pipeline.yaml", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert (
-        ended.stderr == f"127.0.0.1:{port}: cannot be listened on (Address already in use); stop what runs there, or choose another port\n"
+        ended.stderr == f"127.0.0.1:{port}: cannot be listened on (Address already in use); stop what runs there, or change the port: "
+        "in teachers[].url, or --port for a teacher that is not on this machine\n"
     )
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from cotforge.answers.task import Task
 from cotforge.images.signatures import LONGEST, begins_image
 from cotforge.records import Fault
+from cotforge.sources.files import listed_files
 from tests.test_sources import Desk, photo
 
 TASK = Task(kind="classify", question="q", labels=("cat", "dog"))
@@ -48,6 +49,16 @@ def test_files_that_are_not_used_are_counted_in_one_line_with_the_first_names(de
     assert desk.reasons("imagefolder", "data", task=TASK) == ["ok", "ok"]
     assert desk.counts.notes() == ["6 files in the source are not used: 'cat/a.txt', 'cat/a.xml', 'dog/b.json', 'notes', 'readme.txt', ..."]
     assert desk.counts.rows == 2
+
+
+def test_a_run_folder_among_the_images_is_no_class(desk: Desk) -> None:
+    desk.photos("data/cat/a.jpg", "data/runs/cats/dataset/assets/lesson.jpg", "data/runs/cats/cache/sent/b.jpg")
+    desk.put("data/runs/cats/journal.sqlite", "")
+    desk.put("data/runs/cats/dataset/data/train.csv", "image,label\nx.jpg,cat\n")
+    desk.put("data/cat/rows.csv", "image,label\na.jpg,cat\n")
+    assert [sample.label for sample in desk.sound("imagefolder", "data", task=TASK)] == ["cat"]
+    assert desk.counts.notes() == ["1 file in the source is not used: 'cat/rows.csv'"]
+    assert listed_files(desk.folder, "data", (".csv",), within=(".csv",)) == [desk.folder / "data/cat/rows.csv"]
 
 
 def test_images_that_the_metadata_does_not_name_and_a_second_metadata_file_are_not_used(desk: Desk) -> None:

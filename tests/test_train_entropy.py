@@ -136,7 +136,7 @@ def test_a_band_is_as_far_as_its_nearer_end(low: float, width: float, nats: floa
         ({"entropy": [0.5, 0.3]}, "eval.best: entropy: 0.5 to 0.3 is no band; give the lower bound first, from 0 up, like [0.3, 0.5]"),
         ({"entropy": [-1, 0.3]}, "eval.best: entropy: -1 to 0.3 is no band; give the lower bound first, from 0 up, like [0.3, 0.5]"),
         ({"entropi": [0.3, 0.5]}, "eval.best: no key named 'entropi'; did you mean 'entropy'?"),
-        ("acuracy", "eval.best: 'acuracy': input should be 'accuracy', 'macro_recall' or 'format_rate'"),
+        ("acuracy", "eval.best: 'acuracy': input should be 'accuracy', 'macro_recall' or 'format_rate'; did you mean 'accuracy'?"),
     ],
 )
 def test_what_is_no_band_and_no_metric_is_one_line(best: Any, line: str) -> None:

@@ -44,7 +44,7 @@ class Estimator:
         """Count what every Work lacks; `draw` so many of them for a probe, at random and the same in every invocation."""
         for work in works:
             if isinstance(work, Fault):
-                self.found.faults[work.reason] = self.found.faults.get(work.reason, 0) + 1
+                self.found.fault(work)
                 continue
             self.found.samples += 1
             whole = self._everybody is None or self._everybody(work.sample.id)
@@ -59,7 +59,7 @@ class Estimator:
         """The same of Samples that the journal knows nothing of, in a fraction of the time. Raises SourceError as a reading of Works."""
         for found in not_only_faults(Unasked(self.loaded).counted(samples)):
             if isinstance(found, Fault):
-                self.found.faults[found.reason] = self.found.faults.get(found.reason, 0) + 1
+                self.found.fault(found)
                 continue
             sample, asking = found
             self.found.samples += 1

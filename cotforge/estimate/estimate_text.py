@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from cotforge.budget import format_usd
 from cotforge.estimate.outlook import Range
 from cotforge.estimate.plan import Estimate, Reach, Share
+from cotforge.sources.sample_stream import count_rows
 
 
 def estimate_text(found: Estimate) -> str:
     """Samples and faults, one or two lines per teacher, the whole, and what should give the reader pause."""
     width = max(map(len, found.shares))
-    lines = [f"{found.samples:,} samples" + "".join(f"; {count:,} rows {reason}" for reason, count in sorted(found.faults.items()))]
+    samples = "1 sample" if found.samples == 1 else f"{found.samples:,} samples"
+    lines = [samples + "".join(f"; {count_rows(count)} {reason}" for reason, count in sorted(found.faults.items()))]
     for name, share in found.shares.items():
         lines += _teacher_lines(f"{name:<{width}}", share)
+    lines += [f"{reason}, the first: {found.first_faults[reason]}" for reason in sorted(found.first_faults)]
     return "\n".join([*lines, *_total_lines(found), *_warning_lines(found)])
 
 
@@ -25,10 +28,10 @@ def _teacher_lines(name: str, share: Share) -> Iterator[str]:
     priced = share.teacher.price.given
     usd = f", {about} {format_usd(share.usd.about)}" if priced else ", no price given"
     yield f"{first}, {about} {share.inputs.about:,.0f} in + {share.outputs.about:,.0f} out tokens{usd}{_about_hours(share.hours, about)}"
-    bounds = [f"{share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
+    bounds = [f"in all {share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
     bounds += [f"{format_usd(share.usd.low)} to {format_usd(share.usd.high)}"] * priced
     bounds += [f"{_lasting_hours(share.hours.low)} to {_lasting_hours(share.hours.high)}"] if share.hours else ["time unknown"]
-    yield f"{'':<{len(name)}}  {', '.join(bounds)}: {share.outlook.why}"
+    yield f"{'':<{len(name)}}  {', '.join(bounds)} ({share.outlook.why})"
     if share.failed:
         yield f"{'':<{len(name)}}  {share.failed:,} probed calls failed, the last: {share.last_error}"
 

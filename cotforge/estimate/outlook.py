@@ -49,7 +49,7 @@ def guess_outlook(teacher: TeacherKind) -> Outlook:
     most = most_output(teacher)
     outputs = Range(min(LEAST_OUTPUT, most), min(OUTPUT_TOKENS, most), most)
     never = Range(0, 0, 0) if teacher.instant else None
-    return Outlook(Range(0.5, 1, 2), outputs, never, "a guess: it has not answered yet; --probe asks a few and measures")
+    return Outlook(Range(0.5, 1, 2), outputs, never, "a guess, as it has not answered yet; --probe asks a few and measures")
 
 
 def recall_outlook(teacher: TeacherKind, history: History, *, calls: int, counted: int, pace: Range | None = None) -> Outlook:

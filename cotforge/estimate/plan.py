@@ -7,6 +7,8 @@ from typing import NamedTuple
 from cotforge.budget import Amount, Budget
 from cotforge.estimate.outlook import Outlook, Range
 from cotforge.history import History
+from cotforge.records import Fault
+from cotforge.sources.values import clean_value
 from cotforge.teachers.kind import TeacherKind
 
 RETRIED = 1.1
@@ -123,8 +125,15 @@ class Estimate:
     samples: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     """Rows that are none, by reason."""
+    first_faults: dict[str, str] = field(default_factory=dict)
+    """The first of each reason, with its place in the data."""
     firsts: int = 0
     """Samples about which one Call, whosoever, is made in any case."""
+
+    def fault(self, fault: Fault) -> None:
+        """Count a row that is none."""
+        self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
+        self.first_faults.setdefault(fault.reason, clean_value(str(fault)))
 
     @property
     def calls(self) -> int:

@@ -154,6 +154,6 @@ class _Tables:
     def _why_no_lessons(self) -> str:
         largest = self._tally.largest_reason()
         if largest is None:
-            return "no lessons: the source gave no rows"
+            return "no lessons: the source gave no sample to ask about"
         reason, count = largest
         return f"no lessons: {count:,} of {self._tally.rows():,} rows ended as {reason}; losses.parquet has each"

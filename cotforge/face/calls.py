@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotforge.errors import PipelineError, Stopped
+from cotforge.errors import PipelineError, Stopped, demand_count
 from cotforge.face.run import Run
 from cotforge.face.typed_results import CheckResult, Evaluation, TrainingResult
 from cotforge.notices import collected_notices, shown_on_stderr
@@ -40,6 +40,7 @@ def check(
     """
     from cotforge.face.checking import check_session
 
+    demand_count("probe", probe, least=0)
     lines: list[str] = []
     with _show_progress(progress), collected_notices() as notices, _open_session(pipeline, out, set, limit=limit, trust=trust) as session:
         found = check_session(session, lines.append, probe=probe, offline=offline)
@@ -213,9 +214,9 @@ def _open_session(pipeline: "Pipeline | str | Path", out: Path | str | None, set
 
 
 def _key_assignments(set: Mapping[str, Any] | None) -> list[str]:
-    from cotforge.tree import key_assignment
+    from cotforge.tree import key_assignments
 
-    return [key_assignment(key, value) for key, value in (set or {}).items()]
+    return key_assignments(set)
 
 
 def _is_trusted(pipeline: "Pipeline | str | Path", trust: bool) -> bool:

@@ -26,12 +26,12 @@ class Run:
 
     def __init__(self, path: "str | Path") -> None:
         """Raises PipelineError where the folder is no run, JournalError where what it keeps cannot be read."""
-        from cotforge.folder import name_in
+        from cotforge.folder import name_in, no_run
 
         self.path = Path(path)
         name = name_in(self.path) if self.path.is_dir() else None
         if name is None:
-            raise PipelineError(f"{self.path}: is not a run folder; there is no pipeline.yaml in it")
+            raise PipelineError(no_run(self.path))
         self.name = name
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from cotforge.errors import PipelineError
-from cotforge.folder import name_in
+from cotforge.folder import name_in, no_run
 from cotforge.formats.format import ExportTerms, Format
 from cotforge.formats.known import FORMATS
 from cotforge.formats.row import Kind
@@ -22,7 +22,7 @@ def export_run(
     form = _find_format(to)
     name = name_in(run) if run.is_dir() else None
     if name is None:
-        raise PipelineError(f"{run}: is not a run folder; there is no pipeline.yaml in it")
+        raise PipelineError(no_run(run))
     kind = kind or form.kinds[0]
     if kind != "grpo":
         return write_export(run, form, ExportTerms(name, kind, {}, newlines=newlines), out=out)
@@ -36,5 +36,5 @@ def _find_format(to: str) -> Format:
         return FORMATS[to]
     near = difflib.get_close_matches(to, FORMATS, n=1)
     raise PipelineError(
-        f"--to {to[:40]}: there is no such format; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FORMATS)}")
+        f"{to[:40]!r}: there is no such format; " + (f"did you mean {near[0]!r}?" if near else f"there are {', '.join(FORMATS)}")
     )

@@ -8,7 +8,7 @@ from typing import Any
 from cotforge import tree
 from cotforge.card_keys import header_faults
 from cotforge.errors import HubError, show_value
-from cotforge.folder import RunFolder, name_in, read_kept
+from cotforge.folder import RunFolder, name_in, no_run, read_kept
 from cotforge.hub.licence import CONFIRMED, Licence, choose_licence
 from cotforge.hub.local_files import CARD, LocalFolder
 from cotforge.hub.scan import find_leaks
@@ -30,7 +30,7 @@ class RunOrigin:
         name = name_in(run) if run.is_dir() else None
         kept = read_kept(run / RunFolder.PIPELINE) if name is not None else None
         if name is None or kept is None:
-            raise HubError(f"{run}: is not a run folder; there is no {RunFolder.PIPELINE} in it")
+            raise HubError(no_run(run))
         pipeline = tree.parse_tree(kept, run / RunFolder.PIPELINE)
         remember_variables(pipeline)
         source, listed = pipeline.get("source"), pipeline.get("teachers")

@@ -77,7 +77,7 @@ def _make_key(name: str, field: FieldInfo, above: str, kinds: tuple[str, ...]) -
         path=f"{above}{field.alias or name}{'[]' if _is_list_of_sections(field.annotation) else ''}",
         kinds=kinds,
         type=describe_type(field),
-        required=field.is_required(),
+        required=field.is_required() or "Required" in (field.description or ""),  # by a validator, which can say more
         default=_field_default(field),
         meaning=" ".join((field.description or "").split()),
         holds=tuple(below),

@@ -54,7 +54,7 @@ def funnel_figure(tally: Tally) -> Figure:
     title = "What is left at each step"
     kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
     worst = tally.largest_reason()
-    why = f"; the largest loss: {worst[1]:,} {reason_in_words(worst[0])}" if worst and worst[1] else ""
+    why = f"; the largest loss: {worst[1]:,} {reason_in_words(*worst)}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
     notes = map(_loss_note, reasons)
     table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
@@ -64,6 +64,8 @@ def funnel_figure(tally: Tally) -> Figure:
 def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
     """(reason, count) of what is lost at each step of `Tally.funnel`, the most frequent first."""
     found: list[list[tuple[str, int]]] = [[] for _ in tally.funnel()]
+    if tally.held_out:
+        found[1].append(("held out by eval.share", tally.held_out))
     for reason, count in sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0])):
         stage = reason.partition(":")[0]
         place = 2 if reason in NO_REPLY else {"source": 1, "vote": 3, "export": 5}.get(stage, 4)
@@ -75,7 +77,7 @@ def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
 def _loss_note(reasons: Sequence[tuple[str, int]]) -> str:
     if not reasons:
         return ""
-    some = ", ".join(f"{count:,} {reason_in_words(reason)}" for reason, count in reasons[:2])
+    some = ", ".join(f"{count:,} {reason_in_words(reason, count)}" for reason, count in reasons[:2])
     more = sum(count for _, count in reasons[2:])
     return f"lost: {some}" + (f", {more:,} for other reasons" if more else "")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cotforge.errors import SourceError
+from cotforge.sources.files import is_run_folder
 from cotforge.sources.imagefolder import IMAGE_ENDINGS
 from cotforge.sources.text_files import ENDINGS, LINES_PEEKED, text_records
 
@@ -58,7 +59,7 @@ def _source_of_file(place: Path, root: Path) -> dict[str, Any]:
 
 def _walk_files(place: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(place):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_run_folder(os.path.join(folder, name)))
         yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 

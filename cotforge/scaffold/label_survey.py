@@ -17,7 +17,7 @@ from cotforge.errors import SourceError
 from cotforge.images import Images, PictureStore
 from cotforge.records import Fault
 from cotforge.scaffold.data_layout import METADATA
-from cotforge.sources import RawRow, Source, read_samples
+from cotforge.sources import Counts, RawRow, Source, read_samples
 
 MOST_ROWS, MOST_LISTED = 20_000, 1_000_000
 """Rows that are read of a table, and of a folder, whose rows are files that only have to be listed. Default chosen by us."""
@@ -37,6 +37,8 @@ class LabelSurvey:
     questions: int = 0
     options: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    met: Counts = field(default_factory=Counts)
+    """With the files that are not used."""
     whole: bool = True
     """Whether all rows were read."""
     first_fault: str = ""
@@ -88,7 +90,7 @@ def _survey_split(section: Mapping[str, Any], root: Path) -> LabelSurvey:
     found = LabelSurvey(section["split"], folders=_has_class_folders(section, root))
     most = MOST_LISTED if source.kind in ("imagefolder", "emoset") else MOST_ROWS
     with TemporaryDirectory(prefix="cotforge-") as place, closing(PictureStore(Path(place), Images())) as store:
-        rows = iter(source.rows(root, store.spool))
+        rows = found.met.used(source.rows(root, store.spool))
         for row in islice(rows, most):
             if isinstance(row, RawRow):
                 _count_row(row, found)

@@ -1,5 +1,6 @@
 """From a folder or file of data to a pipeline file that loads."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +10,7 @@ from cotforge.pipeline import Loaded
 from cotforge.scaffold.data_layout import find_source
 from cotforge.scaffold.label_survey import LabelSurvey, survey_labels
 from cotforge.scaffold.pipeline_text import pipeline_text
+from cotforge.sources.sample_stream import count_rows
 from cotforge.sources.values import clean_value
 
 LABELS_TOLD = 8
@@ -17,9 +19,12 @@ LABELS_TOLD = 8
 def write_scaffold(place: Path, file: Path | None = None) -> str:
     """Write a pipeline file for the data at `place`: to `file`, else to `<name of the folder>.yaml` here; the lines that tell of it.
 
+    The pipeline is named as its file is.
+
     Raises SourceError where there is no data, PipelineError where the file is there already or cannot be written.
     """
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", place.resolve().stem).strip("-.") or "data"
+    named = place.resolve() if file is None else file
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", named.stem).strip("-._") or "data"
     file = file or Path(f"{name}.yaml")
     if file.exists():
         raise PipelineError(f"{file}: is there already; name another with --out")
@@ -37,18 +42,28 @@ def write_scaffold(place: Path, file: Path | None = None) -> str:
 
 
 def _found_lines(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
-    rows = f"{survey.rows:,} rows" if survey.whole else f"more than {survey.rows:,} rows"
+    rows = f"{'' if survey.whole else 'more than '}{count_rows(survey.rows)}"
     lines = [f"{place}: {kind}, {rows} of split {survey.split}"]
     if classes := survey.classes:
         named = ", ".join(f"{clean_value(label)[:40]} {count:,}" for label, count in survey.labels.most_common(LABELS_TOLD))
         lines.append(f"{len(classes)} labels: {named}{', ...' if len(survey.labels) > LABELS_TOLD else ''}")
     elif survey.labels:
-        lines.append(f"{len(survey.labels):,} different answers: a free answer is asked for")
+        only = f"one label, {clean_value(next(iter(survey.labels)))[:40]}: {_more_classes(place)}a free answer is asked for"
+        many = f"{len(survey.labels):,} different answers: a free answer is asked for"
+        lines.append(only if len(survey.labels) == 1 else many)
     else:
-        lines.append("no labels: a free answer is asked for")
+        lines.append(f"no labels: {_more_classes(place) if kind == 'imagefolder' else ''}a free answer is asked for")
     if survey.faults:
-        lines.append(f"{survey.faults.total():,} rows cannot be used, the first: {clean_value(survey.first_fault)}")
-    return lines
+        lines.append(f"{count_rows(survey.faults.total())} cannot be used, the first: {clean_value(survey.first_fault)}")
+    return [*lines, *survey.met.notes()]
+
+
+def _more_classes(place: Path) -> str:
+    """What may have been meant where a folder with one class, or the folder of one class, is given."""
+    below = any(entry.is_dir() for entry in place.iterdir()) if place.is_dir() else True
+    beside = [] if below else [entry for entry in place.resolve().parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    above = os.path.relpath(place.resolve().parent)
+    return "" if below else "there are no folders in it; " + (f"did you mean {above}? " if len(beside) > 1 else "") + "otherwise "
 
 
 def _next_command(file: Path) -> str:

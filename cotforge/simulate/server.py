@@ -109,7 +109,8 @@ async def _start_site(runner: web.AppRunner, port: int) -> web.TCPSite:
         await site.start()
     except OSError as error:
         raise TeacherError(
-            f"{HOST}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); stop what runs there, or choose another port"
+            f"{HOST}:{port}: cannot be listened on ({os.strerror(error.errno or 0)}); stop what runs there, or change the port: "
+            "in teachers[].url, or --port for a teacher that is not on this machine"
         ) from error
     return site
 

@@ -11,6 +11,27 @@ from cotforge.errors import SourceError
 _ALIKE = ({"train", "training"}, {"validation", "valid", "val", "dev"}, {"test", "testing"})
 
 
+RUN_MARK = "journal.sqlite"
+"""What every run folder holds: such a folder within the data is cotforge's own, and not read as data."""
+
+
+def is_run_folder(folder: str | Path) -> bool:
+    """Whether a build has begun in the folder."""
+    return os.path.lexists(os.path.join(folder, RUN_MARK))
+
+
+def _walk_below(place: Path) -> Iterator[Path]:
+    """What lies below a folder, but for what is hidden and for run folders."""
+    own = {place: False}
+
+    def is_own(folder: Path) -> bool:
+        if folder not in own:
+            own[folder] = is_own(folder.parent) or is_run_folder(folder)
+        return own[folder]
+
+    return (found for found in place.rglob("[!.]*") if not is_own(found.parent))
+
+
 def absolute_path(root: Path, path: str) -> Path:
     """The path of the pipeline file as an absolute one, not resolved."""
     return Path(os.path.abspath(root / Path(path).expanduser()))
@@ -52,7 +73,7 @@ def listed_files(root: Path, path: str, endings: Sequence[str], *, within: Seque
     if glob.has_magic(path) and not place.exists():
         found: Iterable[Path] = map(Path, glob.iglob(str(place), recursive=True))
     elif existing_path(root, path).is_dir():
-        found, endings = place.rglob("[!.]*"), within
+        found, endings = _walk_below(place), within
     else:
         found = [place]
     named = {file for file in found if file.suffix.lower() in endings}
@@ -68,7 +89,7 @@ def left_out(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
     place = absolute_path(root, path)
     found: Iterable[Path] = [place]
     if place.is_dir():
-        found = place.rglob("[!.]*")
+        found = _walk_below(place)
     elif glob.has_magic(path):
         found = map(Path, glob.iglob(str(place), recursive=True))
     return sorted(file for file in found if file.name.lower().endswith(endings) and file.is_file())
@@ -79,7 +100,7 @@ def no_files(root: Path, path: str, endings: tuple[str, ...]) -> list[Path]:
 
     Without what is named as data by its ending, which `listed_files` gives.
     """
-    found = absolute_path(root, path).rglob("[!.]*") if absolute_path(root, path).is_dir() else ()
+    found = _walk_below(absolute_path(root, path)) if absolute_path(root, path).is_dir() else ()
     return sorted(
         file for file in found if not file.name.lower().endswith(endings) and (file.is_symlink() if file.is_dir() else not file.is_file())
     )

@@ -12,7 +12,7 @@ from cotforge.errors import SourceError
 from cotforge.images import FileRef
 from cotforge.images.signatures import is_image_file
 from cotforge.records import Fault
-from cotforge.sources.files import Splits, existing_path, is_split_name, shown_path
+from cotforge.sources.files import Splits, existing_path, is_run_folder, is_split_name, shown_path
 from cotforge.sources.paths import Folder
 from cotforge.sources.raw_rows import Columns, Layout, RawData, RawRow, Spool, Unused, place_fault
 from cotforge.sources.seen import Seen
@@ -168,14 +168,15 @@ def _sorted_files(folder: Path) -> Iterator[tuple[str, bool]]:
     """(path, whether it is taken for an image) of the files below, sorted by name within each folder.
 
     A linked folder stands for itself, as an image, so that it becomes a fault: it may lead in circles. So does an empty folder that is
-    named as an image.
+    named as an image. Run folders are passed over.
     """
     with os.scandir(folder) as entries:
         found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     for entry in found:
         is_named = entry.name.lower().endswith(IMAGE_ENDINGS)
         if entry.is_dir(follow_symlinks=False) and not (is_named and not os.listdir(entry)):
-            yield from _sorted_files(Path(entry.path))
+            if not is_run_folder(entry.path):
+                yield from _sorted_files(Path(entry.path))
         else:
             yield entry.path, is_named or os.path.isdir(entry) or _begins_image(entry)
 

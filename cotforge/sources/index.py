@@ -13,7 +13,18 @@ from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.labels import TaskRules
 from cotforge.sources.parked import Parked
 from cotforge.sources.raw_rows import RawRow
-from cotforge.sources.sample_stream import THREADS, Counts, RowSource, Soundness, id_from, make_samples, wanted_rows, work_ahead
+from cotforge.sources.sample_stream import (
+    THREADS,
+    Counts,
+    HeldOutRule,
+    RowSource,
+    Soundness,
+    id_from,
+    is_held_out,
+    make_samples,
+    wanted_rows,
+    work_ahead,
+)
 
 Stopped = Callable[[], object]
 
@@ -36,10 +47,11 @@ class Index:
         wave: Callable[[str], int],
         limit: int | None = None,
         spreads: bool = False,
+        held_out: HeldOutRule | None = None,
     ) -> None:
         """`wave`: that of an id, from 0; the others as `samples` has them."""
         self._source, self._task, self._store, self._root, self._wave = source, task, store, root, wave
-        self._limit, self._spreads = limit, spreads
+        self._limit, self._spreads, self._held_out = limit, spreads, held_out
         self._left = min((most for most in (source.limit, limit) if most is not None), default=None)
         self.counts = Counts()
         """Of the first reading of each wave."""
@@ -50,7 +62,7 @@ class Index:
     def _begin_reading(self) -> None:
         self.counts.clashes.close()
         self.counts = Counts()
-        self._soundness = Soundness(self._source.path, self.counts)
+        self._soundness = Soundness(self._source.path, self.counts, most=self._source.limit, limit=self._limit)
         self._parked = Parked(self._store.scratch())
         self._places: dict[int, array[int]] = defaultdict(lambda: array("Q"))
         self._unread: set[int] = set()
@@ -81,12 +93,15 @@ class Index:
         self._parked.close()
         self._begin_reading()
         rows = wanted_rows(
-            self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads
-        )
-        with closing(make_samples(self._sift_rows(rows, stopped), self._task, self._store, self.counts)) as read:
-            while self._soundness.sound != self._left and (pair := next(read, None)) is not None:
+            self._source, self._task, self._store, root=self._root, counts=self.counts, limit=self._limit, spreads=self._spreads,
+            held_out=self._held_out,
+        )  # fmt: skip
+        with closing(make_samples(self._sift_rows(rows, stopped), self._task, self._store, self.counts, self._held_out)) as read:
+            while not self._soundness.is_enough and (pair := next(read, None)) is not None:
                 row, item = pair
-                self._soundness.saw(item)
+                self._soundness.saw(item, is_held=(is_held := is_held_out(item, self._held_out)))
+                if is_held:
+                    continue
                 wave = 0 if isinstance(item, Fault) else self._wave(item.id)
                 self._keep_row(_recall_row(row, item), wave)
                 if wave == 0:
@@ -129,11 +144,13 @@ class Index:
         """What was kept for a wave."""
         first = wave in self._unread
         counts = self.counts if first else Counts()
-        with closing(make_samples(self._kept_rows(wave), self._task, self._store, counts)) as read:
+        with closing(make_samples(self._kept_rows(wave), self._task, self._store, counts, self._held_out)) as read:
             for _, item in read:
+                is_held = is_held_out(item, self._held_out)
                 if first:
-                    self._soundness.saw(item)
-                yield item
+                    self._soundness.saw(item, is_held=is_held)
+                if not is_held:
+                    yield item
         if first:
             self._unread.discard(wave)
             self._demand_sound()

@@ -121,8 +121,8 @@ class RawData(Spec):
     """Which column holds what. A key that is left out means the column of the same name, if there
     is one."""
     limit: int | None = Field(default=None, ge=1)
-    """Most usable samples, taken from the start of the source. Null: all. (`--limit N` draws N from
-    all classes instead.)"""
+    """Most usable samples, taken from the start of the source, held-out ones among them. Null: all.
+    (`--limit N` draws N from all classes instead, besides those held out.)"""
     label_names: tuple[str, ...] | None = None
     """Names of integer labels, in the order of the integers. Null: the names in the data, if it has
     any."""

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -62,6 +62,13 @@ class RowSource(Protocol):
         """Everything there is, in order."""
 
 
+class HeldOutRule(Protocol):
+    """Which Samples nobody is asked about, because the student is evaluated on them."""
+
+    def holds_pictures(self, digests: Iterable[str]) -> bool:
+        """Whether the Sample with pictures of these digests is one of them."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What was met, counted as the source is read."""
@@ -77,6 +84,8 @@ class Counts:
     classes: dict[str, int] = field(default_factory=dict, compare=False)
     """How often each label of the closed set was met; empty where there is none, or only a part of the source is read."""
     labels_missing: int = 0
+    held_out: int = 0
+    """Sound samples that nobody is asked about."""
     duplicates: int = 0
     """Rows left out as equal to an earlier one of the same id."""
     unused: int = 0
@@ -99,6 +108,8 @@ class Counts:
     def notes(self) -> list[str]:
         """Lines for the user about what was passed over, or is not sent as it is."""
         lines = []
+        if self.held_out:
+            lines.append(f"{self.held_out:,} of {count_rows(self.rows)} held out by eval.share: no teacher is asked about them")
         if self.unused:
             names = ", ".join(map(repr, self.unused_names)) + (", ..." if self.unused > len(self.unused_names) else "")
             files = "1 file in the source is" if self.unused == 1 else f"{self.unused:,} files in the source are"
@@ -130,6 +141,11 @@ class Counts:
             self.astray[shown] += 1
 
 
+def count_rows(count: int) -> str:
+    """So many rows, in words."""
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
 def read_samples(
     source: RowSource,
     task: TaskRules,
@@ -138,9 +154,12 @@ def read_samples(
     root: Path,
     limit: int | None = None,
     spreads: bool = False,
+    held_out: HeldOutRule | None = None,
     counts: Counts | None = None,
 ) -> Iterator[Sample | Fault]:
     """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
+
+    Those that are `held_out` are left out; `limit` does not count them, and `source.limit` does.
 
     With `spreads` those under a limit are drawn by chance instead, as many of each class (see `spread`), unless the source is read
     over a network. Paths are relative to `root`. Samples come while the source is being read; as long as every label met was outside
@@ -150,24 +169,48 @@ def read_samples(
     left = min((most for most in (source.limit, limit) if most is not None), default=None)
     counts = counts or Counts()
     counts.classes = dict.fromkeys(task.options(None), 0) if left is None else {}
-    soundness = Soundness(source.path, counts)
-    rows = wanted_rows(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads)
-    with closing(make_samples(rows, task, store, counts)) as read, closing(counts.clashes):
-        while soundness.sound != left and (pair := next(read, None)) is not None:
-            soundness.saw(pair[1])
-            yield pair[1]
+    soundness = Soundness(source.path, counts, most=source.limit, limit=limit)
+    rows = wanted_rows(source, task, store, root=root, counts=counts, limit=limit, spreads=spreads, held_out=held_out)
+    with closing(make_samples(rows, task, store, counts, held_out)) as read, closing(counts.clashes):
+        while not soundness.is_enough and (pair := next(read, None)) is not None:
+            soundness.saw(pair[1], is_held=(is_held := is_held_out(pair[1], held_out)))
+            if not is_held:
+                yield pair[1]
     if left != 0:
         soundness.demand()
 
 
 def wanted_rows(
-    source: RowSource, task: TaskRules, store: PictureStore, *, root: Path, counts: Counts, limit: int | None, spreads: bool
+    source: RowSource,
+    task: TaskRules,
+    store: PictureStore,
+    *,
+    root: Path,
+    counts: Counts,
+    limit: int | None,
+    spreads: bool,
+    held_out: HeldOutRule | None = None,
 ) -> Iterator[RawRow | Fault]:
     """The rows that Samples are made of, until there are enough. Raises as `read_samples` does, but for rows that are none."""
     rows = not_astray(counts.used(source.rows(root, store.spool)), source.path, task)
     if not spreads or limit is None or not source.at_hand:
         return rows
-    return spread_classes(_first_rows(rows, source.limit), task, store)
+    return spread_classes(_first_rows(rows, source.limit), task, store, lambda row: _is_held_row(row, store, held_out))
+
+
+def is_held_out(item: Sample | Fault, held_out: HeldOutRule | None) -> bool:
+    """Whether it is a Sample that nobody is asked about."""
+    return held_out is not None and isinstance(item, Sample) and held_out.holds_pictures(picture.digest for picture in item.pictures)
+
+
+def _is_held_row(row: RawRow, store: PictureStore, held_out: HeldOutRule | None) -> bool:
+    """The same of a row; one whose pictures cannot be read is not held out."""
+    if held_out is None:
+        return False
+    try:
+        return held_out.holds_pictures([store.digest(ref) for ref in row.images])
+    except Fault:
+        return False
 
 
 def _first_rows(rows: Iterator[RawRow | Fault], most: int | None) -> Iterator[RawRow | Fault]:
@@ -197,19 +240,26 @@ def not_only_faults(items: Iterator[T | Fault]) -> Iterator[T | Fault]:
 class Soundness:
     """How many Samples were sound, and why the others were not."""
 
-    def __init__(self, path: str, counts: Counts) -> None:
-        self._path, self._counts = path, counts
-        self.sound = 0
+    def __init__(self, path: str, counts: Counts, *, most: int | None = None, limit: int | None = None) -> None:
+        """`most`: sound Samples that are read, at most; `limit`: of them those that are not held out."""
+        self._path, self._counts, self._most, self._limit = path, counts, most, limit
+        self.sound = self.asked = 0
         self._faults: Counter[str] = Counter()
         self._examples: dict[str, Fault] = {}
 
-    def saw(self, item: Sample | Fault) -> None:
+    @property
+    def is_enough(self) -> bool:
+        """Whether no more are wanted."""
+        return self.sound == self._most or self.asked == self._limit
+
+    def saw(self, item: Sample | Fault, *, is_held: bool = False) -> None:
         """One more."""
         if isinstance(item, Fault):
             self._faults[item.reason] += 1
             self._examples.setdefault(item.reason, item)
         else:
             self.sound += 1
+            self.asked += not is_held
 
     def demand(self) -> None:
         """Raises SourceError where none was sound."""
@@ -225,8 +275,10 @@ class Soundness:
         return f"source.path: no sound row in {self._path!r}; {count:,} of {all_faults:,} faults are {reason!r}, the first: {first}"
 
 
-def make_samples(rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore, counts: Counts) -> Generator[Read]:
-    """Every row with its Sample or Fault, but for rows that are equal to an earlier one."""
+def make_samples(
+    rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore, counts: Counts, held_out: HeldOutRule | None = None
+) -> Generator[Read]:
+    """Every row with its Sample or Fault, but for rows that are equal to an earlier one. Those `held_out` are counted."""
     pool = _Pictures(lambda refs: tuple(store.picture(ref) for ref in refs), THREADS, name="pictures")
     with closing(Seen()) as seen:
         try:
@@ -252,6 +304,7 @@ def make_samples(rows: Iterator[RawRow | Fault], task: TaskRules, store: Picture
                 counts.labels_missing += told is None
                 if sample.label in counts.classes:
                     counts.classes[sample.label] += 1
+                counts.held_out += is_held_out(sample, held_out)
                 yield row, sample
         finally:
             pool.close()

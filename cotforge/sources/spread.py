@@ -2,9 +2,10 @@
 
 import os
 from array import array
-from collections import Counter
-from collections.abc import Generator, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from heapq import heapify, heappop, heapreplace
 
 from cotforge.images import CellRef, FileRef, MemberRef, PictureStore, Ref
 from cotforge.order import sample_rank
@@ -18,8 +19,10 @@ _BITS = 32
 _NUMBER = (1 << _BITS) - 1
 
 
-def spread_classes(rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore) -> Generator[RawRow | Fault]:
-    """All rows, one of each class in turn, each class in the order of `rank`; then the Faults.
+def spread_classes(
+    rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore, is_held: Callable[[RawRow], bool] = lambda row: False
+) -> Generator[RawRow | Fault]:
+    """All rows, one of each class in turn, each class in the order of `rank`; then the Faults. A row that `is_held` takes no turn.
 
     The order follows from ids and labels alone, whatever the order of the source. Rows without a label, or with one that is not in
     the set, are one more class; where there is no closed set, all are one. `rank` is that of `rule: sequential`, so that of a trial's
@@ -36,26 +39,42 @@ def spread_classes(rows: Iterator[RawRow | Fault], task: TaskRules, store: Pictu
             places.append(parked.keep(row))
             ranks.append(sample_rank(_row_name(row)))
             labels.append(_row_class(row, task, classes) if classes else _NO_CLASS)
-        yield from map(parked.at, (places[number] for number in _in_turn(ranks, labels)))
+        turns = _in_turn(ranks, labels)
+        number = next(turns, None)
+        while number is not None:
+            row = parked.at(places[number])
+            yield row
+            try:
+                number = turns.send(isinstance(row, RawRow) and is_held(row))
+            except StopIteration:
+                break
         yield from map(parked.at, faults)
 
 
-def _in_turn(ranks: "array[int]", labels: "array[int]") -> Iterator[int]:
+def _in_turn(ranks: "array[int]", labels: "array[int]") -> Generator[int, bool | None]:
     """Numbers of the rows: by rank within each class, and the first of each before the second of any.
 
-    What is sorted are integers that hold their row's number in their last bits: with a key there would be a list more of them.
+    Whoever is sent True gets the next row of the same class for it. What is sorted are integers that hold their row's number in their
+    last bits: with a key there would be a list more of them.
     """
     packed = [rank << _BITS | number for number, rank in enumerate(ranks)]
     packed.sort()
-    met: Counter[int] = Counter()
+    classes: dict[int, array[int]] = defaultdict(lambda: array("I"))
     by_rank = array("I")
     for place, entry in enumerate(packed):
-        number = entry & _NUMBER
-        by_rank.append(number)
-        packed[place] = met[labels[number]] << _BITS | place
-        met[labels[number]] += 1
-    packed.sort()
-    return (by_rank[entry & _NUMBER] for entry in packed)
+        by_rank.append(entry & _NUMBER)
+        classes[labels[entry & _NUMBER]].append(place)
+    del packed
+    waiting = [(0, places[0], name, 0) for name, places in classes.items()]
+    heapify(waiting)
+    while waiting:
+        turn, place, name, used = waiting[0]
+        takes_none = yield by_rank[place]
+        places, used = classes[name], used + 1
+        if used < len(places):
+            heapreplace(waiting, (turn + (not takes_none), places[used], name, used))
+        else:
+            heappop(waiting)
 
 
 def _row_class(row: RawRow, task: TaskRules, classes: dict[str, int]) -> int:

@@ -30,6 +30,8 @@ class Tally:
 
     labels_unknown: int = 0
     """Rows whose raw label was outside the set; told by the source."""
+    held_out: int = 0
+    """Sound rows that nobody is asked about; told by the source."""
     estimated: Mapping[str, float | None] = field(default_factory=dict)
     """Estimated accuracy per teacher, in [0, 1]; told by the vote."""
     twins: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class Tally:
 
     def rows(self) -> int:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
-        return self.samples + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
+        return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
 
     def figures(self) -> RuleFigures:
         """What the rule in force did, for comparison with others."""
@@ -128,7 +130,7 @@ class Tally:
         """The steps from raw rows to Lessons with how many were left at each."""
         return (
             ("rows read", self.rows()),
-            ("sound samples", self.samples),
+            ("sound, not held out" if self.held_out else "sound samples", self.samples),
             ("with a readable reply", self.readable),
             ("agreed on", self.agreed),
             ("passed the filters", self.accepted),

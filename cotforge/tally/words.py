@@ -66,14 +66,16 @@ def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
     ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
     if not ranked:
         return
-    parts = [f"{count:,} {reason_in_words(word)} ({word})" for word, count in ranked[:REASONS]]
+    parts = [f"{count:,} {reason_in_words(word, count)} ({word})" for word, count in ranked[:REASONS]]
     others = sum(count for _, count in ranked[REASONS:])
     yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
 
 
-def reason_in_words(word: str) -> str:
+def reason_in_words(word: str, count: int = 2) -> str:
     """What a published reason means, as it follows a number of samples."""
     stage, _, rest = word.partition(":")
+    if stage == "source" and count == 1:
+        return f"row of the source with {rest}"
     return WORDS.get(word) or (f"{STAGES[stage]} {rest}" if stage in STAGES else word)
 
 

@@ -197,7 +197,9 @@ def _source_lessons(loaded: Loaded, run: Path, place: Path) -> "Lessons":
     store = PictureStore(run, pipeline.images)
 
     def read() -> Iterator[Sample | Fault]:
-        yield from read_samples(pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads)
+        yield from read_samples(
+            pipeline.source, pipeline.task, store, root=loaded.root, limit=limit, spreads=spreads, held_out=pipeline.eval
+        )
 
     try:
         return write_source(

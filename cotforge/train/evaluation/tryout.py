@@ -47,7 +47,12 @@ class AskedModel:
         candidate, name = _find_candidate(loaded, run, self.model, self.batch)
         give_notice(f"{said} {candidate.model}")
         engine = loaded.pipeline.eval.engine if loaded.pipeline.eval else "auto"
-        return name, _ask_candidate(candidate, engine, questions, run / "train" / "cache", ask)
+        try:
+            return name, _ask_candidate(candidate, engine, questions, run / "train" / "cache", ask)
+        except PipelineError as fault:
+            if self.model is None:
+                raise
+            raise PipelineError(*(line.replace("train.student.model: ", "model: ", 1) for line in fault.faults)) from fault
 
 
 def try_out(

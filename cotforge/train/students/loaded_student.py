@@ -149,7 +149,8 @@ def model_folder(model: str, root: Path, *, key: str = STUDENT) -> Path:
     try:
         found = Path(snapshot_download(model, ignore_patterns=[*UNWANTED]))
     except Exception as fault:  # of a dozen kinds, depending on what is wrong with name, net or rights
-        said = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+        said = (str(fault).strip().splitlines() or [type(fault).__name__])[0].removeprefix("Got: ")
+        said = "the Hub cannot be reached" if said.startswith(("ConnectError", "ConnectTimeout")) else said
         raise PipelineError(f"{key}: {model!r} is no folder, and no model that the Hub gives: {said[:200]}") from fault
     demand_safe(found, key=key)
     return found
