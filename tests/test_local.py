@@ -72,9 +72,9 @@ def engine(vlm: Path) -> Callable[..., Any]:
     """The engine in this process."""
 
     def loaded(**fields: Any) -> Any:
-        from cotforge.teachers.local.transformers import load_transformers
+        from cotforge.teachers.local.transformers import load_model
 
-        return load_transformers(teacher(vlm, **fields), str(vlm))
+        return load_model(teacher(vlm, **fields), str(vlm))
 
     return loaded
 
@@ -470,21 +470,21 @@ def refused(teacher: LocalTeacher, root: Path) -> str:
 
 def test_a_folder_that_holds_no_vision_language_model_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason=SKIPPED)
-    from cotforge.teachers.local.transformers import load_transformers
+    from cotforge.teachers.local.transformers import load_model
 
     (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
     with pytest.raises(Unfit, match=r"/\S+ is no vision-language model; its config.json says 'qwen2'"):
-        load_transformers(teacher("words"), str(tmp_path))
+        load_model(teacher("words"), str(tmp_path))
 
 
 def test_a_folder_without_weights_is_no_model(vlm: Path, tmp_path: Path) -> None:
-    from cotforge.teachers.local.transformers import load_transformers
+    from cotforge.teachers.local.transformers import load_model
 
     for file in vlm.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(Unfit, match=r"model: .* no file named model.safetensors"):
-        load_transformers(teacher(tmp_path), str(tmp_path))
+        load_model(teacher(tmp_path), str(tmp_path))
 
 
 def test_a_gpu_that_torch_cannot_use_is_told_instead_of_the_cpu_being_used(

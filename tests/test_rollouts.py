@@ -25,6 +25,7 @@ from cotforge.train.rollouts.rollout_engine import Needs, choose_engine, masked_
 from cotforge.train.rollouts.rollout_prompts import RolloutPrompts, count_tokens
 from cotforge.train.students import loaded_student, tiny
 from cotforge.train.students.loaded_student import Pupil
+from cotforge.train.students.rehearsal import MAKERS
 from cotforge.train.trl_seam import Sampled, prepare_multimodal_messages
 from cotforge.train.vllm_seam import short_prompts
 from tests import squares
@@ -43,7 +44,7 @@ def pupil(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pupil]:
 
     def of(family: str) -> Pupil:
         if family not in made:
-            folder = getattr(tiny, family)(place / family, squares.TEXTS, squares.SIZE)
+            folder = MAKERS[family](place / family, squares.TEXTS, squares.SIZE)
             made[family] = loaded_student.load_pupil(Student(model=str(folder)), folder)
         return made[family]
 

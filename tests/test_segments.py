@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cotforge.answers import Task
@@ -133,6 +133,7 @@ def test_free_answers_are_compared_as_numbers_too() -> None:
     assert share(text, "3009", "3010", sample=FREE) == 0
 
 
+@example(["<verify>", "It is red. ", "<verify>", "<verify>", "It is red. "])
 @given(st.lists(st.sampled_from(["It is red. ", "Blue! ", "Wait, ", "Let me try again. ", "That is wrong. ", "Correct. ", "<verify>"])))
 def test_it_is_a_share_and_the_parts_hold_the_text_in_its_order(pieces: list[str]) -> None:
     text = "".join(pieces)

@@ -68,13 +68,14 @@ from cotforge.train.command import quiet_libraries
 quiet_libraries()
 from cotforge.train.kinds import sft
 from tests.squares import SIZE, TEXTS, write
-from tests.test_train_sft import find, work
+from cotforge.train.data.lessons import find_lessons
+from tests.test_train_sft import work
 from cotforge.train.students import tiny
 import torch, trl
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
-lessons = find(write(folder / "dataset", 16), cache=folder)
-model = tiny.llava(folder / "model", TEXTS, SIZE)
+lessons = find_lessons(write(folder / "dataset", 16), cache=folder)
+model = tiny.make_llava(folder / "model", TEXTS, SIZE)
 
 class Limited(type(work(folder / "x", model, lessons).record)):
     def row(self, step, metrics):

@@ -60,7 +60,7 @@ def split_segments(reasoning: str) -> Iterator[Segment]:
     before: Kind | None = None
     text = ""
     for kind, part in [*found, Segment("solve", "")]:
-        if kind == before == "verify" and part.strip():
+        if kind == before == "verify":
             text += part
             continue
         if before is not None and text.strip():

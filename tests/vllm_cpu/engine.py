@@ -17,7 +17,7 @@ from PIL import Image
 from cotforge.records import Fault
 from cotforge.teachers.kinds.vllm import VllmTeacher
 from cotforge.teachers.local.engine import Asking, Generation, InferenceEngine, Unfit
-from cotforge.teachers.local.vllm import load_vllm
+from cotforge.teachers.local.vllm import load_model
 
 TOKENS = 32
 TEACHER = VllmTeacher(name="one", model="m", engine={"enforce_eager": True, "dtype": "float32"})
@@ -59,7 +59,7 @@ def refusal(engine: InferenceEngine, wanted: Asking) -> str:
 
 def unfit(model: Path) -> str:
     try:
-        load_vllm(TEACHER, str(model))
+        load_model(TEACHER, str(model))
     except Unfit as fault:
         return str(fault)
     return "fit"
@@ -76,7 +76,7 @@ def bare(model: Path, folder: Path, **config: Any) -> Path:
 
 
 def main(model: Path, folder: Path) -> dict[str, Any]:
-    engine = load_vllm(TEACHER, str(model))
+    engine = load_model(TEACHER, str(model))
     (folder / "red.jpg").write_bytes(jpeg("red"))
     (folder / "cut.jpg").write_bytes(jpeg("red")[:200])
     ended = {"body": {}, "max_tokens": 200}

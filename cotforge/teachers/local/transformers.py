@@ -38,7 +38,7 @@ class _Row:
     """Its messages with their pictures decoded, in the form of chat templates."""
 
 
-def load_transformers(teacher: LocalTeacher, model: str) -> "Transformers":
+def load_model(teacher: LocalTeacher, model: str) -> "Transformers":
     """The engine on the one device that is visible: bf16 on a GPU, float32 on the CPU, where `engine` does not say otherwise."""
     arguments = {"trust_remote_code": False, "use_safetensors": True, **teacher.engine}
     where = {name: arguments[name] for name in FROM if name in arguments}

@@ -27,7 +27,7 @@ NOTHING: Final = [{"role": "user", "content": ""}]
 """In the request of which only the sampling is read."""
 
 
-def load_vllm(teacher: LocalTeacher, model: str) -> "VllmEngine":
+def load_model(teacher: LocalTeacher, model: str) -> "VllmEngine":
     """The model in vLLM, ready to be asked. Raises Unfit where it cannot be loaded, or sees no images."""
     # Spawned, not forked: a forked engine would hold this process's socket open, and its death would not be noticed.
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")

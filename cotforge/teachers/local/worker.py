@@ -96,7 +96,7 @@ def serve_socket(descriptor: int) -> int:
     inbox: Inbox = SimpleQueue()
     threading.Thread(target=_receive_messages, args=(stream, inbox), daemon=True).start()
     try:
-        engine: InferenceEngine = importlib.import_module(teacher.loader).load(teacher, model)
+        engine: InferenceEngine = importlib.import_module(teacher.loader).load_model(teacher, model)
         say("ready", True)
         try:
             Desk(engine, teacher, lambda said: say("said", asdict(said))).serve(inbox)
