@@ -15,7 +15,6 @@ from PIL import Image
 
 from cotforge.simulate import Role, Server
 from cotforge.teachers.simulated import Simulated
-from cotforge.teachers.teacher import Teacher
 from tests.project import command, environment, ran, summary, table, teacher, write_pipeline, write_rows
 
 
@@ -75,12 +74,6 @@ def test_a_pipeline_whose_teachers_are_on_this_machine_is_built_as_it_stands(tmp
     assert "This is a rehearsal: cotforge simulate answered for every teacher" in card
     assert card.count("simulated: true") == 3
     assert "This is a rehearsal" in (tmp_path / "runs/feelings/report.html").read_text()
-
-
-def test_each_model_gets_another_seed_unless_the_file_names_one() -> None:
-    plain = Teacher(name="a", model="m", kind="openai")
-    given = plain.model_copy(update={"simulate": Simulated(seed=0)})
-    assert [Role.of(each, seed=3).simulated.seed for each in (plain, given)] == [3, 0]
 
 
 def test_a_teacher_elsewhere_is_served_at_the_port_and_the_line_says_how_to_reach_it(tmp_path: Path) -> None:

@@ -26,12 +26,11 @@ def simulate_teachers(pipeline: str, *, sets: Sequence[str], port: int, trust: b
     ports: dict[int, list[Role]] = {}
     trial = SkillTrial(loaded)
     lines: list[str] = []
-    models = [teacher.model for teacher in loaded.pipeline.teachers]
     for number, teacher in enumerate(loaded.pipeline.teachers):
         if not teacher.playable:
             continue
         there = sorted({_url_port(url) for url in teacher.urls if urlsplit(url).hostname in HERE})
-        role = Role.of(teacher, seed=models.index(teacher.model))  # one model behind two names stays one
+        role = Role.of(teacher)
         for at in there or [port]:
             ports.setdefault(at, []).append(role)
         moved = "" if there else f"; build with --set teachers.{number}.url=http://127.0.0.1:{port}/v1"

@@ -31,16 +31,10 @@ class Role(NamedTuple):
     """The bearer key a request must carry; None asks for none."""
 
     @classmethod
-    def of(cls, teacher: Teacher, seed: int | None = None) -> Self:
-        """A teacher of a pipeline, played as its `simulate` section says; with `seed` where that names none.
-
-        Raises PipelineError where its key is not in the environment.
-        """
-        simulated = teacher.simulate or Simulated()
-        if seed is not None and "seed" not in simulated.model_fields_set:
-            simulated = simulated.model_copy(update={"seed": seed})
+    def of(cls, teacher: Teacher) -> Self:
+        """A teacher of a pipeline, played as its `simulate` section says. Raises PipelineError where its key is not in the environment."""
         try:
-            return cls(teacher.name, teacher.model, simulated, teacher.key())
+            return cls(teacher.name, teacher.model, teacher.simulate or Simulated(), teacher.key())
         except KeyError as error:
             raise PipelineError(f"teacher {teacher.name!r}: the environment has no variable {teacher.key_env!r}") from error
 

@@ -84,8 +84,7 @@ class Simulated(Spec):
     """For images that are grids of learned images. The answer is then free, and the steps are
     written out. Needs `learn`. Null: the image is one whole."""
     seed: int = 0
-    """Random seed of everything that is drawn. Where none is given, `cotforge simulate` gives each
-    model another one."""
+    """Random seed of everything that is drawn. Teachers without `learn` and with the same seed are one model."""
     stuck: str | None = None
     """A label it gives to every image. Null: it classifies."""
     drift: int | None = Field(default=None, ge=0)
