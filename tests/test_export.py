@@ -335,7 +335,7 @@ def test_no_lessons_leave_no_data_folder_and_one_line_with_the_largest_reason(tm
 
 def test_a_source_without_rows_is_told_and_still_has_its_tables(tmp_path):
     exported, _ = write(tmp_path, [])
-    assert exported.note == "no lessons: the source gave no rows"
+    assert exported.note == "no lessons: the source gave no sample to ask about"
     assert exported.shards == {}
     assert losses(tmp_path) == []
 
