@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from cotforge.measures.texts import lower_case, sentences_of
+from cotforge.measures.texts import last_sentences, lower_case
 from cotforge.records import Sample, Trace, Verdict
 
 _LOOKED_AT = 3
@@ -58,8 +58,9 @@ def contradicts_answer(sample: Sample, trace: Trace, verdict: Verdict | None) ->
     if trace.answer is None or not trace.reasoning:
         return None
     answer = trace.answer.lower()
-    for sentence in reversed(sentences_of(lower_case(trace.reasoning[-2_000:]))[-_LOOKED_AT:]):
-        said = _concluded(sentence, answer, tuple(map(str.lower, sample.options)))
+    options = tuple(map(str.lower, sample.options))
+    for sentence in last_sentences(lower_case(trace.reasoning), _LOOKED_AT):
+        said = _concluded(sentence, answer, options)
         if said is not None:
             return float(not said)
     return None

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from cotforge.measures.texts import count_ngrams, lower_case, sentences_of, words_of
 from cotforge.records import Sample, Trace, Verdict
 
+_FEWEST = 0.04
+"""Share of 4-grams that came before, below which there is no loop to look for."""
 _SHORTEST = 12
 """Characters of a sentence below which its coming again says nothing: "So awe.", "2 + 3 = 5"."""
 _ALIKE = 4
@@ -29,7 +31,7 @@ def loops(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None
     words = words_of(reasoning)
     total, distinct = count_ngrams(reasoning, 4)
     # Whatever comes again brings 4-grams that come again; a text that few spaces divide has none to tell by.
-    if total - distinct < 4 and len(reasoning) < 12 * len(words):
+    if total - distinct < max(4, _FEWEST * total) and len(reasoning) < 12 * len(words):
         return 0.0
     sentences = [sentence for sentence in sentences_of(lower_case(reasoning)) if len(sentence) >= _SHORTEST or not sentence.isascii()]
     repeated = sum(len(sentences[place]) for place in _repeated_sentences(sentences))
@@ -78,13 +80,12 @@ def _longest_run(words: Sequence[str]) -> int:
     """Characters of the longest phrase that follows on itself at least `_TURNS` times, its first time left out; 0 where none does."""
     longest = 0
     for period in range(1, _LONGEST_PERIOD + 1):
-        run, begun = 0, 0
-        for place in range(period, len(words) + 1):
-            if place < len(words) and words[place] == words[place - period]:
-                begun = begun if run else place
-                run += 1
-                continue
-            if run >= (_TURNS - 1) * period:
-                longest = max(longest, sum(map(len, words[begun : begun + run])) + run)
-            run = 0
+        # A byte for each word: whether the word stood there one period before.
+        again = bytes(map(str.__eq__, words[period:], words))
+        fewest = (_TURNS - 1) * period
+        at = again.find(b"\1" * fewest)
+        while at >= 0:
+            end = at + len(again[at:]) - len(again[at:].lstrip(b"\1"))
+            longest = max(longest, sum(map(len, words[at + period : end + period])) + end - at)
+            at = again.find(b"\1" * fewest, end)
     return longest
