@@ -23,6 +23,8 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _WITHIN = 8
 """Letters of another script that make a sentence switch though most of it is in its own."""
+_FEWEST_LATIN = 12
+"""Letters of another script, beside a main one that is not Latin, from which on a sentence may switch; at twice as many it does."""
 _FEWEST = 2
 """Small words of another language that make a sentence switch, where they are more than its own."""
 
@@ -106,7 +108,7 @@ def _is_other_script(sentence: str, main: str) -> bool:
     others = _count_others(counts, main)
     if main == "LATIN":
         return others >= _WITHIN or (others >= 4 and 2 * others > sum(counts.values()))
-    return others >= 12 and 3 * others > 2 * sum(counts.values())
+    return others >= _FEWEST_LATIN and (others >= 2 * _FEWEST_LATIN or 3 * others > 2 * sum(counts.values()))
 
 
 def _count_others(counts: Mapping[str, int], main: str) -> int:

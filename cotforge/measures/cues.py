@@ -22,7 +22,7 @@ LEAKS: Mapping[str, str] = {
     "works_backwards": f"{_LABELS} answer conclusion backward backwards reverse reverse-engineer expected desired required knowing",
     "justifies": f"{_LABELS} answer justify justifies justifying justification rationalize rationalise rationale",
     "ground_truth": f"{_LABELS} truth ground-truth gold golden gold-standard dataset dataset's metadata raters raters' corpus",
-    "agrees_with_label": f"{_LABELS} {_GIVENS} classification tag required",
+    "agrees_with_label": f"{_LABELS} {_GIVENS} answer classification tag required",
     "as_labelled": f"{_LABELS} classified categorized categorised",
     "told": f"{_LABELS} {_GIVENS} answer told informed notified handed shown prompt instructions instruction user task know knew",
     "given_answer": f"{_LABELS} {_GIVENS} classification intended desired required told shown handed",
@@ -36,7 +36,7 @@ LEAKS_NAMING: Mapping[str, str] = {
     "ground_truth": "reference standard official key data file",
     "agrees_with_label": "correct true actual",
     "as_labelled": "marked",
-    "label_as_premise": "since because considering being seeing correct true actual real",
+    "label_as_premise": "since considering being seeing correct true actual real",
     "told": "question problem system message exercise",
     "conceals": "discovered own",
 }
@@ -54,15 +54,20 @@ RESIDUE: Mapping[str, str] = {
 PROMPT = "prompt instruction instructions instructed asked user user's tag tags option options choice choices label category"
 """Of which `mentions_prompt` needs one."""
 
-_QUOTES = (('"', '"'), ("\u201c", "\u201d"), ("'", "'"))
-_ENDS = ("", ",", ".", ":", ";", "?", "!", ")", '"', "'", "'s", "\u201d", "\u2019s", "**", "*", '."', '",', '".', ").", "),", "]")
-_AROUND = (
-    *(("", end) for end in _ENDS),
-    *((begun, end) for begun, close in _QUOTES for end in ("", close, f"{close},", f"{close}.", f".{close}")),
-    *(("(", end) for end in ("", ",", ")", ").", "),")),
-    *((mark, end) for mark in ("*", "**") for end in ("", mark, f"{mark}:", f":{mark}")),
-    *(("[", end) for end in ("", "]")),
+_ENDS = ("", ",", ".", ":", ";", "?", ")", '"', "'s", "\u2019s", "**", '."', '",')
+_PAIRS = (
+    ('"', ""),
+    ('"', '"'),
+    ('"', '",'),
+    ("\u201c", ""),
+    ("\u201c", "\u201d"),
+    ("(", ""),
+    ("'", "'"),
+    ("*", "*"),
+    ("**", "**"),
+    ("[", "]"),
 )
+_AROUND = (*(("", end) for end in _ENDS), *_PAIRS)
 """Punctuation before and behind a word."""
 
 

@@ -63,6 +63,14 @@ def _is_given(suspect: Suspect) -> bool:
     return any(found["said"] is None or suspect.states_answer(found["said"]) for found in patterns.GIVEN_ANSWER.finditer(suspect.text))
 
 
+def _is_labelled(suspect: Suspect) -> bool:
+    """It was labelled so: "as labelled", "the image is tagged with awe", "somebody labelled this awe"."""
+    if patterns.AS_LABELLED.search(suspect.text) and not suspect.is_of_thing():
+        return True
+    at = max(suspect.text.find("labelled "), suspect.text.find("labeled "))
+    return at >= 0 and suspect.states_answer(suspect.text[at + 8 : at + 25 + len(suspect.answer)])
+
+
 def _is_premise(suspect: Suspect) -> bool:
     """The label is what the reasoning goes by: "since the label is awe", or "the answer is awe" in its first third."""
     text = suspect.text
@@ -78,7 +86,7 @@ def _is_premise(suspect: Suspect) -> bool:
     return stated is not None and suspect.states_answer(stated["said"]) and patterns.NOT_JUDGED.search(text) is None
 
 
-_AS = ("since", "because", "given", "as ", "as,", "seeing", "considering", "knowing", "granted", "but ", "being", "with ", "taking",
+_AS = ("now ", "since", "because", "given", "as ", "as,", "seeing", "considering", "knowing", "granted", "but ", "being", "with ", "taking",
        "accept", "assum", "trusting")  # fmt: skip
 _EARLY = 0.3
 """Share of a reasoning in which nothing can be decided yet."""
@@ -103,7 +111,7 @@ def _is_told(suspect: Suspect) -> bool:
         elif found.lastgroup == "prompt":
             about = meta or answer
         else:
-            about = meta or (answer and (bool(suspect.options) or _BY_PROMPT.search(found[0]) is not None))
+            about = meta or (answer and (found.lastgroup == "said" or bool(suspect.options) or _BY_PROMPT.search(found[0]) is not None))
         if about and patterns.TOLD_BY_THING.match(said) is None and patterns.TOLD_CHOICES.search(said) is None:
             return True
     return False
@@ -148,7 +156,7 @@ def _is_backwards(suspect: Suspect) -> bool:
         if group == "from" and _BEGINS_WITH_ANSWER.match(said):
             return True
         # Of a free answer, as a number, one often says how to reach it, and what is known.
-        free = not suspect.options and group in ("known", "toward", "start") and not patterns.META.search(said)
+        free = not suspect.options and group in ("known", "toward") and not patterns.META.search(said)
         if suspect.states_answer(said) and not free:
             return True
     return False
@@ -171,9 +179,7 @@ _WHY = (
     "justif|rational|explain|support|defend|argu|show |case |motivate|back up|account for|reason|come up|explanation|construct|lead to"
     "|point to|find |evidence|plausible|convincing"
 )
-_FROM = (
-    "back|reverse|from |must|need|should|order to|so as to|so that|to get |to reach|to arrive|target|goal|knowing|aware|know |the answer to"
-)
+_FROM = "back|reverse|start|begin|set out|from |must|need|should|order to|so as to|so that|to get |to reach|to arrive|target|goal|knowing|aware|know |the answer to"
 _BUT = (
     "but |but,|however|yet|though|still|nevertheless|nonetheless|except|, the|, it|, so|, i|, we|; the|overr|defer|trump|set aside|outweigh"
 )
@@ -195,7 +201,7 @@ CHECKS: tuple[tuple[str, tuple[str, ...], Check], ...] = (
     ("justifies", tuple(_WHY.split("|")), _is_justifying),
     ("ground_truth", tuple(_TRUTH.split("|")), _is_ground_truth),
     ("agrees_with_label", tuple(_WITH.split("|")), _is_agreeing),
-    ("as_labelled", ("label", "annotated", "tagged", "classified", "categori", "marked"), _meets(patterns.AS_LABELLED, of_things=False)),
+    ("as_labelled", ("label", "annotated", "tagged", "classified", "categori", "marked"), _is_labelled),
     ("told", tuple(_SAID.split("|")), _is_told),
     ("given_answer", tuple(_GIVEN.split("|")), _is_given),
     ("label_as_premise", ("",), _is_premise),

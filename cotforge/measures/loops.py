@@ -12,6 +12,8 @@ _SHORTEST = 12
 """Characters of a sentence below which its coming again says nothing: "So awe.", "2 + 3 = 5"."""
 _ALIKE = 4
 """Sentences that differ by a word from one before, from which on they are a loop: three boards of a shelf may be told in three of them."""
+_FEWEST_WORDS = 5
+"""Of a sentence that may be nearly another; of so short ones it takes one more."""
 _LONGEST_PERIOD = 8
 """Words of the longest phrase that is looked for within a sentence."""
 _TURNS = 5
@@ -21,8 +23,8 @@ _TURNS = 5
 def loops(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
     """Share of the reasoning, by characters, that only repeats what it said, in [0, 1); None without reasoning. Loops are above 0.1.
 
-    Counted are: a sentence from its third time on, or its second where the sentence beside it comes again too; from the fourth on, those of
-    six words or more that differ from one another by one word (by two of fourteen); a phrase of up to eight words that follows on itself
+    Counted are: a sentence from its third time on, or its second where the sentence beside it comes again too; from the fourth on, those
+    of six words or more that differ from one another by one word (by two of fourteen), and of five from the fifth on; a phrase of up to eight words that follows on itself
     five times.
     """
     reasoning = trace.reasoning
@@ -52,7 +54,7 @@ def _repeated_sentences(sentences: Sequence[str]) -> set[int]:
         if again[place] and (times[sentence] > 2 or any(again[max(0, place - 1) : place]) or any(again[place + 1 : place + 2]))
     }
     for group in _groups_alike(sentences):
-        if len(group) >= _ALIKE:
+        if len(group) >= _ALIKE + (len(sentences[group[0]].split()) == _FEWEST_WORDS):
             found.update(group[1:])
     return found
 
@@ -62,7 +64,7 @@ def _groups_alike(sentences: Sequence[str]) -> Iterator[list[int]]:
     groups: dict[int, list[tuple[list[str], list[int]]]] = {}
     for place, sentence in enumerate(sentences):
         words = sentence.split()
-        if len(words) < 6:
+        if len(words) < _FEWEST_WORDS:
             continue
         allowed = 1 + (len(words) >= 14)
         here = groups.setdefault(len(words), [])
