@@ -17,7 +17,10 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.judge import Judge
+from cotforge.followups.probe import Probe
 from cotforge.images import Images
+from cotforge.measures import measure_column
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
@@ -56,6 +59,10 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    probe: Probe | None = None
+    """Tests of whether a reasoning rests on its picture. Null: none."""
+    judge: Judge | None = None
+    """Marks for reasoning texts by teachers of other families. Null: none."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
@@ -124,6 +131,19 @@ class Pipeline(Spec):
         own = getattr(getattr(self.source, "columns", None), "options", None) is not None
         if self.consensus.image is not None and (self.task.kind != "classify" or own or not 2 <= len(self.task.closed) <= WIDEST):
             raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_given(self) -> Self:
+        """A filter on marks that nobody gives would let everything pass."""
+        given = [dimension.name for dimension in self.judge.rubric] if self.judge is not None else []
+        for place, bound in enumerate(self.filters):
+            name = measure_column(bound.measure, bound.with_)
+            if bound.measure == "judge" and (dimension := name.removeprefix("judge_")) not in given:
+                what = f"there are {', '.join(given)}" if given else "there is no section judge"
+                raise WrongKey(f"filters[{place}].with.dimension", f"no marks are given for {show_value(dimension)}; {what}")
+            if name in ("grounded", "mentions_seen") and self.probe is None:
+                raise WrongKey(f"filters[{place}].measure", f"{show_value(name)} is taken by the section probe; there is none")
         return self
 
     @model_validator(mode="after")

@@ -14,11 +14,12 @@ ALIKE = 0.5
 
 _PICTURE = r"(?:image|picture|photo|photograph|frame|canvas|figure)"
 _EMPTY = r"(?:blank|empty|gr[ae]y|featureless|uniform|monochrome|solid|plain)"
+_IS_EMPTY = rf"(?:is|was|seems|appears|looks)(?: to be)?(?: just| only| simply)?(?: an?)?(?: \w+ly)? {_EMPTY}"
 _NO_PICTURE = re.compile(
-    rf"\b{_PICTURE} (?:that (?:was|is) \w+ )?(?:is|was|seems|appears|looks)(?: to be)?(?: just| only| simply)?(?: an?)?(?: \w+ly)? {_EMPTY}\b"
-    rf"|\b{_EMPTY} {_PICTURE}\b|\b(?:solid|uniform|plain|blank|mid) gr[ae]y (?:square|rectangle|field|area|block|surface|screen|expanse|void)\b"
+    rf"\b{_PICTURE} (?:that (?:was|is) \w+ )?{_IS_EMPTY}\b|\b{_EMPTY} {_PICTURE}\b"
+    r"|\b(?:solid|uniform|plain|blank|mid) gr[ae]y (?:square|rectangle|field|area|block|surface|screen|expanse|void)\b"
     rf"|\b(?:can ?not|can't|unable to|do not|don't) (?:actually )?(?:see|view|access|open) (?:an?|any|the|this|your) {_PICTURE}\b"
-    rf"|\bno (?:visible|discernible|recogni[sz]able|visual) (?:content|information|object|objects|features?|details?|elements?)\b"
+    r"|\bno (?:visible|discernible|recogni[sz]able|visual) (?:content|information|object|objects|features?|details?|elements?)\b"
     rf"|\b(?:no {_PICTURE}|nothing) (?:is|was|can be)(?: to be)? (?:seen|visible|shown|provided|attached)\b",
     re.IGNORECASE,
 )

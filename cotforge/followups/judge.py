@@ -1,7 +1,7 @@
 """`judge:` of the pipeline file: teachers of other families give marks to a reasoning, by a rubric."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -65,10 +65,6 @@ class Judge(Spec):
             )
         return follow_up
 
-    def expected_calls(self, teachers: int) -> float:
-        """Calls per trace that could be a lesson, at most; `teachers`: how many there are."""
-        return self.share * min(len(self.teachers or range(teachers)), max(teachers - 1, 0))
-
 
 class _Asked(NamedTuple):
     """One Call about a trace."""
@@ -107,6 +103,14 @@ class JudgeFollowUp:
         means = {key: mean_marks(marks, self.judge.rubric) for key, marks in given.items()}
         return Found(marks=means, findings=tuple(findings), skipped=skipped)
 
+    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """See `FollowUp`."""
+        asked = dict.fromkeys((teacher.name for teacher in self.asker.teachers), 0.0)
+        for writer, traces in self.asker.expected_traces(accepted, voters).items():
+            for judge in self.judges(writer):
+                asked[judge.name] += self.judge.share * traces
+        return asked
+
     def judges(self, writer: str) -> Sequence[TeacherKind]:
         """Who may judge what a teacher wrote: never itself."""
         family = {teacher.name: family_of(teacher) for teacher in self.asker.teachers}
@@ -122,4 +126,4 @@ class JudgeFollowUp:
 
 def _quoted(reasoning: str) -> str:
     """A reasoning that cannot end its own tags, and so never speaks to the judge from outside of them."""
-    return re.sub(r"<(?=\s*/?\s*(?:reasoning|rubric)\b)", "‹", reasoning, flags=re.IGNORECASE)
+    return re.sub(r"<(?=\s*/?\s*(?:reasoning|rubric)\b)", "&lt;", reasoning, flags=re.IGNORECASE)

@@ -3,15 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from cotforge.followups.seen import without_thoughts
+from cotforge.measures.followup_marks import DimensionName
 from cotforge.records import Reply
 from cotforge.spec import Spec
 
-DimensionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 WIDEST = 100
 """Marks of a dimension, at most: their agreement is counted by pairs of marks."""
 
@@ -79,8 +79,9 @@ Rubric = Sequence[Dimension]
 def read_marks(reply: Reply, rubric: Rubric) -> dict[str, int]:
     """The marks of a reply by dimension; one that cannot be read, is out of range, or is given twice differently is missing, never 0.
 
-    `evidence: 4`, `**Evidence**: 4/5`, `2. checks itself - 4 (good)`, `"evidence": 4`, `| evidence | 4 |` and `evidence (1 to 5): 4 out of 5`
-    are read. Not read: ranges (`3-4`), halves, words, marks on another scale (`8/10` where 5 is the highest), and the prompt's own lines.
+    `evidence: 4`, `**Evidence**: 4/5`, `2. checks itself - 4 (good)`, `"evidence": 4`, `| evidence | 4 |` and `evidence (1 to 5):
+    4 out of 5` are read. Not read: ranges (`3-4`), halves, words, marks on another scale (`8/10` where 5 is the highest), and the lines
+    of the prompt itself.
     """
     text = without_thoughts(reply.content)
     found = {dimension.name: _marks_of(text, dimension) for dimension in rubric}
@@ -105,9 +106,9 @@ def _mark_pattern(name: str) -> re.Pattern[str]:
     words = r"[\s_-]+".join(map(re.escape, name.split("_")))
     marked = r"[*_`\"'\s]*"
     return re.compile(
-        rf"^[\s>#*\-+|{{\"'_`]*(?:\d{{1,2}}[.)]\s*)?{marked}{words}{marked}(?:\(\s*-?\d+\s*(?:to|[-–—])\s*-?\d+\s*\){marked})?"
-        rf"(?:[:=|]|[-–—]+>?|→|(?:is|gets)\s)[*_`\"'\s|]*(?:(?:score|mark|rating)\W{{1,3}})?"
-        r"(-?\d+)(?:\.0+)?(?:\s*(?:/|out of|of)\s*(\d+))?(?![\w%]|\.\d|\s*(?:/|[-–—]|to|or)\s*\d)",
+        rf"^[\s>#*\-+|{{\"'_`]*(?:\d{{1,2}}[.)]\s*)?{marked}{words}{marked}(?:\(\s*-?\d+\s*(?:to|[-\u2013\u2014])\s*-?\d+\s*\){marked})?"
+        rf"(?:[:=|]|[-\u2013\u2014]+>?|\u2192|(?:is|gets)\s)[*_`\"'\s|]*(?:(?:score|mark|rating)\W{{1,3}})?"
+        r"(-?\d+)(?:\.0+)?(?:\s*(?:/|out of|of)\s*(\d+))?(?![\w%]|\.\d|\s*(?:/|[-\u2013\u2014]|to|or)\s*\d)",
         re.IGNORECASE | re.MULTILINE,
     )
 

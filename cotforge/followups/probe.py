@@ -1,6 +1,6 @@
 """`probe:` of the pipeline file: does a reasoning need its picture, and does somebody else see what it names?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from cotforge.teachers.family import family_of
 from cotforge.teachers.kind import TeacherKind
 
 DRAWS = 1_000
-"""Numbers of a Call with a blank picture. Samples with pictures of one size would else share a single reply, and a rate would hang on it."""
+"""Numbers that a Call with a blank picture may have: else Samples with pictures of one size would share a reply, and a rate hang on it."""
 
 
 class Probe(Spec):
@@ -39,13 +39,9 @@ class Probe(Spec):
         """Raises PipelineError where there is no second teacher for `mentions`."""
         if self.mentions and len(asker.teachers) < 2:
             raise PipelineError(
-                "probe.mentions: needs a second teacher, asked call by call, that looks for what the first one names; add one, or set it to 0"
+                "probe.mentions: needs a second teacher, asked call by call, to look for what the first names; add one, or set it to 0"
             )
         return ProbeFollowUp(self, asker)
-
-    def expected_calls(self) -> float:
-        """Calls per trace that could be a lesson, at most."""
-        return self.blank + self.swap + self.mentions
 
 
 class _Asked(NamedTuple):
@@ -95,6 +91,17 @@ class ProbeFollowUp:
                 mark["grounded"] = _share_changed(findings, one.trace.call)
         return Found(marks=marks, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
 
+    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """See `FollowUp`."""
+        written = self.asker.expected_traces(accepted, voters)
+        again = self.probe.blank + self.probe.swap
+        asked = {teacher.name: again * written.get(teacher.name, 0.0) for teacher in self.asker.teachers}
+        for writer, traces in written.items():
+            if checkers := self._checkers(writer):
+                for checker in checkers:
+                    asked[checker.name] += self.probe.mentions * traces / len(checkers)
+        return asked
+
     def _wanted(self, about: About, skipped: list[str]) -> Iterator[_Asked]:
         for trace in about.good:
             if about.sample.pictures and trace.teacher in {teacher.name for teacher in self.asker.teachers}:
@@ -124,7 +131,9 @@ class ProbeFollowUp:
 
     def _look_for_things(self, trace: Trace, about: About) -> _Asked | None:
         things = named_things(trace.reasoning, without=(*about.sample.options, trace.answer or "", about.sample.label or ""))
-        if not things or (checker := self._checker(trace)) is None:
+        able = {teacher.name for teacher in self._checkers(trace.teacher)}
+        checker = next((teacher for teacher in self.asker.ranked("seen", trace.call) if teacher.name in able), None)
+        if not things or checker is None:
             return None
         said = [one.trace.reasoning for one in about.traces]
         decoys = decoys_for(" ".join([about.sample.question, *about.sample.options, *said]), trace.call)
@@ -132,12 +141,11 @@ class ProbeFollowUp:
         call = self.asker.call(about.sample, checker, self.asker.prompts.seen, origin="probe", given={"things": listed})
         return _Asked(trace, "seen", call, tuple(listed), tuple(decoys))
 
-    def _checker(self, trace: Trace) -> TeacherKind | None:
-        """Another teacher than the writer, of another family where there is one."""
-        others = self.asker.ranked("seen", trace.call, without=(trace.teacher,))
+    def _checkers(self, writer: str) -> Sequence[TeacherKind]:
+        """Who may look for what a teacher names: others, of other families where there are some."""
         families = {teacher.name: family_of(teacher) for teacher in self.asker.teachers}
-        strange = [teacher for teacher in others if families[teacher.name] != families.get(trace.teacher)]
-        return next(iter(strange or others), None)
+        others = [teacher for teacher in self.asker.teachers if teacher.name != writer]
+        return [teacher for teacher in others if families[teacher.name] != families.get(writer)] or others
 
     def _survived(self, one: _Asked, reply: Reply) -> list[Finding]:
         """Whether the trace came out the same with another picture; nothing where the reply does not tell."""

@@ -7,13 +7,15 @@ import functools
 import re
 import unicodedata
 import zlib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.measures.followup_marks import grounded, judge, mentions_seen
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.segments import verified_segments
@@ -205,5 +207,15 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    grounded,
+    mentions_seen,
+    judge,
 )
 """Every measure, by the name the pipeline file uses."""
+
+
+def measure_column(name: str, options: Mapping[str, Any]) -> str:
+    """How columns, fates and messages call a measure: a user's own by its function, marks of a judge with their dimension."""
+    if name == judge.__name__:
+        return f"{name}_{options.get('dimension', (judge.__kwdefaults__ or {})['dimension'])}"
+    return name.rpartition(":")[2]
