@@ -102,13 +102,14 @@ def _marks_of(text: str, dimension: Dimension) -> set[int]:
 
 @lru_cache(maxsize=256)
 def _mark_pattern(name: str) -> re.Pattern[str]:
-    """(number, scale where one is given) behind a dimension's name on its line."""
-    words = r"[\s_-]+".join(map(re.escape, name.split("_")))
-    marked = r"[*_`\"'\s]*"
+    """(number, scale where one is given) behind a dimension's name, which begins a line or follows a comma."""
+    words = r"[\s_-]{1,3}".join(map(re.escape, name.split("_")))
+    marked, dash = r"[*_`\"'\s]{0,8}", r"[-\u2013\u2014]"  # bounded: a reply may be one long blank
     return re.compile(
-        rf"^[\s>#*\-+|{{\"'_`]*(?:\d{{1,2}}[.)]\s*)?{marked}{words}{marked}(?:\(\s*-?\d+\s*(?:to|[-\u2013\u2014])\s*-?\d+\s*\){marked})?"
-        rf"(?:[:=|]|[-\u2013\u2014]+>?|\u2192|(?:is|gets)\s)[*_`\"'\s|]*(?:(?:score|mark|rating)\W{{1,3}})?"
-        r"(-?\d+)(?:\.0+)?(?:\s*(?:/|out of|of)\s*(\d+))?(?![\w%]|\.\d|\s*(?:/|[-\u2013\u2014]|to|or)\s*\d)",
+        rf"(?:^|[,;])[ \t>#*+|{{\"'_`-]{{0,12}}(?:\d{{1,2}}[.)])?{marked}{words}{marked}"
+        rf"(?:\(\s?-?\d{{1,4}}\s?(?:to|{dash})\s?-?\d{{1,4}}\s?\){marked})?"
+        rf"(?:[:=|]|{dash}{{1,3}}>?|\u2192)[*_`\"'\s|]{{0,8}}(?:(?:score|mark|rating)\W{{1,3}})?"
+        rf"(-?\d+)(?:\.0+)?(?:\s{{0,2}}(?:/|out of|of)\s{{0,2}}(\d+))?(?![\w%]|\.\d|\s{{0,2}}(?:/|{dash}|to|or)\s{{0,2}}\d)",
         re.IGNORECASE | re.MULTILINE,
     )
 

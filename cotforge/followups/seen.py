@@ -9,8 +9,8 @@ from cotforge.records import Reply
 
 _YES, _NO = frozenset({"yes", "y", "true", "✓", "✔", "✅"}), frozenset({"no", "n", "false", "✗", "✘", "❌"})
 _WORD = re.compile(r"[a-z]+|[✓✔✅✗✘❌]")
-_PAIR = re.compile(r"(?<![\w.])\"?(\d{1,2})\"?\s*[:.)=|-]+[\s\"*_|]*(yes|no|true|false|[✓✔✅✗✘❌])(?![a-z])")
-_NUMBERED = re.compile(r"[\s>|*_#\[({\"-]*(\d{1,2})(?![\d%])[\s\"*_]*[:.)\]=|-]?(.*)")
+_PAIR = re.compile(r"(?<![\w.])\"?(\d{1,2})\"?\s{0,4}[:.)=|-]{1,4}[\s\"*_|]{0,8}(yes|no|true|false|[✓✔✅✗✘❌])(?![a-z])")
+_NUMBERED = re.compile(r"[\s>|*_#\[({\"-]{0,12}(\d{1,2})(?![\d%])[\s\"*_]{0,8}[:.)\]=|-]?(.*)")
 
 
 class SeenThings(NamedTuple):

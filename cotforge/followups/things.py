@@ -64,7 +64,8 @@ def _has_word(phrase: str, other: str) -> bool:
 
 
 def _phrases(text: str) -> Iterator[str]:
-    for sentence in _SENTENCE.split(text):
+    plain = "\n".join(" ".join(line.split()) for line in text.splitlines())  # a long blank would be searched again and again
+    for sentence in _SENTENCE.split(plain):
         for clause in _CLAUSE.split(sentence):
             if not _UNREAL.search(clause):
                 at = 0
