@@ -21,6 +21,7 @@ from cotforge.consensus.sequential.rule import Sequential
 from cotforge.coroutines import run_coroutine
 from cotforge.curation import Curation, Samples
 from cotforge.display import Display
+from cotforge.endings import Stop
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.folder import RunFolder
 from cotforge.followups.frame import Common, FollowUp
@@ -33,7 +34,7 @@ from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.notices import give_notice, give_notices
 from cotforge.pipeline import Loaded
-from cotforge.records import Fault, Sample, Stop
+from cotforge.records import Fault, Sample
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import Guide, saves_nothing
 from cotforge.sources import not_only_faults

@@ -10,11 +10,12 @@ from functools import partial
 
 from cotforge.coroutines import in_thread
 from cotforge.curation import Curation
+from cotforge.endings import Closing
 from cotforge.followups.frame import SampleFollowUps
 from cotforge.forge import Forge, Progress
 from cotforge.forge.followup_turn import wanted_teachers
 from cotforge.forge.pending import SettledReplies
-from cotforge.records import Closing, Fault, Sample
+from cotforge.records import Fault, Sample
 
 
 class FollowUpRounds:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.consensus.decider import Rows
+from cotforge.endings import Closing, Stop
 from cotforge.errors import CotforgeError, TeacherError
 from cotforge.followups.frame import Lookup
 from cotforge.forge.agreement_meter import AgreementMeter
@@ -35,7 +36,7 @@ from cotforge.forge.wave_tour import Tour
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Sample, Stop
+from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import TeacherBackend, TeacherKind

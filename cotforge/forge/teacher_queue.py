@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from cotforge.budget import Hold
+from cotforge.endings import Closing
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline, Wait
 from cotforge.forge.pending import PendingSample
@@ -21,7 +22,7 @@ from cotforge.forge.queued_call import ForgeHooks, Job
 from cotforge.forge.rate import Rate
 from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
-from cotforge.records import Call, Closing, Fault, Sample
+from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.teachers.kind import TeacherBackend, TeacherKind
