@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter, Select, resolve_filters
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
