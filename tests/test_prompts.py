@@ -4,6 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from cotforge.errors import PipelineError
 from cotforge.prompts import Prompt, Prompts, key_of, make_call, option_order, shipped_folder
 from cotforge.records import Call, Fault, Picture, Sample
-from cotforge.sandbox import LEARNING, MOST_CHARACTERS
+from cotforge.sandbox import ASKING, FOLLOWING, LEARNING, MOST_CHARACTERS
 
 EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -254,6 +255,17 @@ def test_a_key_is_the_hash_of_canonical_json(question: str, options: list[str], 
     assert key_of(made.messages, **how) == made.key
 
 
+GIVEN: dict[str, Any] = {
+    "label": "wonder",
+    "answer": "wonder",
+    "reasoning": "It is wide.",
+    "traces": ({"answer": "wonder", "reasoning": "It is high."},),
+    "things": ("small boat", "old tower"),
+    "rubric": ({"name": "insight", "low": 1, "high": 5, "anchors": {1: "sees nothing"}},),
+}
+"""What follow-ups give beside the Sample."""
+
+
 @pytest.mark.parametrize(
     "path", sorted(shipped_folder("prompts").rglob("*.jinja")), ids=lambda path: path.relative_to(shipped_folder("prompts")).as_posix()
 )
@@ -261,15 +273,25 @@ def test_every_shipped_prompt_compiles_and_renders(path: Path) -> None:
     if path.stem == "completion":
         assert Prompt.load(str(path), Path("nowhere"), LEARNING).complete("Seen.", "awe").endswith("<answer>awe</answer>")
         return
-    prompt = Prompt.load(str(path), Path("nowhere"))
+    following = FOLLOWING.get(path.stem)
+    prompt = Prompt.load(str(path), Path("nowhere"), following or ASKING)
+    given = {name: value for name, value in GIVEN.items() if name in (following or ())}
     for about in (sample(), sample(options=()), sample(pictures=(picture(1), picture(2)))):
-        text = prompt.render(about)
-        assert about.question in text
-        assert all(f"- {option}\n" in text for option in about.options)
-        assert "<answer>" in text
+        text = prompt.render(about, given=given)
+        assert path.stem == "seen" or about.question in text
+        assert path.stem in ("judge", "seen") or all(f"- {option}\n" in text for option in about.options)
+        assert path.stem in ("judge", "seen") or "<answer>" in text
+        assert all(shown in text for shown in _leaves(given))
         assert "\n\n\n" not in text
+
+
+def _leaves(value: Any) -> list[str]:
+    """All texts within a value."""
+    if isinstance(value, str | int):
+        return [str(value)]
+    return [leaf for each in (value.values() if isinstance(value, dict) else value) for leaf in _leaves(each)]
 
 
 def test_no_shipped_prompt_numbers_its_options() -> None:
     for path in shipped_folder("prompts").rglob("*.jinja"):
-        assert "loop.index" not in path.read_text()
+        assert "loop.index" not in path.read_text() or path.stem == "seen", "which numbers things, and has no options"
