@@ -36,9 +36,10 @@ class Rescue(Spec):
     its answer."""
     teachers: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Names of the teachers that explain. Null: any that is not barred."""
-    trust: float = Field(default=0.8, ge=0, le=1)
+    trust: float = Field(default=0.5, ge=0, le=1)
     """A label without a checked answer is trusted if it is the leading answer of the vote with at
-    least this confidence."""
+    least this confidence. By default such labels were right in 78 to 97 % of the cases in simulated
+    votes; 0.8 gains a few points under rules that give a posterior, and leaves none under `majority`."""
     wrong_hints: float = Field(default=0.02, ge=0, le=1)
     """Share of the samples with an accepted answer on which a teacher is asked to explain a wrong
     label. Ten such calls are needed to judge a teacher."""
