@@ -19,6 +19,8 @@ from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
+from cotforge.followups.rescue import Rescue
+from cotforge.followups.verify import Verify
 from cotforge.images import Images
 from cotforge.measures import measure_column
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
@@ -60,6 +62,11 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    rescue: Rescue | None = None
+    """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
+    sees a label."""
+    verify: Verify | None = None
+    """Shows texts without their answer to other teachers. Null: nothing is verified."""
     probe: Probe | None = None
     """Tests of whether a reasoning rests on its picture. Null: none."""
     judge: Judge | None = None
@@ -137,7 +144,7 @@ class Pipeline(Spec):
     @model_validator(mode="after")
     def _marks_are_given(self) -> Self:
         """A filter on marks that nobody gives would let everything pass."""
-        given = [dimension.name for dimension in self.judge.rubric] if self.judge is not None else []
+        given = [dimension.name for dimension in self.judge.dimensions] if self.judge is not None else []
         for place, bound in enumerate(self.filters):
             name = measure_column(bound.measure, bound.with_)
             if bound.measure == "judge" and (dimension := name.removeprefix("judge_")) not in given:

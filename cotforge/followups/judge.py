@@ -20,9 +20,9 @@ class Judge(Spec):
     """Marks for the texts that could be lessons, given by teachers of other families than the
     writer's. They are measures: a filter bounds them, and they never become a lesson's text."""
 
-    rubric: tuple[Dimension, ...] = Field(default=DEFAULT_RUBRIC, min_length=1, max_length=16)
-    """What marks are given for. Default: `evidence`, `soundness`, `checking` and `clarity`, from 1 to
-    5 each."""
+    rubric: tuple[Dimension, ...] | None = Field(default=None, min_length=1, max_length=16)
+    """What marks are given for. Null: `evidence`, `soundness`, `checking` and `clarity`, from 1 to 5
+    each."""
     teachers: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Names of the teachers that judge. Null: all."""
     share: float = Field(default=1.0, ge=0, le=1)
@@ -36,8 +36,8 @@ class Judge(Spec):
 
     @field_validator("rubric")
     @classmethod
-    def _names_differ(cls, rubric: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
-        names = [dimension.name for dimension in rubric]
+    def _names_differ(cls, rubric: tuple[Dimension, ...] | None) -> tuple[Dimension, ...] | None:
+        names = [dimension.name for dimension in rubric or ()]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"two dimensions are named {show_value(twice[0])}; each needs a name of its own")
         return rubric
@@ -48,6 +48,11 @@ class Judge(Spec):
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"teachers: {show_value(twice[0])} is named twice; nobody judges a text twice")
         return self
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What marks are given for, as the file says or by default."""
+        return self.rubric or DEFAULT_RUBRIC
 
     def follow_up(self, asker: Asker) -> "JudgeFollowUp":
         """Raises PipelineError where a teacher is not known, or nobody may judge anything."""
@@ -95,12 +100,12 @@ class JudgeFollowUp:
         findings: list[Finding] = []
         for trace, call in asked:
             reply = replies.get(call.key)
-            marks = read_marks(reply, self.judge.rubric) if reply is not None and reply.outcome.has_text else {}
+            marks = read_marks(reply, self.judge.dimensions) if reply is not None and reply.outcome.has_text else {}
             given[trace.call].append(marks)
             findings += [
                 Finding("judge", trace.teacher, call.teacher, float(mark), dimension, trace.call) for dimension, mark in marks.items()
             ]
-        means = {key: mean_marks(marks, self.judge.rubric) for key, marks in given.items()}
+        means = {key: mean_marks(marks, self.judge.dimensions) for key, marks in given.items()}
         return Found(marks=means, findings=tuple(findings), skipped=skipped)
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
@@ -118,7 +123,7 @@ class JudgeFollowUp:
         return others if self.judge.own_family else [one for one in others if family[one.name] != family.get(writer)]
 
     def _wanted(self, trace: Trace, about: About) -> Iterator[_Asked]:
-        rubric = tuple(dimension.model_dump() for dimension in self.judge.rubric)
+        rubric = tuple(dimension.model_dump() for dimension in self.judge.dimensions)
         given = {"reasoning": _quoted(trace.reasoning), "answer": trace.answer, "rubric": rubric}
         for judge in self.judges(trace.teacher):
             yield _Asked(trace, self.asker.call(about.sample, judge, self.asker.prompts.judge, origin="judge", given=given))
