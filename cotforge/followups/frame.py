@@ -116,7 +116,7 @@ class Asker:
     """By whom and how follow-ups are asked: what they need of the pipeline."""
 
     teachers: tuple[TeacherKind, ...]
-    """Those that can be asked Call by Call, in the file's order."""
+    """Those that can be asked anything, Call by Call, in the file's order: no batch, and no replies that exist already."""
     prompts: Family
     task: Task
 
@@ -151,6 +151,11 @@ class Asker:
     def named(self, name: str) -> TeacherKind:
         """The teacher of a name. Raises KeyError."""
         return {teacher.name: teacher for teacher in self.teachers}[name]
+
+    def expected_traces(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Traces about one Sample that could be lessons, at most, by the teacher's name; see `FollowUp.expected_calls`."""
+        samples = sum(teacher.samples for teacher in self.teachers)
+        return {teacher.name: accepted * voters * teacher.samples / samples for teacher in self.teachers}
 
     def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
         """The teachers but for some, in an order that depends on `marks` and their models alone."""

@@ -179,7 +179,10 @@ _WHY = (
     "justif|rational|explain|support|defend|argu|show |case |motivate|back up|account for|reason|come up|explanation|construct|lead to"
     "|point to|find |evidence|plausible|convincing"
 )
-_FROM = "back|reverse|start|begin|set out|from |must|need|should|order to|so as to|so that|to get |to reach|to arrive|target|goal|knowing|aware|know |the answer to"
+_FROM = (
+    "back|reverse|start|begin|set out|from |must|need|should|order to|so as to|so that|to get |to reach|to arrive|target|goal|knowing|aware"
+    "|know |the answer to"
+)
 _BUT = (
     "but |but,|however|yet|though|still|nevertheless|nonetheless|except|, the|, it|, so|, i|, we|; the|overr|defer|trump|set aside|outweigh"
 )

@@ -24,8 +24,8 @@ def loops(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None
     """Share of the reasoning, by characters, that only repeats what it said, in [0, 1); None without reasoning. Loops are above 0.1.
 
     Counted are: a sentence from its third time on, or its second where the sentence beside it comes again too; from the fourth on, those
-    of six words or more that differ from one another by one word (by two of fourteen), and of five from the fifth on; a phrase of up to eight words that follows on itself
-    five times.
+    of six words or more that differ from one another by one word (by two of fourteen), and of five words from the fifth on; a phrase of
+    up to eight words that follows on itself five times.
     """
     reasoning = trace.reasoning
     if not reasoning:
