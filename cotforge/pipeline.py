@@ -13,6 +13,7 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
@@ -44,6 +45,8 @@ class Pipeline(Spec):
     `family/name`."""
     images: Images = Images()
     """Size limits of images, and how they are sent to the teachers."""
+    dedup: Dedup = Dedup()
+    """Duplicates among samples and lessons, and samples that a benchmark has too."""
     teachers: tuple[AnyTeacher, ...]
     """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
@@ -117,6 +120,13 @@ class Pipeline(Spec):
                 f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {show_value(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_held_out(self) -> Self:
+        for place, reference in enumerate(self.dedup.against):
+            if reference.kind == "eval" and self.eval is None:
+                raise WrongKey(f"dedup.against[{place}]", "names what eval: holds out, and eval: is missing; add eval: {share: 0.1}")
         return self
 
     @model_validator(mode="after")

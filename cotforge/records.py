@@ -66,25 +66,34 @@ class Sample(Record):
     meta: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """File and line, for messages."""
+    own: tuple[Picture, ...] = ()
+    """Those of the row itself, where `pictures` are those of a near-duplicate that is asked about in its place; else empty."""
+
+    @property
+    def lesson_pictures(self) -> tuple[Picture, ...]:
+        """Those that a student learns from."""
+        return self.own or self.pictures
 
 
 class Fault(Exception):
     """Why one row, image or file of the data did not become a Sample: data to be counted, not an error of the run."""
 
-    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None) -> None:
+    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None, stage: str = "source") -> None:
         super().__init__(f"{where}: {detail or reason}" if where else detail or reason)
         self.reason = reason
-        """A short word in snake_case: the summary counts it as `source:<reason>`."""
+        """A short word in snake_case: the summary counts it as `<stage>:<reason>`."""
         self.detail = detail
         self.where = where
         self.id = id
+        self.stage = stage
+        """`source`, or `dedup` for a row that is sound and left out as a duplicate."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make_fault, (self.reason, self.detail, self.where, self.id)
+        return _make_fault, (self.reason, self.detail, self.where, self.id, self.stage)
 
 
-def _make_fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
-    return Fault(reason, detail, where=where, id=id)
+def _make_fault(reason: str, detail: str, where: str, id: str | None, stage: str) -> Fault:
+    return Fault(reason, detail, where=where, id=id, stage=stage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,12 +74,12 @@ def preference_rows(outcome: CuratedSample) -> tuple[Row, ...]:
 
 def picture_names(sample: Sample) -> tuple[str, ...]:
     """The files' names of a Sample's pictures: digest and suffix."""
-    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.pictures)
+    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.lesson_pictures)
 
 
 def fault_row(fault: Fault) -> Row:
     """The row of `losses.parquet` of a row that did not become a Sample."""
-    return fault.id, None, None, "source", fault.reason, str(fault)
+    return fault.id, None, None, fault.stage, fault.reason, str(fault)
 
 
 def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
