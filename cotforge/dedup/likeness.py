@@ -133,7 +133,7 @@ def _by_block(one: Floats, other: Floats, down: Floats, along: Floats) -> Floats
     var_a = np.maximum(mean(one * one) - mean_a * mean_a, 0)
     var_b = np.maximum(mean(other * other) - mean_b * mean_b, 0)
     both = mean(one * other) - mean_a * mean_b
-    gain = np.clip((both + NOISE) / (var_b + NOISE), 1 / TONE, TONE)
+    gain = np.asarray(np.clip((both + NOISE) / (var_b + NOISE), 1 / TONE, TONE), np.float32)
     apart = np.maximum(0, var_a + gain * gain * var_b - 2 * gain * both - _explained(one, other, gain, mean))
     apart += np.maximum(0, np.abs(mean_a - mean_b) - SHADE) ** 2
     return np.asarray(1 - apart / (var_a + gain * gain * var_b + 2 * NOISE * NOISE), np.float32)
