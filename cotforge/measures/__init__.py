@@ -5,7 +5,6 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 
 import functools
 import re
-import unicodedata
 import zlib
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,9 +13,17 @@ from typing import Annotated
 from pydantic import Field
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.measures.code_switching import code_switching
+from cotforge.measures.contradicts_answer import contradicts_answer
+from cotforge.measures.cut_thought import cut_thought
+from cotforge.measures.leaks import leaked_label
+from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
+from cotforge.measures.residue import residue
+from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
+from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -63,7 +70,7 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
-    text = _lower_case(trace.reasoning)
+    text = lower_case(trace.reasoning)
     if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
         return 1.0
     named = "option" in text or "choice" in text or "label" in text or "category" in text
@@ -82,9 +89,8 @@ def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> f
 
 def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
     """Share of word n-grams that occurred before, in [0, 1); None below n words. Loops are above 0.2."""
-    words = words_of(trace.reasoning)
-    distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
-    return 1 - distinct / (len(words) - n + 1) if distinct else None
+    total, distinct = count_ngrams(trace.reasoning, n)
+    return 1 - distinct / total if distinct else None
 
 
 def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Count = 400, over: Count = 200) -> float | None:
@@ -99,7 +105,7 @@ def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float |
     """1 if the option named last in the reasoning is the answer, 0 if another is; None without an option or answer."""
     if trace.answer is None:
         return None
-    text = _lower_case(trace.reasoning)
+    text = lower_case(trace.reasoning)
     places = {option: last_named(text, option) for option in sample.options}
     last = max(places.values(), default=-1)
     # Of "sad" and "very sad", which end at one place, either may have been meant.
@@ -120,14 +126,14 @@ def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, 
     """
     if trace.answer is None or not trace.reasoning:
         return None
-    start = _lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
+    start = lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
     if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start
-    if not _names_answer(first, trace.answer):
+    if not names_answer(first, trace.answer):
         return 0.0
-    return float(not any(_names_answer(first, option) for option in sample.options if option != trace.answer))
+    return float(not any(names_answer(first, option) for option in sample.options if option != trace.answer))
 
 
 def finish_ok(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -143,7 +149,7 @@ def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | N
     wanted = _scripts_of_text(sample.question)
     text = trace.reasoning
     ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
-    others = [] if text.isascii() else list(filter(None, map(_script_of_letter, _BEYOND_ASCII.findall(text))))
+    others = [] if text.isascii() else list(filter(None, map(script_of_letter, _BEYOND_ASCII.findall(text))))
     letters = ascii_letters + len(others)
     if not letters or not wanted:
         return None
@@ -176,38 +182,9 @@ def find_measure(name: str, *, root: Path) -> Measure:
     raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
-@functools.lru_cache(maxsize=64)
-def words_of(text: str) -> tuple[str, ...]:
-    """What stands between spaces; split once for all measures of a trace."""
-    return tuple(text.split())
-
-
-@functools.lru_cache(maxsize=64)
-def _lower_case(text: str) -> str:
-    return text.lower()
-
-
-def _names_answer(text: str, answer: str) -> bool:
-    """Whether a lower-case text names an answer as whole words."""
-    wanted = answer.lower()
-    at = text.find(wanted)
-    while at >= 0:
-        before, after = text[at - 1 : at], text[at + len(wanted) : at + len(wanted) + 1]
-        if not before.isalnum() and not after.isalnum():
-            return True
-        at = text.find(wanted, at + 1)
-    return False
-
-
 @functools.lru_cache(maxsize=1_024)
 def _scripts_of_text(text: str) -> frozenset[str]:
-    return frozenset(filter(None, map(_script_of_letter, text)))
-
-
-@functools.lru_cache(maxsize=8_192)
-def _script_of_letter(char: str) -> str:
-    """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
-    return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
+    return frozenset(filter(None, map(script_of_letter, text)))
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -227,5 +204,11 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    leaked_label,
+    residue,
+    loops,
+    cut_thought,
+    contradicts_answer,
+    code_switching,
 )
 """Every measure, by the name the pipeline file uses."""
