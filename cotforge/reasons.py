@@ -192,6 +192,16 @@ FATES: Mapping[str, Explained] = {
 """What became of a trace: its `fate`."""
 
 OTHERS: Mapping[str, Explained] = {
+    "filter:duplicate": Explained(
+        "The sample was accepted, but its texts repeat earlier lessons.",
+        "whose texts repeat earlier lessons",
+        "its texts repeat earlier lessons",
+    ),
+    "filter:contaminated": Explained(
+        "The sample was accepted, but its texts share 13 words in a row with one of `dedup.against`.",
+        "whose texts are in dedup.against",
+        "its texts share 13 words in a row with dedup.against",
+    ),
     "filter:<measure>": Explained("The sample was accepted, but filters dropped all its texts."),
     "unread:<reason>": Explained("The sample was accepted, but no text with its answer could be used."),
     "wrong": Explained(

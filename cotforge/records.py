@@ -19,6 +19,8 @@ VoteReason = Literal[
     "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
 ]  # fmt: skip
 """Why a Verdict was not accepted; empty where it was."""
+NO_MEASURES = ("duplicate", "contaminated")
+"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote", "gate", "check"]
 """What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts.
 
@@ -339,7 +341,7 @@ class Judged(Record):
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     said: str = ""
-    """The beginning of the reply, on one line of at most 200 characters; only of one that was not read."""
+    """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
 

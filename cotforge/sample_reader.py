@@ -14,6 +14,7 @@ from cotforge.sources.sample_rules import DuplicateRule
 
 if TYPE_CHECKING:
     from cotforge.consensus.image.features import Features
+    from cotforge.dedup.lesson_rule import LessonRule
     from cotforge.dedup.readings import DuplicateReadings
 
 
@@ -52,7 +53,7 @@ class SampleReader:
     def _duplicates(self) -> "DuplicateReadings | None":
         """What judges duplicates, where the pipeline looks for any."""
         pipeline = self._loaded.pipeline
-        if not pipeline.dedup.reads_samples:
+        if not pipeline.dedup.looks_for_any:
             return None
         from cotforge.dedup.readings import DuplicateReadings  # numpy
 
@@ -63,6 +64,10 @@ class SampleReader:
     def _judge_duplicates(self) -> DuplicateRule | None:
         """For one reading of the source from its beginning."""
         return None if self._duplicates is None else self._duplicates.begin(question=self._loaded.pipeline.task.question)
+
+    def lesson_rule(self) -> "LessonRule | None":
+        """For one curating: which texts repeat others; None where all may. Raises SourceError for what is compared with."""
+        return None if self._duplicates is None else self._duplicates.lesson_rule()
 
     def close(self) -> None:
         """Lets go of the rows that wait for their wave."""

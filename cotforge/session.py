@@ -279,7 +279,9 @@ class RunSession:
         found = gold.find_gold(self.loaded, self.folder.path)
         guide, rows = self._make_guide(), self._heard
         same = guide is not None and rows is not None and rows.setting.waves.total == guide.waves.total
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=guide, rows=rows if same else None)
+        return Curation(
+            self.loaded, self.journal, self.samples, gold=found, guide=guide, rows=rows if same else None, repeats=self.reader.lesson_rule()
+        )
 
     @property
     def _refreshes(self) -> RefreshMarks:

@@ -53,31 +53,37 @@ class EarlierTexts:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": private, on disk past its cache
         self._db.execute("PRAGMA cache_size = -64000")
         self._db.execute("CREATE TABLE bands (band INTEGER, number INTEGER, PRIMARY KEY (band, number)) WITHOUT ROWID")
-        self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT, signature BLOB)")
+        self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, id TEXT, call TEXT, signature BLOB)")
         self._db.execute("BEGIN")  # never committed: nobody else reads it
         self._count = 0
         weakref.finalize(self, self._db.close)
 
-    def find(self, label: str, text: str) -> tuple[Repeated | None, Signature | None]:
-        """(the earlier text that this one repeats most, its signature to `keep`); None for a text of less than three words."""
+    def find(self, call: str, label: str, text: str) -> tuple[Repeated | None, Signature | None]:
+        """(the earlier text that this one repeats most, its signature to `keep`); None for a text of less than three words.
+
+        The text of a Call that was kept before is no repetition: one reply is about several samples then.
+        """
         signature = self.signature(text)
         if signature is None:
             return None, None
         bands = self._bands(label, signature)
         marks = ",".join("?" * len(bands))
         near = self._db.execute(
-            f"SELECT texts.id, texts.signature FROM (SELECT number FROM bands WHERE band IN ({marks}) GROUP BY number "
+            f"SELECT texts.id, texts.call, texts.signature FROM (SELECT number FROM bands WHERE band IN ({marks}) GROUP BY number "
             f"ORDER BY count(*) DESC, number LIMIT {COMPARED}) JOIN texts USING (number)",
             bands,
         ).fetchall()
-        best = max(((float((np.frombuffer(other, np.uint16) == signature).mean()), id) for id, other in near), default=(0.0, ""))
+        if any(theirs == call for _, theirs, _ in near):
+            return None, signature
+        best = max(((float((np.frombuffer(other, np.uint16) == signature).mean()), id) for id, _, other in near), default=(0.0, ""))
         return (Repeated(best[1], best[0]) if best[0] >= self._least else None), signature
 
-    def keep(self, id: str, label: str, signature: Signature) -> None:
-        """Later texts are compared with this one."""
+    def keep(self, id: str, call: str, label: str, signature: Signature) -> None:
+        """Later texts are compared with this one, of a sample's `id`."""
         self._count += 1
         self._db.executemany("INSERT OR IGNORE INTO bands VALUES (?, ?)", [(band, self._count) for band in self._bands(label, signature)])
-        self._db.execute("INSERT INTO texts VALUES (?, ?, ?)", (self._count, id.encode(errors="replace").decode(), signature.tobytes()))
+        row = (self._count, id.encode(errors="replace").decode(), call, signature.tobytes())
+        self._db.execute("INSERT INTO texts VALUES (?, ?, ?, ?)", row)
 
     def signature(self, text: str) -> Signature | None:
         """VALUES numbers; the share in which two agree estimates the Jaccard similarity of their texts' word sequences."""

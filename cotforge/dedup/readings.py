@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cotforge.dedup.lesson_rule import LessonRule
 from cotforge.dedup.picture_index import PictureIndex
 from cotforge.dedup.references import HeldOut, ReferenceReader, References
 from cotforge.dedup.sample_rule import DuplicateReading
@@ -38,11 +39,19 @@ class DuplicateReadings:
             self._tell(self._references.notes)
         return self._references
 
-    def begin(self, *, question: str | None) -> DuplicateReading:
-        """For one reading of the source from its beginning; `question` is that of the task."""
+    def begin(self, *, question: str | None) -> DuplicateReading | None:
+        """For one reading of the source from its beginning; None where samples are not compared. `question` is that of the task."""
+        if self._spec.pictures == "off" and not self._spec.against:
+            return None
         near = self._spec.pictures == "near" or bool(self._spec.against)
         index = self._opened_index() if near else None
         return DuplicateReading(self._spec, index, self.references, question=question, tell=self._tell)
+
+    def lesson_rule(self) -> LessonRule | None:
+        """For one curating; None where texts are not compared."""
+        if self._spec.reasoning is None and not self._spec.against:
+            return None
+        return LessonRule(self._spec.reasoning, None if self.references is None else self.references.texts)
 
     def close(self) -> None:
         """Closes the index."""

@@ -63,11 +63,6 @@ class Dedup(Spec):
     reasoning that shares 13 words in a row."""
 
     @property
-    def reads_samples(self) -> bool:
-        """Whether samples are compared before anything is asked."""
-        return self.pictures != "off" or bool(self.against)
-
-    @property
-    def reads_lessons(self) -> bool:
-        """Whether texts are compared before they become lessons."""
-        return self.reasoning is not None or bool(self.against)
+    def looks_for_any(self) -> bool:
+        """Whether anything is compared at all."""
+        return self.pictures != "off" or bool(self.against) or self.reasoning is not None

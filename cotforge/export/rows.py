@@ -99,7 +99,7 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
             said = f": {judged.said}" if judged.said else ""
             yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
         elif judged.fate == "filter":
-            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
+            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{judged.said or f'{reason}={judged.fate_value}'}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"
