@@ -20,8 +20,9 @@ from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
+from cotforge.pipeline_trust import TrustAsks, is_vouched
 from cotforge.plan import Eval, Plan
-from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
+from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
@@ -199,8 +200,8 @@ class Loaded:
             return cls._load_again(name, sets, sends)
         path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
-        near = _is_vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        near = is_vouched(path)
+        asks = None if trust else TrustAsks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
@@ -225,17 +226,17 @@ class Loaded:
             raise PipelineError(no_run(run))
         path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
-            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            vouched = is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else TrustAsks(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
             loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
+                kept.absolute(), said, earlier, sets, None if trust else TrustAsks(sends, vouched=False, near=is_near(kept))
             )
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: TrustAsks | None) -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
         written = tree.parse_tree(text, path)
         kept = tree.override_keys(written, earlier)
@@ -337,35 +338,6 @@ class Loaded:
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
         return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
-
-
-@dataclass(frozen=True)
-class _Asks:
-    """What a file may not do before the user has said yes."""
-
-    sends: bool
-    """Whether the command sends anything to a teacher."""
-    vouched: bool
-    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
-    near: bool
-    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
-
-    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
-        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
-        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
-            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
-
-
-def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
-    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
-
-
-def _is_vouched(path: Path) -> bool:
-    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped_folder("pipelines").resolve()
-    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:
