@@ -18,6 +18,8 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.rescue import Rescue
+from cotforge.followups.verify import Verify
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.pipeline_trust import TrustAsks, is_vouched
@@ -60,6 +62,11 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    rescue: Rescue | None = None
+    """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
+    sees a label."""
+    verify: Verify | None = None
+    """Shows texts without their answer to other teachers. Null: nothing is verified."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
