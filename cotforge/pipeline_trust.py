@@ -1,4 +1,4 @@
-"""What a pipeline file of a stranger may not do before its user has said yes."""
+"""What a pipeline file from elsewhere may not do before its user has said yes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from cotforge.trust import TrustFinding, is_near, trust_findings
 
 
 @dataclass(frozen=True)
-class TrustAsks:
+class TrustDemand:
     """What a file may not do before the user has said yes."""
 
     sends: bool
