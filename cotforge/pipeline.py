@@ -139,9 +139,7 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _something_is_held_out(self) -> Self:
-        for place, reference in enumerate(self.dedup.against):
-            if reference.kind == "eval" and self.eval is None:
-                raise WrongKey(f"dedup.against[{place}]", "names what eval: holds out, and eval: is missing; add eval: {share: 0.1}")
+        self.dedup.demand_held_out(self.eval is not None)
         return self
 
     @model_validator(mode="after")

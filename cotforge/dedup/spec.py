@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from cotforge.sources import EmoSet, HuggingFace, ImageFolder, TableSource, WebDatasetSource
-from cotforge.spec import PathText, Spec, off_word
+from cotforge.spec import PathText, Spec, WrongKey, off_word
 
 Pictures = Literal["off", "exact", "near"]
 
@@ -61,6 +61,12 @@ class Dedup(Spec):
     """Benchmarks and held-out samples. A sample whose picture is a near-duplicate of one of theirs,
     or whose own question shares 13 words in a row with one of their texts, is left out. So is a
     reasoning that shares 13 words in a row."""
+
+    def demand_held_out(self, is_held_out: bool) -> None:
+        """Raises WrongKey where `against` names what `eval:` holds out, and nothing is."""
+        for place, reference in enumerate(self.against):
+            if reference.kind == "eval" and not is_held_out:
+                raise WrongKey(f"dedup.against[{place}]", "names what eval: holds out, and eval: is missing; add eval: {share: 0.1}")
 
     @property
     def looks_for_any(self) -> bool:
