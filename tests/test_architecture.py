@@ -25,7 +25,7 @@ FLOORS = (
     "filters budget",
     "followups",
     "plan",
-    "pipeline_paths",
+    "pipeline_paths pipeline_trust",
     "pipeline",
     "tally pages keys",
     "gold",
