@@ -15,11 +15,12 @@ from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, resolve_filters
+from cotforge.filters import Bound, language_bound, resolve_filters
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, SampleFollowUps
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
+from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
@@ -71,7 +72,12 @@ class Curator:
         self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
         self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
+        wanted = loaded.pipeline.reasoning_language
+        self.bounds: Sequence[Bound] = [
+            *([language_bound(wanted)] if wanted is not None else []),
+            *resolve_filters(loaded.pipeline.filters, loaded.root),
+        ]
+        self._tells_language = any(bound.name == reasoning_language.__name__ for bound in self.bounds)
         self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
 
@@ -211,6 +217,11 @@ class Curator:
             return Judged(trace, "unread", trace.fault)
         if trace.origin == "vote":
             return Judged(trace, "vote")
+        judged = self._judge_read(sample, trace, verdict)
+        return replace(judged, language=language_of(trace.reasoning)) if self._tells_language else judged
+
+    def _judge_read(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
+        """The same of a trace that could be read and is no vote."""
         measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", measures=measures)

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_
 from cotforge.errors import PipelineError, show_value
 from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
+from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.texts import words_of
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
@@ -106,6 +107,11 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
             name = f"{bound.name}_{times}"
         bounds.append(replace(bound, name=name))
     return bounds
+
+
+def language_bound(wanted: str) -> Bound:
+    """What `reasoning_language:` of the pipeline file demands of a text."""
+    return Bound(reasoning_language.__name__, functools.partial(reasoning_language, wanted=wanted), 1, None)
 
 
 class Band(Spec):

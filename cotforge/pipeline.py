@@ -24,6 +24,7 @@ from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
 from cotforge.images import Images
 from cotforge.measures import measure_column
+from cotforge.measures.reasoning_language import LANGUAGES, OF_QUESTION, language_name, load_detector
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
@@ -60,6 +61,10 @@ class Pipeline(Spec):
     gold: PathText | None = Field(default=None, min_length=1)
     """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
     the run folder, if it is there."""
+    reasoning_language: str | None = None
+    """Language that reasoning texts are asked for and have to be in: a tag such as `de`, or
+    `question` for that of the question. A text in another one does not become a lesson, but its
+    answer still votes. Needs `cotforge[language]`. Null: any language."""
     filters: tuple[Filter, ...] = ()
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
@@ -107,6 +112,13 @@ class Pipeline(Spec):
     @classmethod
     def _names_a_folder(cls, name: str) -> str:
         return safe_name(name)
+
+    @field_validator("reasoning_language")
+    @classmethod
+    def _is_known_language(cls, language: str | None) -> str | None:
+        if language is None or language == OF_QUESTION or language in LANGUAGES:
+            return language
+        raise ValueError(f"{show_value(language)} is no language that is known; there are {OF_QUESTION}, {', '.join(LANGUAGES)}")
 
     @field_validator("teachers")
     @classmethod
@@ -370,6 +382,15 @@ def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
+def _detector_faults() -> list[str]:
+    """What keeps the languages of texts from being told."""
+    try:
+        load_detector()
+    except PipelineError as error:
+        return [f"reasoning_language: {fault}" for fault in error.faults]
+    return []
+
+
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
@@ -378,6 +399,9 @@ def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
         prompts = pipeline.prompts.load(path.parent)
     except PipelineError as error:
         faults += error.faults
+    if (wanted := pipeline.reasoning_language) is not None:
+        prompts = prompts and prompts.in_language(language_name(wanted))
+        faults += _detector_faults()
     for index, bound in enumerate(pipeline.filters):
         try:
             bound.resolve(path.parent)

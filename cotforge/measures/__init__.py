@@ -22,6 +22,7 @@ from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
+from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
@@ -243,6 +244,7 @@ MEASURES: tuple[Measure, ...] = (
     cut_thought,
     contradicts_answer,
     code_switching,
+    reasoning_language,
     verified,
     verified_unseen,
 )
