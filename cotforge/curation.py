@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cotforge import answers
+from cotforge import answers, selection
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
@@ -44,12 +44,10 @@ MANY = 100_000
 SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
-UNWANTED = "select:difficulty"
-"""Under which a Sample is counted that has a good trace, and a pass rate that `select.difficulty` leaves out."""
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 Samples = Callable[[], Iterator[Sample | Fault]]
-"""Reads the source from its beginning; called twice where a rule must see all ballots first."""
+"""Reads the source from its beginning; called again where a rule must see all ballots first, and where `select.per_class` is set."""
 
 
 class SampleFinding(NamedTuple):
@@ -78,25 +76,46 @@ class Curator:
         self.loaded, self.journal, self.decider = loaded, journal, decider
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
-        self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
+        self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
+        self.class_bounds: Mapping[str, int] = {}
+        """Which Samples `select.per_class` takes: see `ClassCap.bounds`. Empty, which takes all, until that is known."""
 
     @classmethod
-    def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None) -> "Curator":
+    def again(
+        cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, class_bounds: Mapping[str, int] | None = None
+    ) -> "Curator":
         """The same in another process."""
-        return cls(Loaded.load(path, sets), Journal(Path(journal)), decider)
+        curator = cls(Loaded.load(path, sets), Journal(Path(journal)), decider)
+        curator.class_bounds = class_bounds or {}
+        return curator
+
+    @property
+    def reads_rates(self) -> bool:
+        """Whether `difficulty.parquet` decides which Samples have Lessons."""
+        return self.select.difficulty is not None and self.select.difficulty.by_student
 
     def find(self, sample: Sample) -> SampleFinding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         assert self.decider is not None
         try:
             replies = self._read_replies(sample)
-            verdict, lacking = self.decider.verdict(sample, heard_answers(replies))
+            heard = heard_answers(replies)
+            verdict, lacking = self.decider.verdict(sample, heard)
+            if self.loaded.pipeline.consensus.soft_labels:
+                verdict = replace(verdict, soft_label=self.decider.soft_label(sample, heard))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter_name(one[0]) in lacking]
             return self._judge_all(sample, verdict, self._explain_unanswered(replies))
         except Fault as fault:
             return fault
+
+    def lesson_class(self, sample: Sample) -> str | Fault | None:
+        """The answer of a Sample's Lessons; None where it has none."""
+        found = self.find(sample)
+        if isinstance(found, Fault):
+            return found
+        return found.traces[found.taught[0][0]].trace.answer if found.taught else None
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
@@ -130,8 +149,8 @@ class Curator:
         """The fate of every trace, and the Lessons."""
         judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
         good = [one.trace for one in judged if one.fate == "surplus"]
-        wanted = self.select.difficulty is None or self.select.difficulty.holds(self.rates.get(sample.id))
-        chosen = [trace.call for trace in self.select.choose(good)] if wanted else []
+        left_out = self._why_left_out(sample, verdict, good)
+        chosen = [] if left_out else [trace.call for trace in self.select.choose(good, sample.id)]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
@@ -145,9 +164,16 @@ class Curator:
             taught=taught,
             prompt=self.loaded.prompts.student.render(sample),
             pair=self._preference_pair(sample, taught, judged),
-            rejected="" if taught else UNWANTED if good and not wanted else _rejection_reason(verdict, judged),
+            rejected="" if taught else left_out or _rejection_reason(verdict, judged),
             failed=tuple(_part_replies(replies)[1]),
         )
+
+    def _why_left_out(self, sample: Sample, verdict: Verdict, good: Sequence[Trace]) -> str:
+        """The key of `select` that leaves out a Sample with usable traces, as it is counted; else empty."""
+        difficulty = self.select.difficulty
+        if good and difficulty is not None and not difficulty.takes(verdict, self.rates.get(sample.id)):
+            return selection.DIFFICULTY
+        return selection.PER_CLASS if good and not selection.is_within_cap(good[0].answer, sample.id, self.class_bounds) else ""
 
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
         """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
@@ -175,10 +201,10 @@ class Curator:
     def _preference_pair(
         self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]
     ) -> tuple[str, str] | None:
-        """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
+        """The first Lesson beside a well-formed trace with a wrong answer, chosen by the same rule."""
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
         wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
-        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong)[0])[0]) if taught and wrong else None
+        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong, sample.id)[0])[0]) if taught and wrong else None
 
 
 class Curation:
@@ -224,6 +250,7 @@ class Curation:
             for sample, said in self.heard():
                 rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
+        self._cap_classes()
         for sample, found in self._map_samples(Curator.find):
             if isinstance(found, Fault):
                 yield found
@@ -233,6 +260,17 @@ class Curation:
                 self._try_simpler(sample, found.traces)
                 yield found.outcome(sample)
         self._decider = self._rule.learn(rows) if not self._first else self._decider
+
+    def _cap_classes(self) -> None:
+        """Find which Samples `select.per_class` takes; where it is set, that reads the source and the journal once more."""
+        self.curator.class_bounds = {}
+        if self.curator.select.per_class is None:
+            return
+        cap = selection.ClassCap(self.curator.select.per_class)
+        for sample, answer in self._map_samples(Curator.lesson_class):
+            if isinstance(answer, str):
+                cap.add(answer, sample.id)
+        self.curator.class_bounds = cap.bounds()
 
     def _try_simpler(self, sample: Sample, traces: Sequence[Judged]) -> None:
         """Note what simpler rules would have heard of a Sample."""
@@ -259,7 +297,12 @@ class Curation:
     @property
     def rates(self) -> Mapping[str, float] | None:
         """Pass rates by the samples' ids; None where lessons are not selected by them."""
-        return self.curator.rates if self.curator.select.difficulty is not None else None
+        return self.curator.rates if self.curator.reads_rates else None
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """Columns of Lessons that only this pipeline asks for."""
+        return ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
 
     @property
     def decider(self) -> Decider:
@@ -271,7 +314,7 @@ class Curation:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
-        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider)
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider, self.curator.class_bounds)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 

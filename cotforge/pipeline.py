@@ -14,7 +14,7 @@ from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
 from cotforge.errors import PipelineError, show_value
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
@@ -22,6 +22,7 @@ from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
+from cotforge.selection import Select
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
@@ -54,7 +55,7 @@ class Pipeline(Spec):
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
     select: Select = Select()
-    """Which of a sample's remaining texts become lessons."""
+    """Which samples, and which of their remaining texts, become lessons."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
