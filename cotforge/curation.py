@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cotforge import answers, selection
+from cotforge.answers.redacted_trace import read_trace
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, resolve_filters
-from cotforge.heard import Answered, heard_answers, read_trace
+from cotforge.followups.after_vote import AfterVote
+from cotforge.followups.frame import About, Common, Followed, SampleFollowUps
+from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     NOT_ASKED,
+    Call,
     CuratedSample,
     Fault,
+    Finding,
     Gold,
     Judged,
     Lesson,
@@ -45,6 +50,7 @@ SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
+NOTHING_COMMON = Common()
 
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called again where a rule must see all ballots first, and where `select.per_class` is set."""
@@ -61,19 +67,35 @@ class SampleFinding(NamedTuple):
     pair: tuple[str, str] | None
     rejected: str
     failed: tuple[tuple[str, Reply], ...]
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[str, ...] = ()
+    rescued: Verdict | None = None
+    """That of the Lessons, where the vote accepted no answer and a rescue did."""
 
     def outcome(self, sample: Sample) -> CuratedSample:
         """The same with the Sample, and with its Lessons as such."""
-        lessons = (Lesson(sample, self.verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught)
-        return CuratedSample(sample, self.verdict, self.traces, tuple(lessons), self.prompt, self.pair, self.rejected, self.failed)
+        verdict = self.rescued or self.verdict
+        return CuratedSample(
+            sample=sample,
+            verdict=self.verdict,
+            traces=self.traces,
+            lessons=tuple(Lesson(sample, verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught),
+            prompt=self.prompt,
+            pair=self.pair,
+            rejected=self.rejected,
+            failed=self.failed,
+            findings=self.findings,
+            skipped=self.skipped,
+        )
 
 
 class Curator:
     """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None) -> None:
-        """`decider`: by which verdicts are found; without one Samples can only be heard."""
-        self.loaded, self.journal, self.decider = loaded, journal, decider
+    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None, common: Common = NOTHING_COMMON) -> None:
+        """`decider`: by which verdicts are found; without one Samples can only be heard. `common`: what follow-ups know beside a Sample."""
+        self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
+        self.follow_ups = loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
         self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
@@ -83,11 +105,11 @@ class Curator:
 
     @classmethod
     def again(
-        cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, class_bounds: Mapping[str, int] | None = None
+        cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common, class_bounds: Mapping[str, int]
     ) -> "Curator":
         """The same in another process."""
-        curator = cls(Loaded.load(path, sets), Journal(Path(journal)), decider)
-        curator.class_bounds = class_bounds or {}
+        curator = cls(Loaded.load(path, sets), Journal(Path(journal)), decider, common)
+        curator.class_bounds = class_bounds
         return curator
 
     @property
@@ -148,9 +170,12 @@ class Curator:
     def _judge_all(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> SampleFinding:
         """The fate of every trace, and the Lessons."""
         judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
-        good = [one.trace for one in judged if one.fate == "surplus"]
-        left_out = self._why_left_out(sample, verdict, good)
-        chosen = [] if left_out else [trace.call for trace in self.select.choose(good, sample.id)]
+        after = AfterVote.of(self.followed(sample, verdict, judged), judged, self.judge, sample, verdict)
+        judged, blind = after.judged, len(judged)
+        good = [one.trace for one in judged[:blind] if one.fate == "surplus"]
+        made = [one.trace for one in judged[blind:] if one.fate == "surplus"]
+        left_out = self._why_left_out(sample, verdict, [*made, *good])
+        chosen = [] if left_out else [trace.call for trace in self.select.choose(good, sample.id, first=made)]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
@@ -164,16 +189,41 @@ class Curator:
             taught=taught,
             prompt=self.loaded.prompts.student.render(sample),
             pair=self._preference_pair(sample, taught, judged),
-            rejected="" if taught else left_out or _rejection_reason(verdict, judged),
-            failed=tuple(_part_replies(replies)[1]),
+            rejected="" if taught else left_out or _rejection_reason(verdict, judged[:blind]),
+            failed=(*_part_replies(replies)[1], *after.failed),
+            findings=after.findings,
+            skipped=after.skipped,
+            rescued=after.verdict,
         )
 
-    def _why_left_out(self, sample: Sample, verdict: Verdict, good: Sequence[Trace]) -> str:
+    def _why_left_out(self, sample: Sample, verdict: Verdict, usable: Sequence[Trace]) -> str:
         """The key of `select` that leaves out a Sample with usable traces, as it is counted; else empty."""
         difficulty = self.select.difficulty
-        if good and difficulty is not None and not difficulty.takes(verdict, self.rates.get(sample.id)):
+        if usable and difficulty is not None and not difficulty.takes(verdict, self.rates.get(sample.id)):
             return selection.DIFFICULTY
-        return selection.PER_CLASS if good and not selection.is_within_cap(good[0].answer, sample.id, self.class_bounds) else ""
+        return selection.PER_CLASS if usable and not selection.is_within_cap(usable[0].answer, sample.id, self.class_bounds) else ""
+
+    def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault:
+        """What follows the vote about a Sample, at its beginning: `advance` it. A Fault where the Sample cannot be asked about."""
+        assert self.decider is not None
+        try:
+            replies = self._read_replies(sample)
+            verdict, _ = self.decider.verdict(sample, heard_answers(replies))
+            judged = [self.judge(sample, trace, verdict) for _, _, trace in replies if trace is not None]
+            return SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
+        except Fault as fault:
+            return fault
+
+    def followed(self, sample: Sample, verdict: Verdict, judged: Sequence[Judged]) -> Followed | None:
+        """What the journal has of all that follows the vote; None where nothing does."""
+        if not self.follow_ups:
+            return None
+        steps = SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
+        steps.advance(self._known_replies, settled=True)
+        return steps.followed()
+
+    def _known_replies(self, calls: Sequence[Call]) -> dict[str, Reply]:
+        return {key: found.reply for key, found in self.journal.replies(call.key for call in calls).items()}
 
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
         """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
@@ -314,7 +364,8 @@ class Curation:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
-        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider, self.curator.class_bounds)
+        told = (self.curator.decider, self.curator.common, self.curator.class_bounds)
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), *told)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 
@@ -342,5 +393,5 @@ def _rejection_reason(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    fates = [one.fate_word for one in judged if one.because and one.trace.origin != "vote"]
+    fates = [one.fate_word for one in judged if one.because and one.trace.origin == "solve"]
     return min(fates, default="no_trace")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cotforge.atomic import replace_file
 from cotforge.errors import JournalError, in_words
-from cotforge.records import Record
+from cotforge.plain_record import Record
 from cotforge.regular_files import demand_regular, open_new, open_regular
 
 FILE = "difficulty.parquet"

@@ -16,6 +16,7 @@ from cotforge.consensus.votes import WIDEST
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
+from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
@@ -299,6 +300,13 @@ class Loaded:
             yield "solve", index, self.prompts.solve
         if consensus.short_votes:
             yield "vote", 0, self.prompts.vote
+
+    def follow_ups(self) -> tuple[FollowUp, ...]:
+        """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
+        sections = [section for name in FOLLOW_UPS if (section := getattr(self.pipeline, name, None)) is not None]
+        one_by_one = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None)
+        asker = Asker(one_by_one, self.prompts, self.pipeline.task)
+        return tuple(section.follow_up(asker) for section in sections)
 
     @staticmethod
     def limit(run: Path) -> tuple[int | None, bool]:

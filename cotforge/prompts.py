@@ -11,7 +11,7 @@ from typing import Any
 
 from cotforge.errors import PipelineError
 from cotforge.records import Call, Origin, Sample
-from cotforge.sandbox import ASKING, LEARNING, REMEMBERED, Prompt, shipped_folder
+from cotforge.sandbox import ASKING, FOLLOWING, LEARNING, REMEMBERED, Prompt, shipped_folder
 from cotforge.spec import PathText, Spec
 
 __all__ = ["Family", "Prompt", "Prompts", "as_text", "key_of", "make_call", "option_order", "shipped_folder"]
@@ -27,6 +27,11 @@ class Family:
     vote: Prompt
     student: Prompt
     completion: Prompt
+    explain: Prompt
+    verify: Prompt
+    weave: Prompt
+    judge: Prompt
+    seen: Prompt
 
     @property
     def needs_reasoning(self) -> bool:
@@ -67,11 +72,24 @@ class Prompts(Spec):
     """Template of the text that the student learns to write. Shipped: `completion`,
     `label_only/completion`."""
 
+    explain: PathText = "long_cot/explain"
+    """Template that gives a teacher the answer as `label` and asks for the reasoning, for `rescue`."""
+    verify: PathText = "long_cot/verify"
+    """Template that shows a `reasoning` without its answer and asks for the answer, for `verify` and
+    `rescue`."""
+    weave: PathText = "long_cot/weave"
+    """Template that asks for one text out of several `traces` that ends in `answer`, for `weave`."""
+    judge: PathText = "long_cot/judge"
+    """Template that asks for marks by a `rubric` for a `reasoning` with its `answer`, for `judge`."""
+    seen: PathText = "long_cot/seen"
+    """Template that asks which of some `things` are in the picture, for `probe.mentions`."""
+
     def load(self, root: Path) -> Family:
         """All templates, each tried once. Raises PipelineError with the faults of all of them."""
         prompts: list[Prompt] = []
         faults: list[str] = []
-        for key, inputs in (("solve", ASKING), ("vote", ASKING), ("student", ASKING), ("completion", LEARNING)):
+        own = {"solve": ASKING, "vote": ASKING, "student": ASKING, "completion": LEARNING}
+        for key, inputs in (own | dict(FOLLOWING)).items():
             try:
                 prompts.append(Prompt.load(getattr(self, key), root, inputs))
                 prompts[-1].try_once()
@@ -109,14 +127,15 @@ def make_call(
     index: int,
     prompt: Prompt,
     origin: Origin = "solve",
+    given: Mapping[str, Any] | None = None,
 ) -> Call:
-    """What `teacher` is asked about `sample`: one user message, its images before its text.
+    """What `teacher` is asked about `sample`: one user message, its images before its text; `given` are further inputs of the prompt.
 
     It does not depend on the sample's id, label, split or place in the file. Raises as `Prompt.render`.
     """
     digests = [picture.digest for picture in sample.pictures]
     options = option_order(sample.options, digests=digests, question=sample.question, model=model, index=index)
-    text = prompt.render(sample, options)
+    text = prompt.render(sample, options, given)
     content: list[dict[str, str]] = [{"type": "image", "digest": digest} for digest in digests]
     content.append({"type": "text", "text": text})
     images = "".join([f'{{"digest":"{digest}","type":"image"}},' for digest in digests])

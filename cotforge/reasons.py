@@ -159,6 +159,8 @@ FATES: Mapping[str, Explained] = {
     "wrong": Explained("The text has another answer than the accepted one.", alone="another answer than the vote"),
     "undecided": Explained("No answer was accepted for the sample.", alone="there was no agreement"),
     "vote": Explained("A short answer, which only votes.", alone="counts as a vote only"),
+    "check": Explained("A reply about another trace.", alone="checks another text"),
+    "gate:<check>": Explained("A rescued or woven text that did not pass its own checks."),
     "filter:<measure>": Explained("A filter on this measure dropped the text; `fate_value` has the value."),
     "unread:<reason>": Explained("The reply could not be used, for one of the reasons of unread replies."),
 }

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
-from operator import attrgetter
 from typing import Any, Literal
 
-Origin = Literal["solve", "vote", "rescue", "woven"]
-"""What a Trace is for: a reasoned answer, a short answer that only counts, a trace after a hint, or one put together from several."""
+from cotforge.plain_record import Record
+
+Origin = Literal["solve", "vote", "rescue", "woven", "verify", "probe", "judge"]
+"""What a Trace is for: a reasoned answer, a short answer that only counts, a trace after a hint, one put together from several.
+
+The last three are of Calls that check another trace: its reasoning without the answer, another picture, or marks for it.
+"""
 ReadingFault = Literal["no_answer", "two_answers", "not_an_option", "placeholder", "truncated", "empty", "content_filter", "no_reasoning"]
 """Why a Reply is of no use though a text came."""
 VoteReason = Literal[
@@ -16,22 +19,11 @@ VoteReason = Literal[
     "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
 ]  # fmt: skip
 """Why a Verdict was not accepted; empty where it was."""
-TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote"]
-"""What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts."""
+TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote", "gate", "check"]
+"""What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts.
 
-
-class Record:
-    """A value that travels between processes by its fields; a dataclass with slots alone does so five times slower."""
-
-    __slots__ = ()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), _slot_reader(type(self).__slots__)(self)
-
-
-@cache
-def _slot_reader(names: tuple[str, ...]) -> Callable[[object], tuple[Any, ...]]:
-    return attrgetter(*names)
+`gate` is a rescued or woven text that did not pass its own checks; `check` is a reply about another trace.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +272,8 @@ class Trace(Record):
     """See `Reply`."""
     probability: float | None = None
     """Of the answer; see `Reply`."""
+    marks: Mapping[str, float | None] = field(default_factory=dict)
+    """What follow-ups found out about it, by measure: `verified`, `grounded`, `judge_<dimension>`, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,16 +328,18 @@ class Judged(Record):
     trace: Trace
     fate: TraceFate
     because: str = ""
-    """The measure whose filter dropped it, or the fault with which it was not read; empty for every other fate."""
+    """The measure whose filter dropped it, the check that it failed, or why it was not read; empty for every other fate."""
     fate_value: float | None = None
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     said: str = ""
     """The beginning of the reply, on one line of at most 200 characters; only of one that was not read."""
+    segments: tuple[tuple[str, str], ...] = ()
+    """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
 
     @property
     def fate_word(self) -> str:
-        """The fate as it is published: `filter:<measure>`, `unread:<fault>`, or the bare word."""
+        """The fate as it is published: `filter:<measure>`, `gate:<check>`, `unread:<fault>`, or the bare word."""
         return f"{self.fate}:{self.because}" if self.because else self.fate
 
 
@@ -363,6 +359,24 @@ class Lesson(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding(Record):
+    """One thing that a follow-up found out: a figure about a teacher's trace, by the teacher that was asked for it."""
+
+    kind: str
+    """`verify`, `probe`, `hint`, `seen` or `judge`."""
+    about: str
+    """The teacher that wrote the trace."""
+    by: str
+    """The teacher that was asked."""
+    value: float
+    """1 or 0 for yes or no; a mark of the rubric for `judge`."""
+    detail: str = ""
+    """What of it: `picture` or `no_picture`; `blank` or `swap`; the dimension of a mark."""
+    trace: str = ""
+    """Key of the trace's Call, where marks of several judges belong together."""
+
+
+@dataclass(frozen=True, slots=True)
 class CuratedSample(Record):
     """Everything curating found out about one Sample; export, card and summary are made of these."""
 
@@ -379,3 +393,7 @@ class CuratedSample(Record):
     """Why there is no Lesson: `vote:<verdict.reason>`, `vote:no_replies`, `filter:<measure>`, ...; empty where there is one."""
     failed: tuple[tuple[str, Reply], ...] = ()
     """(teacher, Reply) of the Calls that were given up."""
+    findings: tuple[Finding, ...] = ()
+    """What follow-ups found out about its traces."""
+    skipped: tuple[str, ...] = ()
+    """Why a follow-up had nothing to do: `weave:one_trace`, ..."""

@@ -20,6 +20,16 @@ ASKING = frozenset({"question", "options", "images", "meta"})
 """What a template that asks may use; `images` is (1, ..., n), one number per picture."""
 LEARNING = frozenset({"reasoning", "answer"})
 """What the template of a completion may use."""
+FOLLOWING: Mapping[str, frozenset[str]] = {
+    "explain": ASKING | {"label"},
+    "verify": ASKING | {"reasoning"},
+    "weave": ASKING | {"answer", "traces"},
+    "judge": ASKING | {"reasoning", "answer", "rubric"},
+    "seen": ASKING | {"things"},
+}
+"""What the templates of follow-ups may use: `traces` are records of `answer` and `reasoning`, `things` are texts, and
+`rubric` are records of `name`, `low`, `high` and `anchors` (texts by mark).
+"""
 
 MOST_CHARACTERS = 200_000
 """A prompt longer than this is a mistake, or an attack on memory."""
@@ -38,7 +48,11 @@ REMEMBERED = 4096
 
 
 _SANDBOX = Sandbox()
-_EXAMPLE = {"question": "Which?", "options": ("one", "two"), "images": (1,), "meta": {}, "reasoning": "It is wide.", "answer": "one"}
+_EXAMPLE = {
+    **{"question": "Which?", "options": ("one", "two"), "images": (1,), "meta": {}, "reasoning": "It is wide.", "answer": "one"},
+    **{"label": "one", "traces": ({"answer": "one", "reasoning": "It is wide."},), "things": ("a hat",)},
+    "rubric": ({"name": "clear", "low": 1, "high": 5, "anchors": {1: "not at all"}},),
+}
 
 
 def shipped_folder(kind: Literal["pipelines", "prompts"]) -> Path:
@@ -70,16 +84,18 @@ class Prompt:
         text = _read_template(path)
         return cls(str(path), text, *_compile_template(path, text, inputs))
 
-    def render(self, sample: Sample, options: tuple[str, ...] | None = None) -> str:
-        """What is asked about `sample`, its options in the given order (the file's order where left out).
+    def render(self, sample: Sample, options: tuple[str, ...] | None = None, given: Mapping[str, Any] | None = None) -> str:
+        """What is asked about `sample`, its options in the given order (the file's order where left out); `given` are further inputs.
 
         Raises Fault `prompt_input` where this row is not what the template needs, PipelineError where no row could be.
         """
         asked = sample.question, sample.options if options is None else options, tuple(range(1, len(sample.pictures) + 1))
         try:
-            return _fill_prompt(self, *asked, sample.meta) if "meta" in self.inputs else _fill_remembered(self, *asked)
+            if "meta" in self.inputs or given:
+                return _fill_prompt(self, *asked, sample.meta, given)
+            return _fill_remembered(self, *asked)
         except (SecurityError, RecursionError) as error:
-            if isinstance(error, Exhausted) and bounded_size((asked, sample.meta if "meta" in self.inputs else None)) > LARGE:
+            if isinstance(error, Exhausted) and bounded_size((asked, sample.meta if "meta" in self.inputs else None, given)) > LARGE:
                 raise self._prompt_fault(sample, error) from error
             raise PipelineError(f"{self.path}: {_template_error(error)}") from error
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
@@ -112,8 +128,15 @@ def _template_error(error: Exception) -> str:
     return "calls itself without end" if isinstance(error, RecursionError) else in_words(error)
 
 
-def _fill_prompt(prompt: Prompt, question: str, options: tuple[str, ...], images: tuple[int, ...], meta: Mapping[str, Any]) -> str:
-    values = {"question": question, "options": options, "images": images, "meta": meta}
+def _fill_prompt(
+    prompt: Prompt,
+    question: str,
+    options: tuple[str, ...],
+    images: tuple[int, ...],
+    meta: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
+) -> str:
+    values = {"question": question, "options": options, "images": images, "meta": meta, **(given or {})}
     text = render_bounded(prompt.template, values, longest=MOST_CHARACTERS).rstrip()
     text.encode()  # raises ValueError on half a surrogate pair, as broken JSON may hold: it could not be sent
     return text

@@ -1,7 +1,7 @@
 """`select:` of the pipeline file: which samples, and which of a sample's usable texts, become lessons."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from heapq import heappush, heappushpop
 from statistics import median
@@ -85,15 +85,15 @@ class Select(Spec):
             raise WrongKey("diverse", "has no effect with per_sample: 1; write per_sample: 2 or more, or leave it out")
         return self
 
-    def choose(self, traces: Iterable[Trace], id: str = "") -> list[Trace]:
-        """At most `per_sample` of a Sample's usable traces, the first choice first; their order does not matter.
+    def choose(self, traces: Iterable[Trace], id: str = "", *, first: Sequence[Trace] = ()) -> list[Trace]:
+        """At most `per_sample` of a Sample's usable traces, the first choice first; the order of `traces` does not matter.
 
-        `id` is the Sample's; only `teachers: balanced` looks at it. Of traces that are equally good the lowest key of a Call comes first.
+        `id` is the Sample's; only `teachers: balanced` looks at it. `first` are traces that are taken before all others. Of traces that are
+        equally good the lowest key of a Call comes first.
         """
-        ranked = self._rank_by_length(traces)
+        ranked, taken = self._rank_by_length(traces), [*first][: self.per_sample]
         if not (self.diverse or self.teachers == "balanced") or len(ranked) < 2:
-            return ranked[: self.per_sample]
-        taken: list[Trace] = []
+            return [*taken, *ranked][: self.per_sample]
         while ranked and len(taken) < self.per_sample:
             pool = _teachers_in_turn(ranked, taken, id) if self.teachers == "balanced" else ranked
             chosen = min(pool, key=lambda trace: _largest_overlap(trace, taken)) if self.diverse and taken else pool[0]

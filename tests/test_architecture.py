@@ -15,7 +15,7 @@ import cotforge
 PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
-    "redaction visible",
+    "redaction visible plain_record",
     "errors spec order regular_files optional plots coroutines version",
     "records layout notices given_answers card_keys atomic reasons",
     "replies bounded_yaml bounded_jinja",
@@ -23,6 +23,7 @@ FLOORS = (
     "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
     "filters selection budget",
+    "followups",
     "plan",
     "pipeline_paths",
     "pipeline",

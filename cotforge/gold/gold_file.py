@@ -15,7 +15,8 @@ from cotforge.errors import PipelineError
 from cotforge.given_answers import FILE as FILE
 from cotforge.given_answers import UNTOLD as UNTOLD
 from cotforge.gold.csv_cells import CsvTable, demand_faultless, read_table, unguard_cell
-from cotforge.records import Gold, Record
+from cotforge.plain_record import Record
+from cotforge.records import Gold
 
 if TYPE_CHECKING:  # whoever only reads a file needs no pipeline, which takes a second to import
     from cotforge.pipeline import Loaded

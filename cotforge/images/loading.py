@@ -6,7 +6,8 @@ from hashlib import sha256
 
 from cotforge.images.cut import CutShortError, UntidyError, cut_metadata
 from cotforge.images.refs import FileRef, Ref
-from cotforge.records import Fault, Picture, Record
+from cotforge.plain_record import Record
+from cotforge.records import Fault, Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cotforge.images.limits import HARD_BYTES
-from cotforge.records import Fault, Record
+from cotforge.plain_record import Record
+from cotforge.records import Fault
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 """Without waiting: opening a pipe would hang until someone writes."""

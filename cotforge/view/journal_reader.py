@@ -6,9 +6,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from cotforge.answers.redacted_trace import read_trace
 from cotforge.answers.task import Task
 from cotforge.errors import JournalError
-from cotforge.heard import Answered, read_trace
+from cotforge.heard import Answered
 from cotforge.journal.attempt_rows import READ, attempt_of
 from cotforge.journal.schema import VERSION, demand_files
 from cotforge.pipeline import Loaded

@@ -1,0 +1,202 @@
+"""What a follow-up is: Calls that follow from what teachers said about a Sample, and what their replies make of it.
+
+A follow-up is a generator: it yields the Calls that it wants next, is sent the replies, and returns what it found. It decides by these
+alone, so curating finds from the journal exactly what asking led to, and a build that is run again asks nothing twice. To add one: a file
+with its section of the pipeline file, whose `follow_up` gives the follow-up, and its name in `FOLLOW_UPS`.
+"""
+
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple, Protocol
+
+from cotforge.answers import Task
+from cotforge.answers.redacted_trace import read_trace
+from cotforge.plain_record import Record
+from cotforge.prompts import Family, Prompt, make_call
+from cotforge.records import Call, Fault, Finding, Judged, Origin, Reply, Sample, Trace, Verdict
+from cotforge.teachers.kind import TeacherKind
+
+FOLLOW_UPS = ("rescue", "verify", "weave", "probe", "judge")
+"""The sections of the pipeline file that have follow-ups, in the order in which their Calls are wanted."""
+
+Replies = Mapping[str, Reply]
+"""By the Call's key, replies and errors; a Call that was not asked, or not to the end, is not in it."""
+Lookup = Callable[[Sequence[Call]], Replies]
+
+
+@dataclass(frozen=True, slots=True)
+class Common(Record):
+    """What follow-ups know beside one Sample."""
+
+    gold: Mapping[str, str] = field(default_factory=dict)
+    """The answer that people gave, by the sample's id."""
+    partners: tuple[Sample, ...] = ()
+    """Other Samples of the source, whose pictures a probe may show in place of the own."""
+    barred: frozenset[str] = frozenset()
+    """Teachers whose explanations do not count, because they explain wrong hints too."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One Sample after the vote."""
+
+    sample: Sample
+    verdict: Verdict
+    traces: tuple[Judged, ...]
+    """What the teachers said when they saw no label, judged by the filters."""
+    common: Common = Common()
+
+    @property
+    def good(self) -> tuple[Trace, ...]:
+        """The traces that could be lessons: the accepted answer, and within all filters."""
+        return tuple(judged.trace for judged in self.traces if judged.fate in ("surplus", "lesson"))
+
+
+class Made(NamedTuple):
+    """A trace that a follow-up made: rescued or woven."""
+
+    trace: Trace
+    answer: str
+    """The answer that it should come to."""
+    failed: str = ""
+    """The check that it did not pass, as a published word; empty where it passed all."""
+    segments: tuple[tuple[str, str], ...] = ()
+    """(kind, text) of its parts, where it has such."""
+
+
+class Found(NamedTuple):
+    """What a follow-up found out about a Sample."""
+
+    marks: Mapping[str, Mapping[str, float | None]] = {}
+    """Values of measures, by the key of the trace's Call."""
+    made: tuple[Made, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[str, ...] = ()
+    """Why there was nothing to do, where somebody may wonder: `weave:one_trace`, ..."""
+
+
+NOTHING = Found()
+Follow = Generator[Sequence[Call], Replies, Found]
+
+
+class FollowUp(Protocol):
+    """One kind of follow-up, as its section of the pipeline file wants it."""
+
+    def follow(self, about: About) -> Follow:
+        """Yields the Calls that it wants next, none twice; a generator that returns what it found. Raises Fault as `make_call`."""
+
+
+class FollowUpSection(Protocol):
+    """A section of the pipeline file that has a follow-up."""
+
+    def follow_up(self, asker: "Asker") -> FollowUp:
+        """Raises PipelineError where the teachers are not those that it needs."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """By whom and how follow-ups are asked: what they need of the pipeline."""
+
+    teachers: tuple[TeacherKind, ...]
+    """Those that can be asked Call by Call, in the file's order."""
+    prompts: Family
+    task: Task
+
+    def call(
+        self,
+        sample: Sample,
+        teacher: TeacherKind,
+        prompt: Prompt,
+        *,
+        origin: Origin,
+        given: Mapping[str, Any] | None = None,
+        index: int = 0,
+    ) -> Call:
+        """A Call about a Sample as it is shown: its pictures are those that are sent. Raises Fault where no prompt can be made."""
+        return make_call(
+            sample,
+            teacher=teacher.name,
+            model=teacher.model,
+            temperature=teacher.temperature,
+            top_p=teacher.top_p,
+            body=teacher.body,
+            index=index,
+            prompt=prompt,
+            origin=origin,
+            given=given,
+        )
+
+    def read(self, reply: Reply | None, call: Call) -> Trace | None:
+        """A reply read; None where there is none, or an error."""
+        return read_trace(reply, call, self.task) if reply is not None and reply.outcome.has_text else None
+
+    def named(self, name: str) -> TeacherKind:
+        """The teacher of a name. Raises KeyError."""
+        return {teacher.name: teacher for teacher in self.teachers}[name]
+
+    def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
+        """The teachers but for some, in an order that depends on `marks` and their models alone."""
+        others = [teacher for teacher in self.teachers if teacher.name not in without]
+        return sorted(others, key=lambda teacher: _hash_number(teacher.model, *marks))
+
+
+def is_drawn(share: float, *marks: str) -> bool:
+    """Whether something is in a share, in [0, 1], of all: by its marks alone, so it stays drawn whatever is added."""
+    return share >= 1 or _hash_number(*marks) < share * 2**64
+
+
+def _hash_number(*marks: str) -> int:
+    return int.from_bytes(sha256("\n".join(marks).encode(errors="surrogatepass")).digest()[:8], "big")
+
+
+class Followed(NamedTuple):
+    """What all follow-ups of a Sample found out, and the Calls that they asked."""
+
+    found: tuple[Found, ...]
+    asked: tuple[tuple[Call, Reply | None], ...]
+    """Every Call with its reply; None where it was not asked, or not to the end."""
+
+
+class SampleFollowUps:
+    """The follow-ups of one Sample, step by step and side by side."""
+
+    def __init__(self, follow_ups: Sequence[FollowUp], about: About) -> None:
+        self._open: list[tuple[Follow, Sequence[Call]]] = []
+        self._found: list[Found] = []
+        self._asked: dict[str, tuple[Call, Reply | None]] = {}
+        for each in follow_ups:
+            self._go_on(each.follow(about), None)
+
+    def advance(self, lookup: Lookup, *, settled: bool = False) -> list[Call]:
+        """Go on as far as the replies lead, and give the Calls that are wanted; none where all is over.
+
+        `settled`: what has no reply now will have none.
+        """
+        while True:
+            waiting, self._open, wanted = self._open, [], dict[str, Call]()
+            went_on = False
+            for follow, calls in waiting:
+                replies = lookup(calls)
+                lacking = [call for call in calls if call.key not in replies]
+                if lacking and not settled:
+                    self._open.append((follow, calls))
+                    wanted |= {call.key: call for call in lacking}
+                    continue
+                went_on = True
+                self._asked |= {call.key: (call, replies.get(call.key)) for call in calls}
+                self._go_on(follow, replies)
+            if not went_on:
+                return list(wanted.values())
+
+    def followed(self) -> Followed:
+        """What was found so far."""
+        return Followed(tuple(self._found), tuple(self._asked.values()))
+
+    def _go_on(self, follow: Follow, replies: Replies | None) -> None:
+        try:
+            self._open.append((follow, next(follow) if replies is None else follow.send(replies)))
+        except StopIteration as end:
+            self._found.append(end.value)
+        except Fault as fault:  # of this row: its prompt cannot be made
+            self._found.append(Found(skipped=(fault.reason,)))
