@@ -12,7 +12,6 @@ from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_
 from cotforge.errors import PipelineError, show_value
 from cotforge.measures import find_measure
 from cotforge.measures.own import Measure
-from cotforge.measures.texts import words_of
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
 

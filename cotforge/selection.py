@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cotforge.measures import words_of
+from cotforge.measures.texts import words_of
 from cotforge.order import sample_rank
 from cotforge.records import Trace, Verdict
 from cotforge.spec import Spec, WrongKey
