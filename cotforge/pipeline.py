@@ -15,7 +15,7 @@ from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
 from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.followups.judge import Judge
@@ -31,6 +31,7 @@ from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
+from cotforge.selection import Select
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
@@ -69,7 +70,7 @@ class Pipeline(Spec):
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
     select: Select = Select()
-    """Which of a sample's remaining texts become lessons."""
+    """Which samples, and which of their remaining texts, become lessons."""
     rescue: Rescue | None = None
     """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
     sees a label."""

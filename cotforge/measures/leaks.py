@@ -78,13 +78,14 @@ def _kinds_by_sentence(sentences: Sequence[str], answer: str, strong: frozenset[
     return found
 
 
-def leaked_label(sample: Sample, trace: Trace, verdict: Verdict | None, *, ignore: tuple[LeakKind, ...] = ()) -> float | None:
-    """1 if the reasoning shows that it was told its answer, else 0; None without reasoning. `ignore` names kinds that are no leak.
+def leaked_label(sample: Sample, trace: Trace, verdict: Verdict | None, *, answer_first: bool = True) -> float | None:
+    """1 if the reasoning shows that it was told its answer, else 0; None without reasoning. `answer_first`: also by its first sentence.
 
     Kinds: given_answer, as_labelled, label_as_premise, told, hint, ground_truth, justifies, agrees_with_label, works_backwards, conceals,
-    overrules_evidence, answer_first. They are told by English words; a "label" that is a thing in the picture is no leak.
+    overrules_evidence, answer_first (the first sentence states the answer, as a text on animals may well do). They are told by English
+    words; a "label" that is a thing in the picture is no leak.
     """
     if not trace.reasoning:
         return None
     kind = leaks(trace.reasoning, trace.answer or "", sample.options)
-    return float(kind is not None and kind not in ignore)
+    return float(kind is not None and (answer_first or kind != "answer_first"))

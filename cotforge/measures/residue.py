@@ -130,12 +130,16 @@ _AROUND = 160
 """Characters on either side of a word that are searched."""
 
 
-def find_residue(reasoning: str) -> ResidueKind | None:
+def find_residue(reasoning: str, *, headings: bool = True) -> ResidueKind | None:
     """The kind of residue that a reasoning carries; None where none is found. By English phrases, and markup of any language."""
     marked = "<" in reasoning or "[" in reasoning or "\n" in reasoning or reasoning[:9].lower().startswith(_SPEAKERS)
     if marked and _TEMPLATE.search(lower_case(reasoning)):
         return "template"
-    if ("#" in reasoning or "*" in reasoning or "_" in reasoning or "--" in reasoning or "==" in reasoning) and _HEADING.search(reasoning):
+    if (
+        headings
+        and ("#" in reasoning or "*" in reasoning or "_" in reasoning or "--" in reasoning or "==" in reasoning)
+        and _HEADING.search(reasoning)
+    ):
         return "heading"
     found = cues.find_cues(reasoning)
     for kind, words, pattern in _BY_WORDS:
@@ -158,13 +162,12 @@ def _parts_with(text: str, words: Iterable[str]) -> Iterator[str]:
             at = text.find(word, at + 1)
 
 
-def residue(sample: Sample, trace: Trace, verdict: Verdict | None, *, ignore: tuple[ResidueKind, ...] = ()) -> float | None:
+def residue(sample: Sample, trace: Trace, verdict: Verdict | None, *, headings: bool = True) -> float | None:
     """1 if the reasoning carries residue of a rewriter, prompt or chat template, else 0; None without reasoning.
 
-    Kinds, of which `ignore` names those that count as none: template (`<|im_end|>`), heading (markdown), revision ("here is the revised
-    chain"), assistant ("as an AI"), caption ("according to the caption"), prompt_echo ("the user asks"). Phrases are English.
+    Kinds: template (`<|im_end|>`), heading (markdown; only with `headings`), revision ("here is the revised chain"), assistant ("as an
+    AI"), caption ("according to the caption"), prompt_echo ("the user asks"). Phrases are English.
     """
     if not trace.reasoning:
         return None
-    kind = find_residue(trace.reasoning)
-    return float(kind is not None and kind not in ignore)
+    return float(find_residue(trace.reasoning, headings=headings) is not None)
