@@ -110,6 +110,11 @@ class JudgeFollowUp:
         means = {key: mean_marks(marks, self.judge.dimensions) for key, marks in given.items()}
         return Found(marks=means, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `MarkingFollowUp`."""
+        return tuple(f"judge_{dimension.name}" for dimension in self.judge.dimensions)
+
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """See `FollowUp`."""
         asked = dict.fromkeys((teacher.name for teacher in self.asker.teachers), 0.0)

@@ -94,6 +94,12 @@ class ProbeFollowUp:
                 mark["grounded"] = _share_changed(findings, one.trace.call)
         return Found(marks=marks, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `MarkingFollowUp`."""
+        taken = {"grounded": self.probe.blank or self.probe.swap, "mentions_seen": self.probe.mentions}
+        return tuple(name for name, share in taken.items() if share)
+
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """See `FollowUp`."""
         written = self.asker.expected_traces(accepted, voters)
