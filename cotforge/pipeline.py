@@ -13,6 +13,7 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
@@ -50,6 +51,8 @@ class Pipeline(Spec):
     `family/name`."""
     images: Images = Images()
     """Size limits of images, and how they are sent to the teachers."""
+    dedup: Dedup = Dedup()
+    """Duplicates among samples and lessons, and samples that a benchmark has too."""
     teachers: tuple[AnyTeacher, ...]
     """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
@@ -132,6 +135,11 @@ class Pipeline(Spec):
                 f"consensus.rule: {self.consensus.rule!r} asks one teacher after another, and {show_value(batched[0])} is a batch, "
                 "which answers in hours; use another rule, or kind 'openai'"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_held_out(self) -> Self:
+        self.dedup.demand_held_out(self.eval is not None)
         return self
 
     @model_validator(mode="after")
