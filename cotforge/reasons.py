@@ -331,9 +331,14 @@ OTHERS: Mapping[str, Explained] = {
         "only short votes gave its answer",
     ),
     "select:difficulty": Explained(
-        "The pass rate in `difficulty.parquet` is outside `select.difficulty`.",
+        "The pass rate of the sample is outside `select.difficulty`.",
         "with a pass rate that select.difficulty leaves out",
         "its pass rate is outside select.difficulty",
+    ),
+    "select:per_class": Explained(
+        "Other samples with the same answer were taken: `select.per_class` limits their number.",
+        "with an answer of which select.per_class takes other samples",
+        "select.per_class takes other samples with this answer",
     ),
     "export:<reason>": Explained("The image could no longer be read when the dataset was written."),
 }
