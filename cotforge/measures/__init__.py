@@ -6,9 +6,10 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 import functools
 import re
 import zlib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,6 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.measures.code_switching import code_switching
 from cotforge.measures.contradicts_answer import contradicts_answer
 from cotforge.measures.cut_thought import cut_thought
+from cotforge.measures.followup_marks import grounded, judge, mentions_seen
 from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
@@ -167,6 +169,22 @@ def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> 
     return others.count(trace.answer or "") / len(others) if others else None
 
 
+def verified(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Share of the other teachers that came to the answer by the picture and the text without its answer; None if none was asked.
+
+    `verify` and `rescue` of the pipeline file ask them. What no teacher's reply tells is left out of the share.
+    """
+    return trace.marks.get("verified")
+
+
+def verified_unseen(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """The same without the picture: share that the text without its answer led to the answer; None if none was asked.
+
+    Near 1 the text says all that is needed. A low share may also mean that the picture has to be looked at.
+    """
+    return trace.marks.get("verified_unseen")
+
+
 def find_measure(name: str, *, root: Path) -> Measure:
     """The measure of a name in `MEASURES`, or a user's own as `path/to/file.py:function`, the path relative to `root`.
 
@@ -204,11 +222,23 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    grounded,
+    mentions_seen,
+    judge,
     leaked_label,
     residue,
     loops,
     cut_thought,
     contradicts_answer,
     code_switching,
+    verified,
+    verified_unseen,
 )
 """Every measure, by the name the pipeline file uses."""
+
+
+def measure_column(name: str, options: Mapping[str, Any]) -> str:
+    """How columns, fates and messages call a measure: a user's own by its function, marks of a judge with their dimension."""
+    if name == judge.__name__:
+        return f"{name}_{options.get('dimension', (judge.__kwdefaults__ or {})['dimension'])}"
+    return name.rpartition(":")[2]
