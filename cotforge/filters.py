@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -107,9 +107,19 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
     return bounds
 
 
-def language_bound(wanted: str) -> Bound:
-    """What `reasoning_language:` of the pipeline file demands of a text."""
-    return Bound(reasoning_language.__name__, functools.partial(reasoning_language, wanted=wanted), 1, None)
+def language_bounds(wanted: str | None) -> list[Bound]:
+    """What `reasoning_language:` of the pipeline file demands of a text: nothing where it is null."""
+    return [Bound(reasoning_language.__name__, functools.partial(reasoning_language, wanted=wanted), 1, None)] if wanted else []
+
+
+def mark_bounds(bounds: Sequence[Bound], marks: Iterable[str]) -> list[Bound]:
+    """Bounds that everything is within, of the marks that none of `bounds` is about: so that they are columns too."""
+    known = {bound.name for bound in bounds}
+    return [Bound(name, functools.partial(_take_mark, name), None, None) for name in marks if name not in known]
+
+
+def _take_mark(name: str, sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    return trace.marks.get(name)
 
 
 def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:

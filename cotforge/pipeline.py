@@ -17,14 +17,14 @@ from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
+from cotforge.followups.filter_marks import demand_marks
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
 from cotforge.images import Images
-from cotforge.measures import measure_column
-from cotforge.measures.reasoning_language import LANGUAGES, OF_QUESTION, language_name, load_detector
+from cotforge.measures.reasoning_language import WantedLanguage, language_name
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
@@ -62,10 +62,10 @@ class Pipeline(Spec):
     gold: PathText | None = Field(default=None, min_length=1)
     """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
     the run folder, if it is there."""
-    reasoning_language: str | None = None
-    """Language that reasoning texts are asked for and have to be in: a tag such as `de`, or
-    `question` for that of the question. A text in another one does not become a lesson, but its
-    answer still votes. Needs `cotforge[language]`. Null: any language."""
+    reasoning_language: WantedLanguage | None = None
+    """Language that texts are asked for and have to be in: a tag such as `de`, or `question` for
+    that of the question. A text in another one does not become a lesson, but its answer still
+    votes. Needs `cotforge[language]`. Null: any language."""
     filters: tuple[Filter, ...] = ()
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
@@ -114,13 +114,6 @@ class Pipeline(Spec):
     def _names_a_folder(cls, name: str) -> str:
         return safe_name(name)
 
-    @field_validator("reasoning_language")
-    @classmethod
-    def _is_known_language(cls, language: str | None) -> str | None:
-        if language is None or language == OF_QUESTION or language in LANGUAGES:
-            return language
-        raise ValueError(f"{show_value(language)} is no language that is known; there are {OF_QUESTION}, {', '.join(LANGUAGES)}")
-
     @field_validator("teachers")
     @classmethod
     def _check_teachers(cls, teachers: tuple[AnyTeacher, ...]) -> tuple[AnyTeacher, ...]:
@@ -164,15 +157,7 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _marks_are_given(self) -> Self:
-        """A filter on marks that nobody gives would let everything pass."""
-        given = [dimension.name for dimension in self.judge.dimensions] if self.judge is not None else []
-        for place, bound in enumerate(self.filters):
-            name = measure_column(bound.measure, bound.with_)
-            if bound.measure == "judge" and (dimension := name.removeprefix("judge_")) not in given:
-                what = f"there are {', '.join(given)}" if given else "there is no section judge"
-                raise WrongKey(f"filters[{place}].with.dimension", f"no marks are given for {show_value(dimension)}; {what}")
-            if name in ("grounded", "mentions_seen") and self.probe is None:
-                raise WrongKey(f"filters[{place}].measure", f"{show_value(name)} is taken by the section probe; there is none")
+        demand_marks(self.filters, probe=self.probe, judge=self.judge)
         return self
 
     @model_validator(mode="after")
@@ -383,26 +368,14 @@ def _read_origin(text: str) -> tuple[Path | None, list[str]]:
     return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
-def _detector_faults() -> list[str]:
-    """What keeps the languages of texts from being told."""
-    try:
-        load_detector()
-    except PipelineError as error:
-        return [f"reasoning_language: {fault}" for fault in error.faults]
-    return []
-
-
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
     prompts: Family | None = None
     try:
-        prompts = pipeline.prompts.load(path.parent)
+        prompts = pipeline.prompts.load(path.parent, language_name(pipeline.reasoning_language))
     except PipelineError as error:
         faults += error.faults
-    if (wanted := pipeline.reasoning_language) is not None:
-        prompts = prompts and prompts.in_language(language_name(wanted))
-        faults += _detector_faults()
     for index, bound in enumerate(pipeline.filters):
         try:
             bound.resolve(path.parent)

@@ -91,8 +91,11 @@ class Prompts(Spec):
     seen: PathText = "long_cot/seen"
     """Template that asks which of some `things` are in the picture, for `probe.mentions`."""
 
-    def load(self, root: Path) -> Family:
-        """All templates, each tried once. Raises PipelineError with the faults of all of them."""
+    def load(self, root: Path, language: str | None = None) -> Family:
+        """All templates, each tried once; those that ask for a reasoning are told its language, by its English name.
+
+        Raises PipelineError with the faults of all of them.
+        """
         prompts: list[Prompt] = []
         faults: list[str] = []
         own = {"solve": ASKING, "vote": ASKING, "student": ASKING, "completion": LEARNING}
@@ -104,7 +107,8 @@ class Prompts(Spec):
                 faults += [fault if fault.startswith("/") else f"prompts.{key}: {fault}" for fault in error.faults]
         if faults:
             raise PipelineError(*faults)
-        return Family(*prompts)
+        family = Family(*prompts)
+        return family if language is None else family.in_language(language)
 
 
 def option_order(options: Sequence[str], *, digests: Sequence[str], question: str, model: str, index: int) -> tuple[str, ...]:

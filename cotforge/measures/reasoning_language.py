@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from cotforge.errors import PipelineError
+from pydantic import AfterValidator
+
+from cotforge.errors import PipelineError, show_value
 from cotforge.records import Sample, Trace, Verdict
 
 OF_QUESTION = "question"
@@ -27,9 +29,23 @@ _SUREST = 0.4
 """Probability of the detector below which its word counts for nothing."""
 
 
-def language_name(wanted: str) -> str:
-    """A language as a prompt names it: "German", or "the language of the question"."""
-    return LANGUAGES.get(wanted, "the language of the question")
+def language_name(wanted: str | None) -> str | None:
+    """A language as a prompt names it: "German", or "the language of the question"; None of None."""
+    return None if wanted is None else LANGUAGES.get(wanted, "the language of the question")
+
+
+def _check_wanted(wanted: str) -> str:
+    if wanted != OF_QUESTION and wanted not in LANGUAGES:
+        raise ValueError(f"{show_value(wanted)} is no language that is known; there are {OF_QUESTION}, {', '.join(LANGUAGES)}")
+    try:
+        load_detector()
+    except PipelineError as error:
+        raise ValueError(str(error)) from error
+    return wanted
+
+
+WantedLanguage = Annotated[str, AfterValidator(_check_wanted)]
+"""A tag of `LANGUAGES`, or `question`; no value where the detector is not installed."""
 
 
 @functools.cache
