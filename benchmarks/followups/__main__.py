@@ -12,7 +12,7 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,31 +52,32 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--out", type=Path, help="a folder to keep; without it all is gone at the end")
     asked.add_argument("--limit", type=int, default=1_200, help="pictures of each task (default: %(default)s)")
-    asked.add_argument("--smoke", action="store_true", help="24 pictures: only to see that it runs")
+    asked.add_argument("--smoke", action="store_true", help="24 pictures and two lines: only to see that it runs")
     given = asked.parse_args()
-    limit = 24 if given.smoke else given.limit
+    limit, names = (24, (PLAIN, "+ all three")) if given.smoke else (given.limit, tuple(ARMS))
     if given.out is not None:
-        compare(given.out.resolve(), limit)
+        compare(given.out.resolve(), limit, names=names)
         return
-    with tempfile.TemporaryDirectory() as name:
-        compare(Path(name), limit)
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder), limit, names=names)
 
 
-def compare(out: Path, limit: int) -> None:
-    """Both tables; `out` then holds the data and a run folder for each line."""
+def compare(out: Path, limit: int, *, names: Sequence[str] = tuple(ARMS)) -> None:
+    """Both tables, with these lines; `out` then holds the data and a run folder for each line."""
     write_digits(out / "raw")
     write_sums(out / "raw" / "sums")
     for task in TASKS:
-        scores = build_arms(out, task, limit)
+        scores = build_arms(out, task, limit, names=names)
         print(f"\n{task}: {limit:,} pictures\n")
         print_table(HEAD[task], (score.cells(scores[PLAIN]) for score in scores.values()))
 
 
-def build_arms(out: Path, task: str, limit: int) -> dict[str, ArmScore]:
-    """The score of every line of a task, in their order; the first one's replies are copied for all others."""
+def build_arms(out: Path, task: str, limit: int, *, names: Sequence[str] = tuple(ARMS)) -> dict[str, ArmScore]:
+    """The scores of lines of a task, the plain vote first: its replies are copied for all others."""
     scores = {}
     with _serve_teachers(out / "raw", task) as url:
-        for name, added in ARMS.items():
+        for name in names:
+            added = ARMS[name]
             file = arm_pipeline(out / "raw", task, name, added, url=url, limit=limit)
             run = out / file.stem
             run.mkdir(parents=True, exist_ok=True)
