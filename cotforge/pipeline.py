@@ -17,6 +17,8 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.rescue import Rescue
+from cotforge.followups.verify import Verify
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
@@ -56,6 +58,11 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    rescue: Rescue | None = None
+    """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
+    sees a label."""
+    verify: Verify | None = None
+    """Shows texts without their answer to other teachers. Null: nothing is verified."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
@@ -302,10 +309,14 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        sections = [section for name in FOLLOW_UPS if (section := getattr(self.pipeline, name, None)) is not None]
-        one_by_one = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None)
-        asker = Asker(one_by_one, self.prompts, self.pipeline.task)
-        return tuple(section.follow_up(asker) for section in sections)
+        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
+        asker = Asker(can_be_asked, self.prompts, self.pipeline.task)
+        return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
+
+    @property
+    def follow_up_names(self) -> tuple[str, ...]:
+        """The sections that `follow_ups` come from."""
+        return tuple(name for name in FOLLOW_UPS if getattr(self.pipeline, name, None) is not None)
 
     @staticmethod
     def limit(run: Path) -> tuple[int | None, bool]:

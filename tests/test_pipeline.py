@@ -52,7 +52,7 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         ({"source": GOOD["source"] | {"colums": {}}}, "p.yaml: source: no key named 'colums'; did you mean 'columns'?"),
         ({"source": GOOD["source"] | {"columns": {"lable": "x"}}}, "p.yaml: source.columns: no key named 'lable'; did you mean 'label'?"),
         ({"teachers": [GOOD["teachers"][0] | {"modle": "x"}]}, "p.yaml: teachers[0]: no key named 'modle'; did you mean 'model'?"),
-        ({"rescue": {"explain": True}}, "p.yaml: no key named 'rescue'"),
+        ({"resque": {"explain": True}}, "p.yaml: no key named 'resque'; did you mean 'rescue'?"),
         ({"max_failures": "many"}, "p.yaml: max_failures: 'many': input should be a valid number"),
         ({"task": GOOD["task"] | {"kind": "clasify"}}, "input should be 'classify' or 'answer'; did you mean 'classify'?"),
         ({"consensus": {"label": "gat"}}, "did you mean 'gate'?"),
