@@ -6,7 +6,7 @@ A pure function of pipeline file, source, journal, and `difficulty.parquet` wher
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cotforge import answers
 from cotforge.answers.redacted_trace import read_trace
@@ -39,9 +39,12 @@ from cotforge.records import (
 )
 from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
-from cotforge.sample_finding import SampleFinding
+from cotforge.sample_finding import SampleFinding, without_repeats
 from cotforge.sequence import Guide, vote_setting, voter_name
 from cotforge.sources import not_only_faults
+
+if TYPE_CHECKING:
+    from cotforge.dedup.lesson_rule import LessonRule
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
@@ -122,11 +125,30 @@ class Curator:
         judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
         followed = self.followed(sample, verdict, judged)
         after = AfterVote.of(followed, judged, self.judge, sample, verdict)
-        judged, blind = after.judged, len(judged)
-        good = [one.trace for one in judged[:blind] if one.fate == "surplus"]
-        made = [one.trace for one in judged[blind:] if one.fate == "surplus"]
+        found = SampleFinding(
+            verdict=verdict,
+            traces=tuple(after.judged),
+            taught=(),
+            prompt=self.loaded.prompts.student.render(sample),
+            pair=None,
+            rejected="",
+            failed=(*_part_replies(replies)[1], *after.failed),
+            findings=after.findings,
+            skipped=after.skipped,
+            rescued=after.verdict,
+            followed=followed.counts if followed is not None else (),
+        )
+        return self.choose_lessons(sample, found)
+
+    def choose_lessons(self, sample: Sample, found: SampleFinding, first: Sequence[str] = ()) -> SampleFinding:
+        """The same with its Lessons, those of the Calls `first` before all others."""
+        verdict = found.verdict
+        judged = [replace(one, fate="surplus") if one.fate == "lesson" else one for one in found.traces]
+        left = [one.trace for one in judged if one.fate == "surplus" and one.trace.call not in first]
+        good = [trace for trace in left if trace.origin == "solve"]
+        made = [trace for trace in left if trace.origin != "solve"]
         wanted = self.select.difficulty is None or self.select.difficulty.holds(self.rates.get(sample.id))
-        chosen = [trace.call for trace in (*made, *self.select.choose(good))][: self.select.per_sample] if wanted else []
+        chosen = [*first, *(trace.call for trace in (*made, *self.select.choose(good)))][: self.select.per_sample] if wanted else []
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
@@ -134,18 +156,12 @@ class Curator:
             (place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call)
         )
         taught = tuple((place, *self._lesson_completion(sample, judged[place].trace)) for place in places)
-        return SampleFinding(
-            verdict=verdict,
+        blind = [one for one in judged if one.trace.origin in ("solve", "vote")]
+        return found._replace(
             traces=tuple(judged),
             taught=taught,
-            prompt=self.loaded.prompts.student.render(sample),
             pair=self._preference_pair(sample, taught, judged),
-            rejected="" if taught else UNWANTED if (good or made) and not wanted else _rejection_reason(verdict, judged[:blind]),
-            failed=(*_part_replies(replies)[1], *after.failed),
-            findings=after.findings,
-            skipped=after.skipped,
-            rescued=after.verdict,
-            followed=followed.counts if followed is not None else (),
+            rejected="" if taught else UNWANTED if (good or made) and not wanted else _rejection_reason(verdict, blind),
         )
 
     def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault | None:
@@ -233,11 +249,12 @@ class Curation:
         gold: Gold | None = None,
         guide: Guide | None = None,
         rows: Rows | None = None,
+        repeats: "LessonRule | None" = None,
         many: int = MANY,
         common: Common | None = NOTHING_COMMON,
     ) -> None:
         """`guide`: of a run whose teachers are asked in turn; `rows`: what the journal has of all Samples, where that is counted already;
-        `many`: attempts in the journal from which on other processes help; `common`: see `Curator`.
+        `many`: attempts in the journal from which on other processes help; `common`: see `Curator`; `repeats`: which texts repeat others.
         """
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
@@ -253,6 +270,7 @@ class Curation:
         self._everybody = guide.waves.everybody if guide is not None else lambda id: True
         self._decider: Decider | None = None
         self._counted = rows
+        self.repeats = repeats
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
@@ -272,6 +290,8 @@ class Curation:
             else:
                 if not self._first:
                     rows.add(sample, [Heard(ballot.teacher, ballot.answer) for ballot in found.verdict.ballots])
+                if self.repeats is not None:
+                    found = without_repeats(sample, found, self.repeats, self.curator.choose_lessons)
                 self._try_simpler(sample, found.traces)
                 yield found.outcome(sample)
         self._decider = self._rule.learn(rows) if not self._first else self._decider

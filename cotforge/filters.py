@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
-from cotforge.measures import find_measure
+from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
 from cotforge.measures.texts import words_of
 from cotforge.records import Sample, Trace, Verdict
@@ -91,7 +91,7 @@ class Filter(Measured):
 
     def resolve(self, root: Path) -> Bound:
         """The measure found, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) where it cannot be."""
-        return Bound(self.measure.rpartition(":")[2], self.found(root), self.min, self.max)
+        return Bound(measure_column(self.measure, self.with_), self.found(root), self.min, self.max)
 
 
 def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:

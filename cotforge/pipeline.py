@@ -13,16 +13,21 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.judge import Judge
+from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
 from cotforge.images import Images
+from cotforge.measures import measure_column
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
+from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
-from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
+from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.sources import Source
@@ -46,6 +51,8 @@ class Pipeline(Spec):
     `family/name`."""
     images: Images = Images()
     """Size limits of images, and how they are sent to the teachers."""
+    dedup: Dedup = Dedup()
+    """Duplicates among samples and lessons, and samples that a benchmark has too."""
     teachers: tuple[AnyTeacher, ...]
     """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
@@ -63,6 +70,10 @@ class Pipeline(Spec):
     sees a label."""
     verify: Verify | None = None
     """Shows texts without their answer to other teachers. Null: nothing is verified."""
+    probe: Probe | None = None
+    """Tests of whether a reasoning rests on its picture. Null: none."""
+    judge: Judge | None = None
+    """Marks for reasoning texts by teachers of other families. Null: none."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
@@ -127,10 +138,28 @@ class Pipeline(Spec):
         return self
 
     @model_validator(mode="after")
+    def _something_is_held_out(self) -> Self:
+        self.dedup.demand_held_out(self.eval is not None)
+        return self
+
+    @model_validator(mode="after")
     def _pictures_share_classes(self) -> Self:
         own = getattr(getattr(self.source, "columns", None), "options", None) is not None
         if self.consensus.image is not None and (self.task.kind != "classify" or own or not 2 <= len(self.task.closed) <= WIDEST):
             raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_given(self) -> Self:
+        """A filter on marks that nobody gives would let everything pass."""
+        given = [dimension.name for dimension in self.judge.dimensions] if self.judge is not None else []
+        for place, bound in enumerate(self.filters):
+            name = measure_column(bound.measure, bound.with_)
+            if bound.measure == "judge" and (dimension := name.removeprefix("judge_")) not in given:
+                what = f"there are {', '.join(given)}" if given else "there is no section judge"
+                raise WrongKey(f"filters[{place}].with.dimension", f"no marks are given for {show_value(dimension)}; {what}")
+            if name in ("grounded", "mentions_seen") and self.probe is None:
+                raise WrongKey(f"filters[{place}].measure", f"{show_value(name)} is taken by the section probe; there is none")
         return self
 
     @model_validator(mode="after")
@@ -196,8 +225,8 @@ class Loaded:
             return cls._load_again(name, sets, sends)
         path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
-        near = _is_vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        near = is_vouched(path)
+        asks = None if trust else TrustDemand(sends, vouched=near and _read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
@@ -222,17 +251,17 @@ class Loaded:
             raise PipelineError(no_run(run))
         path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
-            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            vouched = is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
             loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
+                kept.absolute(), said, earlier, sets, None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
             )
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "TrustDemand | None") -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
         written = tree.parse_tree(text, path)
         kept = tree.override_keys(written, earlier)
@@ -334,35 +363,6 @@ class Loaded:
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
         return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
-
-
-@dataclass(frozen=True)
-class _Asks:
-    """What a file may not do before the user has said yes."""
-
-    sends: bool
-    """Whether the command sends anything to a teacher."""
-    vouched: bool
-    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
-    near: bool
-    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
-
-    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
-        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
-        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
-            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
-
-
-def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
-    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
-
-
-def _is_vouched(path: Path) -> bool:
-    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped_folder("pipelines").resolve()
-    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:

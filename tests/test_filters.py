@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter, Select, resolve_filters
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
@@ -93,3 +93,10 @@ def test_the_choice_does_not_depend_on_the_order_of_the_traces(lengths: list[int
     chosen = Select(per_sample=wanted).choose(traces)
     assert len(chosen) == min(wanted, len(traces))
     assert chosen == Select(per_sample=wanted).choose(rng.sample(traces, len(traces)))
+
+
+def test_marks_of_a_judge_are_named_by_their_dimension() -> None:
+    given = [Filter.model_validate({"measure": "judge", "with": {"dimension": name}, "min": 3}) for name in ("evidence", "clarity")]
+    given.append(Filter.model_validate({"measure": "judge", "max": 5}))
+    assert [bound.name for bound in resolve_filters(given[:2], Path())] == ["judge_evidence", "judge_clarity"]
+    assert resolve_filters(given[2:], Path())[0].name == "judge_evidence"

@@ -12,6 +12,7 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
 from cotforge.export import conflicts as conflicts
+from cotforge.export import duplicates as duplicates
 from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep_folder
 from cotforge.export.held_rows import HeldRows
 from cotforge.export.owned import Owned

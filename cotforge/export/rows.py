@@ -75,12 +75,12 @@ def preference_rows(outcome: CuratedSample) -> tuple[Row, ...]:
 
 def picture_names(sample: Sample) -> tuple[str, ...]:
     """The files' names of a Sample's pictures: digest and suffix."""
-    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.pictures)
+    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.lesson_pictures)
 
 
 def fault_row(fault: Fault) -> Row:
     """The row of `losses.parquet` of a row that did not become a Sample."""
-    return fault.id, None, None, "source", fault.reason, str(fault)
+    return fault.id, None, None, fault.stage, fault.reason, str(fault)
 
 
 def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
@@ -100,7 +100,7 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
             said = f": {judged.said}" if judged.said else ""
             yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
         elif judged.fate == "filter":
-            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
+            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{judged.said or f'{reason}={judged.fate_value}'}"
         elif judged.fate == "gate":
             stage = "weave" if judged.trace.origin == "woven" else "rescue"
             yield sample, judged.trace.teacher, judged.trace.call, stage, reason, f"{at}{short_fate(judged.fate_word)}"

@@ -152,6 +152,11 @@ class Asker:
         """The teacher of a name. Raises KeyError."""
         return {teacher.name: teacher for teacher in self.teachers}[name]
 
+    def expected_traces(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Traces about one Sample that could be lessons, at most, by the teacher's name; see `FollowUp.expected_calls`."""
+        samples = sum(teacher.samples for teacher in self.teachers)
+        return {teacher.name: accepted * voters * teacher.samples / samples for teacher in self.teachers}
+
     def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
         """The teachers but for some, in an order that depends on `marks` and their models alone."""
         others = [teacher for teacher in self.teachers if teacher.name not in without]
