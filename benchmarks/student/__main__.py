@@ -56,7 +56,7 @@ def main() -> None:
 def compare(out: Path, given: argparse.Namespace) -> None:
     """What is not done yet in a folder, then the table."""
     quiet_libraries()
-    limit, seeds, steps = (60, 1, 2) if given.smoke else (PICTURES, given.seeds, given.steps)
+    limit, seeds, steps = (40, 1, 2) if given.smoke else (PICTURES, given.seeds, given.steps)
     if not (out / "sets" / "all").exists():
         write_digits(out / "raw")
         write_sums(out / "raw" / TASK)

@@ -52,10 +52,14 @@ def write_sets(out: Path, built: Mapping[str, Path], rng: Random) -> None:
     }
     for name, table in tables.items():
         _write_table(out / "sets" / name, table)
-    told = {"size": size, "faults": {kind: list(faults.values()).count(kind) for kind in FAULTS}}
-    told["stopped"] = {kind: sum(faults.get(place) == kind for place in stopped) for kind in FAULTS}
-    told["sound stopped"] = len(stopped) - sum(told["stopped"].values())
-    told["sets"] = {name: _figures(table, out) for name, table in tables.items()}
+    found = {kind: sum(faults.get(place) == kind for place in stopped) for kind in FAULTS}
+    told = {
+        "size": size,
+        "faults": {kind: list(faults.values()).count(kind) for kind in FAULTS},
+        "stopped": found,
+        "sound stopped": len(stopped) - sum(found.values()),
+        "sets": {name: _figures(table, out) for name, table in tables.items()},
+    }
     (out / "sets" / "told.json").write_text(json.dumps(told), encoding="utf-8")
     _write_table(out / "sets" / "all", pa.concat_tables(list(tables.values())))
 
