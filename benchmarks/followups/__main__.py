@@ -39,6 +39,7 @@ ARMS: dict[str, dict[str, Any]] = {
     PLAIN: {},
     "everybody asked twice": {"samples": 2},
     "+ rescue": _RESCUE,
+    "+ rescue by one reader": {"rescue": {"verify": 1, "trust": TRUST}},
     "+ verification": {**_VERIFY, "filter": _VERIFIED},
     "+ weaving": _WEAVE,
     "+ all three": {**_RESCUE, **_VERIFY, **_WEAVE, "filter": _VERIFIED},
