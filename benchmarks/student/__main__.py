@@ -21,8 +21,8 @@ from benchmarks.forge.table import print_table
 from benchmarks.student import sets
 from benchmarks.student.faults import FAULTS
 from cotforge.demo.adders import SIZE, TableLine, adders_table
-from cotforge.demo.digits import TRIED, write_digits, write_if_changed
-from cotforge.demo.sums import PICTURES, write_sums
+from cotforge.demo.digits import write_digits, write_if_changed
+from cotforge.demo.sums import PICTURES, TRIED, write_sums
 from cotforge.demo.trainings import Training, train_all
 from cotforge.prompts import shipped_folder
 from cotforge.train.command import missing_library, quiet_libraries
