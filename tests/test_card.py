@@ -154,7 +154,7 @@ EXAMPLE = ExampleLesson(
 
 
 def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_contradicts():
-    _, body = parts(made(example=EXAMPLE, funnel="assets/funnel.svg"))
+    _, body = parts(made(examples=[EXAMPLE, funnel="assets/funnel.svg"))
     assert "](assets/lesson.jpg)" in body
     assert "](assets/funnel.svg)" in body
     assert "**Question:** Which emotion?\n\n> A dog \\*runs\\*.\n>\n> \\# It is glad\n>\n> \\| a \\| \\<script\\>x\\</script\\>\n\n" in body
@@ -164,7 +164,7 @@ def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_c
 
 
 def test_what_is_not_folded_away_is_read_in_two_minutes():
-    _, body = parts(made(example=EXAMPLE, citation="@misc{a}", calls=1234))
+    _, body = parts(made(examples=[EXAMPLE, citation="@misc{a}", calls=1234))
     shown = re.sub(r"<details>.*?</details>|```.*?```|^\|.*$", "", body, flags=re.S | re.M)
     assert len(shown.split()) < 2 * 230
     assert body.count("<details>") == body.count("</details>") == 5
