@@ -15,9 +15,9 @@ from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, resolve_filters
+from cotforge.filters import Bound, mark_bounds, resolve_filters
 from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, SampleFollowUps
+from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
@@ -69,7 +69,9 @@ class Curator:
         self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
         self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
+        bounds = resolve_filters(loaded.pipeline.filters, loaded.root)
+        marks = [name for one in self.follow_ups if isinstance(one, MarkingFollowUp) for name in one.marks]
+        self.bounds: Sequence[Bound] = [*bounds, *mark_bounds(bounds, marks)]
         self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
         self.class_bounds: Mapping[str, int] = {}

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -104,6 +104,16 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
             name = f"{bound.name}_{times}"
         bounds.append(replace(bound, name=name))
     return bounds
+
+
+def mark_bounds(bounds: Sequence[Bound], marks: Iterable[str]) -> list[Bound]:
+    """Bounds that everything is within, of the marks that none of `bounds` is about: so that they are columns too."""
+    known = {bound.name for bound in bounds}
+    return [Bound(name, functools.partial(_take_mark, name), None, None) for name in marks if name not in known]
+
+
+def _take_mark(name: str, sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    return trace.marks.get(name)
 
 
 def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:
