@@ -240,7 +240,7 @@ class Curator:
             return Judged(trace, "unread", trace.fault)
         if trace.origin == "vote":
             return Judged(trace, "vote")
-        measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds} | dict(trace.marks)
+        measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", measures=measures)
         if trace.answer != verdict.answer:
@@ -288,7 +288,7 @@ class Curation:
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
         self.curator = Curator(loaded, journal, common=common)
-        self.measures = list(dict.fromkeys([*(bound.name for bound in self.curator.bounds), *loaded.marked]))
+        self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.make_rule if guide is None else guide.rule
         self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
         """Whether all Samples are heard before any is judged."""

@@ -340,11 +340,6 @@ class Loaded:
         """The sections that `follow_ups` come from."""
         return tuple(name for name in FOLLOW_UPS if getattr(self.pipeline, name, None) is not None)
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that follow-ups take of traces."""
-        return tuple(measure for name in self.follow_up_names for measure in getattr(self.pipeline, name).marked)
-
     @staticmethod
     def limit(run: Path) -> tuple[int | None, bool]:
         """(`--limit` of the build that a run folder was last made by, whether its Samples are spread over the classes)."""

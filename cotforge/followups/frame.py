@@ -116,10 +116,6 @@ class MarkingFollowUp(FollowUp, Protocol):
 class FollowUpSection(Protocol):
     """A section of the pipeline file that has a follow-up."""
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that it takes of traces: each a column of the dataset."""
-
     def follow_up(self, asker: "Asker") -> FollowUp:
         """Raises PipelineError where the teachers are not those that it needs."""
 

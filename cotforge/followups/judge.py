@@ -56,11 +56,6 @@ class Judge(Spec):
         """What marks are given for, as the file says or by default."""
         return self.rubric or DEFAULT_RUBRIC
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that it takes: a mark for each dimension."""
-        return tuple(f"judge_{dimension.name}" for dimension in self.dimensions)
-
     def follow_up(self, asker: Asker) -> "JudgeFollowUp":
         """Raises PipelineError where a teacher is not known, or nobody may judge anything."""
         known = {teacher.name: teacher for teacher in asker.teachers}

@@ -35,11 +35,6 @@ class Probe(Spec):
     """Share of texts whose things a second teacher looks for in the picture: up to 12 of them, with
     two that nobody named. English texts only."""
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that it takes."""
-        return (*(["grounded"] if self.blank or self.swap else []), *(["mentions_seen"] if self.mentions else []))
-
     def follow_up(self, asker: Asker) -> "ProbeFollowUp":
         """Raises PipelineError where there is no second teacher for `mentions`."""
         if self.mentions and len(asker.teachers) < 2:

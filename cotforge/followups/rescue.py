@@ -47,11 +47,6 @@ class Rescue(Spec):
     """A teacher that surely argues for more than this share of wrong labels explains nothing: the
     exact lower bound at 95 % is above it. With 10 wrong labels that takes 6."""
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that it takes: none."""
-        return ()
-
     def follow_up(self, asker: Asker) -> FollowUp:
         """Raises PipelineError where nobody could explain, or too few could read what is explained."""
         demand_teachers(asker, self.teachers or (), "rescue.teachers")

@@ -26,11 +26,6 @@ class Verify(Spec):
     """How many other teachers read each text, or the names of those that do. Nobody reads texts of
     the own model. Each text takes two calls per reader."""
 
-    @property
-    def marked(self) -> tuple[str, ...]:
-        """The measures that it takes."""
-        return "verified", "verified_unseen"
-
     def follow_up(self, asker: Asker) -> FollowUp:
         """Raises PipelineError where nobody could read a teacher's texts."""
         if isinstance(self.by, int):
