@@ -167,8 +167,9 @@ class Curation:
 
     @property
     def optional_columns(self) -> tuple[str, ...]:
-        """Columns of Lessons that only this pipeline asks for."""
-        return ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
+        """Columns of Lessons, or of Lessons and traces, that only this pipeline asks for."""
+        soft = ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
+        return (*soft, "language") if self.curator.tells_language else soft
 
     @property
     def decider(self) -> Decider:
