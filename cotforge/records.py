@@ -270,6 +270,9 @@ class Verdict(Record):
     """The teachers' ballots (never the label's)."""
     label_conflict: bool = False
     """A label is known, an answer was accepted, and they differ."""
+    soft_label: tuple[tuple[str, float], ...] = ()
+    """(answer, probability) of every option with a probability above 0, in the options' order; empty where it is not asked for, or the
+    rule has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +307,8 @@ class Judged(Record):
     """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
+    language: str | None = None
+    """Tag of the reasoning's language (`en`); None where it was not looked at, or cannot be told."""
 
     @property
     def fate_word(self) -> str:
