@@ -11,8 +11,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
-from cotforge.measures import find_measure, words_of
+from cotforge.measures import find_measure
 from cotforge.measures.own import Measure
+from cotforge.measures.texts import words_of
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
 

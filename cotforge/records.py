@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cotforge.plain_record import Record
 
@@ -373,6 +373,17 @@ class Finding(Record):
     """Key of the trace's Call, where marks of several judges belong together."""
 
 
+class FollowUpCounts(NamedTuple):
+    """What one follow-up asked about one Sample, or about all."""
+
+    calls: int = 0
+    """Those with an outcome, answered or given up."""
+    failed: int = 0
+    """Of these, given up."""
+    skipped: tuple[str, ...] = ()
+    """Why there was nothing to do: `weave:one_trace`, ..."""
+
+
 @dataclass(frozen=True, slots=True)
 class CuratedSample(Record):
     """Everything curating found out about one Sample; export, card and summary are made of these."""
@@ -394,3 +405,5 @@ class CuratedSample(Record):
     """What follow-ups found out about its traces."""
     skipped: tuple[str, ...] = ()
     """Why a follow-up had nothing to do: `weave:one_trace`, ..."""
+    followed: tuple[FollowUpCounts, ...] = ()
+    """Of each follow-up of the pipeline, in their order; empty where it has none."""

@@ -5,16 +5,16 @@ alone, so curating finds from the journal exactly what asking led to, and a buil
 with its section of the pipeline file, whose `follow_up` gives the follow-up, and its name in `FOLLOW_UPS`.
 """
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from cotforge.answers import Task
 from cotforge.answers.redacted_trace import read_trace
 from cotforge.plain_record import Record
 from cotforge.prompts import Family, Prompt, make_call
-from cotforge.records import Call, Fault, Finding, Judged, Origin, Reply, Sample, Trace, Verdict
+from cotforge.records import Call, Fault, Finding, FollowUpCounts, Judged, Origin, Reply, Sample, Trace, Verdict
 from cotforge.teachers.kind import TeacherKind
 
 FOLLOW_UPS = ("rescue", "verify", "weave", "probe", "judge")
@@ -35,6 +35,8 @@ class Common(Record):
     """Other Samples of the source, whose pictures a probe may show in place of the own."""
     barred: frozenset[str] = frozenset()
     """Teachers whose explanations do not count, because they explain wrong hints too."""
+    barring: bool = False
+    """Whether it is still to be found out who is barred: then only the Calls that tell are wanted, and `barred` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,21 @@ class FollowUp(Protocol):
 
     def follow(self, about: About) -> Follow:
         """Yields the Calls that it wants next, none twice; a generator that returns what it found. Raises Fault as `make_call`."""
+
+    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Calls about one Sample on average, by the teacher's name, before anything is known of its replies: what `check` plans.
+
+        `accepted`: share of the Samples whose vote accepts an answer, in [0, 1] (1 or 0 of a Sample whose verdict is known);
+        `voters`: Calls of the vote about a Sample. A share that the section draws is multiplied in.
+        """
+
+
+@runtime_checkable
+class BarringFollowUp(FollowUp, Protocol):
+    """One that bars teachers by what it finds out over all Samples: its Calls that tell are asked first, under `Common.barring`."""
+
+    def bars(self, findings: Iterable[Finding]) -> frozenset[str]:
+        """Names of the teachers that are barred, by the findings about all Samples, in their order; the stream is read once."""
 
 
 class FollowUpSection(Protocol):
@@ -156,17 +173,32 @@ class Followed(NamedTuple):
     found: tuple[Found, ...]
     asked: tuple[tuple[Call, Reply | None], ...]
     """Every Call with its reply; None where it was not asked, or not to the end."""
+    counts: tuple[FollowUpCounts, ...] = ()
+    """Of each follow-up, in their order."""
+
+
+class _Step(NamedTuple):
+    """Where one follow-up stands."""
+
+    place: int
+    """Which one it is."""
+    follow: Follow
+    calls: Sequence[Call]
+    """What it wants now."""
 
 
 class SampleFollowUps:
     """The follow-ups of one Sample, step by step and side by side."""
 
     def __init__(self, follow_ups: Sequence[FollowUp], about: About) -> None:
-        self._open: list[tuple[Follow, Sequence[Call]]] = []
-        self._found: list[Found] = []
+        self.sample = about.sample
+        self._open: list[_Step] = []
+        self._found: list[tuple[int, Found]] = []
         self._asked: dict[str, tuple[Call, Reply | None]] = {}
-        for each in follow_ups:
-            self._go_on(each.follow(about), None)
+        self._asked_by: list[list[str]] = [[] for _ in follow_ups]
+        """The keys of the Calls of each."""
+        for place, each in enumerate(follow_ups):
+            self._go_on(place, each.follow(about), None)
 
     def advance(self, lookup: Lookup, *, settled: bool = False) -> list[Call]:
         """Go on as far as the replies lead, and give the Calls that are wanted; none where all is over.
@@ -176,27 +208,39 @@ class SampleFollowUps:
         while True:
             waiting, self._open, wanted = self._open, [], dict[str, Call]()
             went_on = False
-            for follow, calls in waiting:
-                replies = lookup(calls)
-                lacking = [call for call in calls if call.key not in replies]
+            for step in waiting:
+                replies = lookup(step.calls)
+                lacking = [call for call in step.calls if call.key not in replies]
                 if lacking and not settled:
-                    self._open.append((follow, calls))
+                    self._open.append(step)
                     wanted |= {call.key: call for call in lacking}
                     continue
                 went_on = True
-                self._asked |= {call.key: (call, replies.get(call.key)) for call in calls}
-                self._go_on(follow, replies)
+                self._asked |= {call.key: (call, replies.get(call.key)) for call in step.calls}
+                self._asked_by[step.place] += [call.key for call in step.calls]
+                self._go_on(step.place, step.follow, replies)
             if not went_on:
                 return list(wanted.values())
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any Call has a reply, or is known to get none."""
+        return bool(self._asked)
+
     def followed(self) -> Followed:
         """What was found so far."""
-        return Followed(tuple(self._found), tuple(self._asked.values()))
+        counts = tuple(self._counts_of(place) for place in range(len(self._asked_by)))
+        return Followed(tuple(found for _, found in self._found), tuple(self._asked.values()), counts)
 
-    def _go_on(self, follow: Follow, replies: Replies | None) -> None:
+    def _counts_of(self, place: int) -> FollowUpCounts:
+        replies = [reply for key in self._asked_by[place] if (reply := self._asked[key][1]) is not None]
+        skipped = [reason for at, found in self._found if at == place for reason in found.skipped]
+        return FollowUpCounts(len(replies), sum(not reply.outcome.has_text for reply in replies), tuple(skipped))
+
+    def _go_on(self, place: int, follow: Follow, replies: Replies | None) -> None:
         try:
-            self._open.append((follow, next(follow) if replies is None else follow.send(replies)))
+            self._open.append(_Step(place, follow, next(follow) if replies is None else follow.send(replies)))
         except StopIteration as end:
-            self._found.append(end.value)
+            self._found.append((place, end.value))
         except Fault as fault:  # of this row: its prompt cannot be made
-            self._found.append(Found(skipped=(fault.reason,)))
+            self._found.append((place, Found(skipped=(fault.reason,))))

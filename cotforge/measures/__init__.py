@@ -17,6 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.segments import verified_segments
+from cotforge.measures.texts import lower_case, names_answer, words_of
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -63,7 +64,7 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
-    text = _lower_case(trace.reasoning)
+    text = lower_case(trace.reasoning)
     if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
         return 1.0
     named = "option" in text or "choice" in text or "label" in text or "category" in text
@@ -99,7 +100,7 @@ def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float |
     """1 if the option named last in the reasoning is the answer, 0 if another is; None without an option or answer."""
     if trace.answer is None:
         return None
-    text = _lower_case(trace.reasoning)
+    text = lower_case(trace.reasoning)
     places = {option: last_named(text, option) for option in sample.options}
     last = max(places.values(), default=-1)
     # Of "sad" and "very sad", which end at one place, either may have been meant.
@@ -120,14 +121,14 @@ def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, 
     """
     if trace.answer is None or not trace.reasoning:
         return None
-    start = _lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
+    start = lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
     if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start
-    if not _names_answer(first, trace.answer):
+    if not names_answer(first, trace.answer):
         return 0.0
-    return float(not any(_names_answer(first, option) for option in sample.options if option != trace.answer))
+    return float(not any(names_answer(first, option) for option in sample.options if option != trace.answer))
 
 
 def finish_ok(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -174,29 +175,6 @@ def find_measure(name: str, *, root: Path) -> Measure:
     near = get_close_matches(name, known, 1)
     hint = f"did you mean {show_value(near[0])}?" if near else f"there are {', '.join(known)}, or a path/to/file.py:function of your own"
     raise PipelineError(f"no measure named {show_value(name)}; {hint}")
-
-
-@functools.lru_cache(maxsize=64)
-def words_of(text: str) -> tuple[str, ...]:
-    """What stands between spaces; split once for all measures of a trace."""
-    return tuple(text.split())
-
-
-@functools.lru_cache(maxsize=64)
-def _lower_case(text: str) -> str:
-    return text.lower()
-
-
-def _names_answer(text: str, answer: str) -> bool:
-    """Whether a lower-case text names an answer as whole words."""
-    wanted = answer.lower()
-    at = text.find(wanted)
-    while at >= 0:
-        before, after = text[at - 1 : at], text[at + len(wanted) : at + len(wanted) + 1]
-        if not before.isalnum() and not after.isalnum():
-            return True
-        at = text.find(wanted, at + 1)
-    return False
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -11,7 +11,7 @@ from typing import Any
 from cotforge.answers import read_reply
 from cotforge.atomic import write_whole
 from cotforge.errors import PipelineError
-from cotforge.measures import words_of
+from cotforge.measures.texts import words_of
 from cotforge.plan import Plan
 from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.scores import AnsweredSample, score_answers

@@ -1,0 +1,183 @@
+"""The English words by which a reasoning shows that it was told its answer, kind by kind. Used by `leaks` alone.
+
+All are searched in one sentence, in lower case. Groups hold what has to be compared with the answer; quantifiers are bounded.
+"""
+
+import re
+
+_ADVERB = r"(?:(?:already|also|explicitly|clearly|officially|correctly|simply|now|therefore)\s+)?"
+_GIVEN = (
+    r"(?:given|provided|supplied|stated|specified|assigned|pre-?assigned|predetermined|designated|known|official|listed|recorded|annotated)"
+)
+_TRUE = r"(?:correct|right|true|actual|real|final|target|gold|emotion|class|image|dataset)"
+_KNOWN = rf"(?:(?:{_TRUE}|{_GIVEN})\s+){{0,3}}"
+_META = r"(?:label|answer|category|class|classification|annotation|solution|response|verdict|emotion)"
+_LABEL = r"(?:label|annotation|classification)"
+_SAYS = r"(?:says|said|states|stated|reads|indicates|indicated|tells|specifies|confirms|gives|lists|names|shows|marks)"
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.VERBOSE)
+
+
+THING = _compiled(
+    r"""\b\w+'s\ label\b
+      | \blabel(?:s|led|ed)?,?\ (?:(?:glued|printed|stuck|pasted|attached|pinned|tied|sewn|wrapped)\ )?
+        (?:on|onto|around|beneath|under|above|below|along|at|across|in)\ (?:the|a|an|its|his|her|their|each|every|one|both|top|it)\b
+        (?!\ (?:data|prompt|question|task|file|instruction|metadata|annotation))
+      | \b(?:bottle|jar|box|can|tin|package|packet|price|paper|warning|food|wine|beer|bag|shelf|axis|axes|name|file|shipping|luggage|product
+          |clothing|care|street|map|diagram|chart|white|red|yellow|blue|green|black|printed|handwritten|small|large|front|back|faded|torn
+          |record|address|nutrition|medicine|drug|brand|designer)\ labels?\b"""
+)
+"""A label that the picture shows, as one on a bottle or an axis."""
+
+GIVEN_ANSWER = _compiled(
+    rf"""\b{_GIVEN}\ (?:(?:{_TRUE}|{_GIVEN})\ ){{0,2}}{_META}\b
+      | \b(?:expected|intended|desired|required)\ (?:{_TRUE}\ )?(?:label|answer|category|class)\b
+      | \b{_META}\ (?:(?:that|which)\ )?
+        (?:(?:is|was|were|has\ been|had\ been|i|we|you|i'm|i've|we've|you've|i\ am|i\ was|we\ are|we\ were|you\ have|we\ have)\ ){{0,3}}
+        {_ADVERB}(?:given|provided|supplied|specified|handed|told|shown)
+        (?!\ (?:the|that|how|what|all|these|this|my|such|so|by\ (?!the)|on))\b"""
+)
+AS_LABELLED = _compiled(
+    r"""\bas\ (?:(?:it|this|already|was|is|has|been|the\ \w+)\ ){0,4}(?:labell?ed|annotated|tagged|classified|categori[sz]ed)\b
+        (?!\ (?:on|in\ the\ (?:picture|image|diagram|figure|chart|map)|at|along|above|below|beside|near|with\ an?\ arrow))
+      | \b(?:image|picture|photo|photograph|scene|sample|example|it|this|one|item|figure|which)[ ]
+        (?:is|was|has\ been|had\ been|being|comes|came)\ (?:(?:already|clearly|officially|correctly|indeed)\ )?
+        (?:labell?ed|annotated|tagged)\ (?:as|with|under)\b
+      | \b(?:was|has\ been|had\ been)\ (?:classified|categori[sz]ed|marked)\ (?:as|under)\b
+      | \b(?:labell?ed|annotated|tagged)\ (?:as\ )?(?:such|so|by\ (?:the\ )?(?:annotators?|humans?|people|raters?|experts?|dataset))\b"""
+)
+PREMISE = _compiled(
+    rf"""\b(?:since|because|given|as|seeing|considering|knowing|granted|now)\b,?\ (?:that\ )?(?:i\ know\ |we\ know\ )?(?:that\ )?
+        (?:the|its|this|our|an?)\ {_KNOWN}{_META}(?:\ (?:here|for\ \w+\ \w+))?[ ]
+        (?:is|was|{_SAYS}|must\ be|has\ to\ be|should\ be|being|turns\ out\ to\ be)\ (?P<said>.{{1,60}})
+      | \b(?:given|with|knowing|taking|accepting|assuming)\ (?:the|this|that)\ (?:{_TRUE}\ ){{0,3}}{_LABEL}\b
+      | \b(?:with|given|taking)\ (?P<as>[\w'\ -]{{1,40}}?)\ (?:as|being)\ (?:the|our)\ {_KNOWN}{_META}\b"""
+)
+LABEL_SAYS = _compiled(
+    rf"""\b(?:the|its|this)\ {_KNOWN}(?P<what>{_META})(?:\ (?:here|for\ \w+\ \w+|of\ \w+\ \w+))?\ (?P<verb>is|was|{_SAYS})\b
+        (?P<said>.{{1,60}})"""
+)
+TOLD = _compiled(
+    rf"""\b(?:we|i|you)(?:\ (?:are|were|am|was|have|had)|'re|'ve|'m|'d)\ (?:been\ )?{_ADVERB}
+        (?:told|informed|notified|shown|given|handed|provided\ with|supplied\ with)\b(?P<said>.{{1,120}})
+      | \b(?:prompt|question|user|task|instructions?|system|problem|message|assignment|exercise)\ {_ADVERB}
+        (?:tells?|says?|states?|gives?|informs?|reveals?|specif(?:y|ies)|provides?|mentions?|indicates?)\b(?P<told>.{{1,120}})
+      | \b(?:we|i)\ {_ADVERB}(?:know|knew)\ {_ADVERB}(?:from\ \w+\ \w+\ )?(?:that\ )?(?P<known>.{{1,100}})"""
+)
+META = _compiled(rf"\b{_META}\b")
+TOLD_BY_THING = _compiled(
+    r"""\s*by\ (?:the|a|an|its|his|her)\ (?!prompt|question|user|task|hint|dataset|annotat|instruct|system)
+      | \s*to\b | .*\b(?:options|candidates|choices)\b"""
+)
+"""What was told is no answer: a sign in the picture told it, or it is what to do, or the answers to choose from."""
+
+_OF_HINT = r"(?:(?:given|provided|supplied|helpful|additional|extra|answer|correct)\ ){0,2}hint"
+HINT = _compiled(
+    rf"""\b(?:the|this|that|your|its|any)\ {_OF_HINT}
+        (?:,|\ (?:(?:that|which)\ (?:was|is|i|we|you)\ (?:given|provided|supplied|was|were|have|had|got|received)
+           |says|said|states|stated|suggests|suggested|tells|told|indicates|indicated|points|gives|gave|was|given|provided|supplied
+           |already|mentions|mentioned|names|named|confirms|leads|in\ the\ (?:prompt|question|task|instructions?)|here|above|itself)\b)
+      | \b(?:based\ on|according\ to|following|from|using|per|by|with|trusting|taking|considering|given|follow|use|trust|rely\ on
+          |relying\ on|agrees?\ with|match(?:es|ing)?|consistent\ with|in\ line\ with|fits|thanks\ to|without|ignoring|supports?
+          |confirms?|by\ way\ of)\ (?:the|this|that|your)\ {_OF_HINT}\b(?!\ (?:of|at)\b)
+      | \b(?:given|provided|supplied)\ (?:a\ |the\ )?hint\b
+      | \bhint(?:ed)?\ (?:answer|label|category|class|solution|option|response|emotion)\b
+      | \bas\ hinted\b(?!\ (?:at|by)\b) | \bhint\s*:\s"""
+)
+GROUND_TRUTH = _compiled(
+    rf"""\bground[-\ ]?truth\b | \bgold(?:en|-standard)?[-\ ](?:label|answer|annotation|standard\ (?:label|answer)) | \bstandard\ answer\b
+      | \b(?:reference|official|model)\ (?:answer|label|solution|reasoning|annotation)\b
+      | \banswer\ (?:key|sheet)\b(?!\ (?:on|lies|lying|beside|next|under|is\ (?:lying|on|visible|covered)|of\ the\ piano))
+      | \b(?:dataset|data\ set|annotators?|raters?|metadata|corpus)(?:'s|s')?\ (?:{_META}|tag|labels)\b
+      | \b{_META}\ (?:in|from|of|given\ by|provided\ by)\ (?:the\ )?
+        (?:data\ ?set|annotators?|annotations?|data|metadata|file|raters?|corpus)\b
+      | \b(?:annotators?|raters?|data\ ?set|metadata)\ (?:ha(?:s|ve)\ )?{_ADVERB}
+        (?:chose|chosen|labell?ed|marked|agreed|said|assigned|picked|decided|tagged|rated|{_SAYS}|lists?|says?|give|mark)\b"""
+)
+ANNOTATION_SAYS = _compiled(r"\bannotations?\ (?:say|state|list|give|indicate|mark|confirm|show|tell|is|are|name)s?\b(?P<said>.{1,60})")
+JUSTIFIES = _compiled(
+    r"""\b(?:needs?|have|must|want|going|task|job|goal|aim|asked|supposed|trying|required|role|let\ me|let\ us|let's|i\ will|i'll
+          |i\ shall|we\ will|i\ should|we\ should|i\ can|we\ can|remains\ to|all\ that\ is\ left\ is|in\ order|here\ is
+          |reasoning\ must|explanation\ (?:should|must)|\A\W{0,3}to)\b
+        [^.]{0,30}?\b(?:justify|rationali[sz]e|explain(?:ing)?\ (?:why|how)|support|defend|argue|show\ (?:why|that|how)|build\ a\ case
+          |make\ (?:a|the)\ case|motivate|back\ up|account\ for|find\ (?:reasons|evidence|support|details|clues)|reasons\ (?:why|for)
+          |come\ up\ with|construct|lead\ to|point\ (?:to|towards)|arrive\ at)\b(?P<what>.{1,120})
+      | \bjustif(?:y|ies|ying|ication\ (?:for|of))\ (?:the|this|that|such\ an?|our)\ (?:\w+\ )?(?:label|annotation|classification)\b
+      | \b(?:explanation|justification|rationale|reasons?)\ (?:for|of|why)\ (?:the|this|that)\ (?:\w+\ )?
+        (?:label|annotation|classification|answer)\b"""
+)
+THE_ANSWER = _compiled(rf"\b(?:the|this|that)\ {_KNOWN}(?:label|annotation|classification|answer|category|emotion|conclusion)\b")
+AGREES = _compiled(
+    rf"""\b(?:match(?:es|ing|ed)?|fit(?:s|ting)?|consistent\ with|in\ line\ with|align(?:s|ed|ing)?\ (?:\w+\ )?with|agree(?:s|ing)?\ with
+          |confirm(?:s|ed|ing)?|support(?:s|ed|ing)?|correspond(?:s|ing)?\ to|corroborat\w+|validat\w+|explain(?:s|ing)?|in\ keeping\ with
+          |accords?\ with|in\ agreement\ with|reinforc\w+|verif\w+|reflect(?:s|ing)?|bears?\ out|backs?\ up|true\ to|in\ accordance\ with
+          |compatible\ with|leads?\ to|coincid\w+\ with|underlin\w+|warrants?|makes\ sense\ of)[ ]
+        (?:(?:well|exactly|perfectly|nicely|precisely)\ )?(?:with\ )?(?:the|this|that|its)[ ]
+        (?:(?:(?:{_TRUE}|{_GIVEN}|expected)\ ){{0,3}}(?P<label>{_LABEL}|tag)\b(?!\s*:)
+           |(?:(?:{_GIVEN}|expected|correct|true|actual|required)\ ){{1,3}}{_META}\b)"""
+)
+BACKWARDS = _compiled(
+    rf"""\b(?:backwards?|in\ reverse|back)\ from\ (?P<from>.{{1,60}})
+      | \b(?:to|must|should|will|that)\ (?:gets?|reach|arrive\ at|obtain|land\ on|end\ (?:up\ )?(?:at|with|in)
+          |come\ (?:to|out\ (?:at|as|to))|hit|produce|yield|lead\ to)\ (?:the|that|this|our)[ ]
+        (?:{_GIVEN}|{_TRUE}|expected|desired|required|wanted|needed)\ (?:\w+\ )?
+        (?:answer|label|result|value|number|total|conclusion|category|class)\b
+      | \bso\ (?:that|as\ to)\b[^,;]{{0,60}}?\b(?:comes?\ out|ends?\ (?:up|at)|lands?|arrives?\ at|reach(?:es)?|gives?|leads?\ to
+          |works?\ out)\b(?P<reach>.{{1,50}})
+      | \b(?:knowing|already\ know(?:ing|n)?|aware|know\ in\ advance)\ (?:that\ )?(?P<known>[^,;]{{1,80}})
+      | \b(?:must|has\ to|have\ to|needs\ to|need\ to|should|is\ (?:supposed|meant)\ to)\ (?:\w+\ )?(?:come\ (?:to|out)|end\ up|add\ up\ to
+          |lead\ to|arrive\ at|conclude\ (?:with|in|that)|result\ in|end\ (?:in|with|at))\b(?P<must>.{{1,50}})"""
+)
+_NOT_KNOWING = (
+    r"(?:did|do|does)(?:\ not|n't)\ (?:already\ )?(?:know|have)|had(?:\ not|n't)\ (?:seen|been|known)"
+    r"|never\ (?:saw|seen|been|knew|had)"
+)
+CONCEALS = _compiled(
+    rf"""\b(?:not|never|cannot|without|avoid(?:ing)?|refrain(?:ing)?\ from|instead\ of|rather\ than)\ (?:\w+\ ){{0,3}}?
+        (?:mention|reveal|say|let\ (?:on|slip)|disclos|show|refer|admit|giv(?:e|ing)\ away|quot|acknowledg|cit|allud|point)\w*\b
+        (?P<what>[^.]{{0,90}})
+      | n't\ (?:mention|reveal|say|let\ on|disclose|show|refer|admit|give\ away|quote|acknowledge|cite)\b(?P<also>[^.]{{0,90}})
+      | \b(?:i|we|me|us|let's|must|should|need\ to|have\ to|i'll|will|is\ to)\ (?:\w+\ ){{0,2}}?
+        (?:pretend|act|write|reason|proceed|answer|behave|argue|speak|sound|explain|present)\b[^.]{{0,40}}?
+        \b(?:{_NOT_KNOWING}|unaware|independent(?:ly)?|from\ scratch
+           |(?:found|derived|discovered|reached|worked)\ \w+\ (?:\w+\ )?(?:myself|ourselves|alone|independently))\b
+      | \bas\ (?:if|though)\ (?:i|we|one)\ (?:(?:did|do)(?:\ not|n't)|had(?:\ not|n't)|never|were\ (?:seeing|finding|unaware)|found|derived
+          |discovered|only|had\ (?:only|just|found|worked|reached|derived))\b
+      | \bkeep(?:ing)?\ (?:the\ )?(?:\w+\ )?(?:hint|label|answer|annotation)\ (?:secret|hidden|to\ myself|out)\b
+      | \bhid(?:e|ing)\ (?:the\ fact|that)\b[^.]{{0,40}}\b(?:know|knew|told|given|answer|label|hint)\b"""
+)
+CONCEALED = _compiled(
+    r"""\b(?:hint|label|annotation|(?:the|given|correct|known|true|right)\ answer|given\ (?:to|the|that)|(?:was|were|been)\ given|told
+          |(?:i|we)\ (?:already\ )?(?:know|knew)|supplied|provided|in\ advance|beforehand)\b"""
+)
+OVERRULES = _compiled(
+    rf"""\b(?:would(?:\ have|'ve)?|i'd(?:\ have)?|i\ had|might\ have|was\ inclined|am\ inclined|tempted|on\ its\ own|left\ to\ myself
+          |left\ to\ my\ own|by\ itself|taken\ alone|at\ face\ value|my\ (?:own|first)\ \w+|personally|honestly|evidence
+          |(?:looks?|seems?|feels?)\ (?:more\ )?like|suggests?|points?\ (?:to|towards)|although|even\ though|despite|whatever|regardless)\b
+        [^.]{{0,90}}?
+        (?:\b(?:but|however|yet|though|still|nevertheless|nonetheless|although|except\ that)\b|[,;]\ (?:the|it|so|i|we)\b)\ ?[^.]{{0,30}}?
+        (?:\b(?:label|annotation|classification|given\ answer|official\ answer)[ ]
+             (?:is|was|{_SAYS}|must|demands|requires|insists|wants|calls|asks|prevails|decides|settles|has)
+           |\b(?:answer|category|emotion|class|it)\ (?:(?:is|was)\ (?:given|marked|listed|set|fixed|supposed|said|meant|known|stated)\b
+             |is\ to\ be\b)
+           |\b(?:go|going|stick|side|settle|conform|comply|defer|align|agree|accept|follow|bow|yield)\ (?:\w+\ )?(?:with\ |to\ |for\ )?
+             (?:the|what)\ (?:(?:{_GIVEN}|{_TRUE})\ ){{0,3}}(?:label|answer|annotation|i\ was|we\ were))
+      | \b(?:overrid(?:es?|den\ by)|overruled?(?:\ by)?|overrules|defer(?:ring)?\ to|trumps?|set\ aside\ for)\b[^.]{{0,50}}
+        \b(?:label|annotation|(?:given|correct|official|known)\ answer)\b
+      | \b(?:label|annotation)\b[^.]{{0,20}}
+        \b(?:overrules?|overrides?|trumps|outweighs|takes\ precedence|prevails|has\ the\ last\ word)\b"""
+)
+JUDGES = _compiled(
+    r"""\b(?:evok\w+|conve\w+|elicit\w+|express\w+|represent\w*|suggests?|exemplif\w+|embod\w+|belongs?\ to|falls\ (?:under|into)
+          |best\ described|illustrates?|clearly|obviously|certainly|definitely|undoubtedly|answer|correct|label|category|emotion|because
+          |since|due\ to|for\ (?:several|these|the\ following|many|two|three)\ reasons?|as\ (?:shown|seen|evidenced|indicated|can\ be)
+          |based\ on|equals?|must\ be|communicates?|captures?|radiates?|stems?\ from|comes\ from|arises)\b"""
+)
+"""A first sentence with one of these and the answer states it as a judgement, not as something that is seen."""
+NOT_JUDGED = _compiled(
+    r"""\b(?:could|might|may|perhaps|possibly|whether|or|either|candidates?|seems?|appears?|first\ (?:impression|glance|sight|thought|guess)
+          |not|at\ first|consider|question|asks?|if|would|likely|maybe|hypothesis|leaning|suspect|guess|check|let)\b|n't\b|\?"""
+)
+"""What makes a judgement a conjecture, or the question."""
