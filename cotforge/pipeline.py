@@ -17,6 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.weave import Weave
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.plan import Eval, Plan
@@ -56,6 +57,8 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    weave: Weave | None = None
+    """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)

@@ -39,8 +39,9 @@ class Draw:
 CANDIDATE: tuple[Pattern, ...] = (
     (
         ("could this", "might this", "could it", "might it", "could all this", "would this", "may this", "can this"),
-        ("be {c}", "point to {c}", "speak for {c}", "amount to {c}", "mean {c}", "suggest {c}", "fit {c}", "count as {c}"),
-        ("?", "then?", ", for a start?", "at this stage?", ", on first sight?", "by these signs?", ", roughly?", "so far?"),
+        ("be {c}", "mean {c}", "suggest {c}", "fit {c}", "show {c}", "indicate {c}", "signal {c}", "imply {c}", "spell {c}", "denote {c}"),
+        ("?", "then?", "here?", ", perhaps?", ", roughly?", "so far?", "at all?", "by chance?", ", for example?", ", say?", "as such?",
+         "in fact?", "in part?", "after all?"),
     ),
     (
         ("one", "a first", "an early", "a quick", "a natural", "a likely", "an obvious", "a tempting", "a possible", "a plain"),
@@ -50,15 +51,15 @@ CANDIDATE: tuple[Pattern, ...] = (
     (
         ("my eye", "my mind", "attention", "the impression", "the first look", "a glance", "the overall view", "the whole", "my guess"),
         ("turns to {c}", "goes to {c}", "drifts to {c}", "leans to {c}", "leads to {c}", "moves to {c}", "runs to {c}", "tends to {c}"),
-        ("first.", "at once.", "straight away.", "to begin with.", "without much effort.", "almost by itself.", "rather quickly.", "for now.",
-         "before anything else.", "as a start."),
+        ("first.", "at once.", "immediately.", "initially.", "readily.", "unprompted.", "almost automatically.", "quickly.", "for now.",
+         "early on.", "without effort.", "by itself.", "at first.", "right away."),
     ),
     (
         ("I would", "I could", "I might", "I may", "I can", "one could", "one might", "one may", "one can", "one would"),
         ("first take {c}", "start from {c}", "begin with {c}", "think of {c}", "try {c}", "propose {c}", "name {c}", "consider {c}",
          "weigh {c}", "entertain {c}", "put forward {c}", "suspect {c}"),
-        ("here.", ", tentatively.", "at this point.", ", with some hope.", "as things stand.", ", though not firmly.", "for the moment.",
-         ", provisionally.", "from this.", ", so far."),
+        ("here.", ", tentatively.", "for now.", ", provisionally.", "from this.", ", so far.", ", cautiously.", "at first.", ", unproven.",
+         "at least.", "to start.", "in passing.", ", with reserve.", "on trust."),
     ),
 )  # fmt: skip
 """Names a candidate that may turn out wrong."""
@@ -66,11 +67,11 @@ CANDIDATE: tuple[Pattern, ...] = (
 RIVAL: tuple[Pattern, ...] = (
     (
         ("against this", "next to that", "opposite it", "as a rival", "besides,", "as an alternative,", "in its place,", "instead,",
-         "in turn,", "for comparison,", "on the other side,", "apart from that,"),
+         "in turn,", "for comparison,", "facing it,", "apart from that,"),
         ("there is {c}", "I find {c}", "I see {c}", "I set {c}", "I put {c}", "I weigh {c}", "I place {c}", "there remains {c}",
          "I keep {c}", "I hold {c}"),
-        ("as another reading.", "for closer study.", "to be weighed.", "with its own claims.", "in reserve.", ", which deserves attention.",
-         "to compare.", "on equal terms.", ", so far untested.", "and its signs."),
+        ("to compare.", "to weigh.", "to test.", "to consider.", "in reserve.", ", untested.", "as well.", ", for fairness.", "too.",
+         "to try.", "beside it.", ", still open.", ", not excluded.", ", equally possible."),
     ),
     (
         ("what about {c}?", "how about {c}?", "why not {c}?", "then consider {c}.", "now take {c}.", "suppose {c}.", "also possible: {c}.",
@@ -86,10 +87,10 @@ DOUBT: tuple[Pattern, ...] = (
     (
         ("one detail", "something here", "a closer look", "the rest", "what is visible", "another feature", "the evidence", "this",
          "part of it", "one point"),
-        ("speaks against {c}", "argues against {c}", "does not fit {c}", "sits badly with {c}", "rules out {c}", "contradicts {c}",
-         "weakens {c}", "counts against {c}", "casts doubt on {c}", "undermines {c}", "clashes with {c}", "goes against {c}"),
-        (", though.", "on inspection.", "at second sight.", "in the end.", "when compared.", "if I look closer.", "once tested.",
-         "all the same.", "quite clearly.", "more than it helps."),
+        ("speaks against {c}", "argues against {c}", "misfits {c}", "jars with {c}", "rules out {c}", "contradicts {c}",
+         "weakens {c}", "counts against {c}", "questions {c}", "undermines {c}", "clashes with {c}", "goes against {c}"),
+        (", though.", "on inspection.", "after all.", "eventually.", "when compared.", "once tested.", "nonetheless.", "quite clearly.",
+         "on reflection.", "here.", "in detail.", "up close.", "in part.", "rather strongly."),
     ),
     (
         ("that guess", "this idea", "that reading", "the suggestion", "this candidate", "that thought", "the hunch", "this proposal",
@@ -100,19 +101,21 @@ DOUBT: tuple[Pattern, ...] = (
          "where it matters.", "before long.", "over one thing.", "in the details."),
     ),
     (
-        ("for {c}", "if it were {c},", "with {c}", "were it {c},", "to mean {c}", "in the case of {c}", "to pass as {c}", "as {c}"),
+        ("for {c}", "were it {c},", "with {c}", "as for {c},", "given {c},", "taking {c},", "assuming {c},", "supposing {c},",
+         "granting {c},", "admitting {c},"),
         ("I would expect", "one would want", "there should be", "it would take", "I would need", "one would expect", "I would look for",
-         "there ought to be", "I should find", "one would need"),
+         "there ought to be", "I should find", "one would need", "I expect", "one expects", "we should meet", "there would be",
+         "one should find", "we would see", "I should see", "we might expect"),
         ("something else.", "other signs.", "a different look.", "more than this.", "another arrangement.", "what is missing here.",
-         "features that are absent.", "quite another picture.", "details I cannot find.", "the opposite."),
+         "features now absent.", "quite another picture.", "details I cannot find.", "the opposite."),
     ),
 )  # fmt: skip
 """Says that something is wrong with a candidate, before it is said what."""
 
 CHECK: tuple[Pattern, ...] = (
     (
-        ("looking again,", "going back,", "on a second pass,", "once more", "to be sure,", "before deciding,", "to test this,", "as a check",
-         "returning to it,", "for certainty", "taking another look,", "to make certain,"),
+        ("looking again,", "going back,", "a second time,", "once more", "to be sure,", "before deciding,", "to test this,",
+         "as a check", "returning to it,", "for certainty", "taking another look,", "to make certain,"),
         ("I compare", "I follow", "I go through", "I test", "I revisit", "I examine", "I retrace", "I inspect", "I weigh", "I study",
          "I recount", "I review"),
         ("what is there.", "the details.", "each part.", "the remaining signs.", "the same places.", "these points.", "what was left open.",
@@ -128,10 +131,10 @@ CHECK: tuple[Pattern, ...] = (
     (
         ("another look", "one more look", "a second look", "a slower look", "closer study", "a fresh look", "a careful look",
          "a final look"),
-        ("should decide", "may settle it", "can tell", "is needed", "will show", "helps", "is due", "has to confirm it", "can test this",
-         "is worth it"),
+        ("should decide", "may settle it", "seems wise", "is needed", "does no harm", "helps", "is due", "must confirm it",
+         "can test this", "is worth it"),
         ("here.", "at this point.", "before I choose.", ", to be fair.", "in any case.", "now.", ", I think.", "between them.", "first.",
-         "for safety."),
+         "to be safe."),
     ),
 )  # fmt: skip
 """Announces another look."""
@@ -140,23 +143,23 @@ CONCLUDE: tuple[Pattern, ...] = (
     (
         ("taken together,", "on balance,", "all told,", "with that,", "in sum,", "after all this,", "weighing everything,", "by now,",
          "having checked,", "in the end,", "everything considered,", "so"),
-        ("I settle on {c}", "I decide for {c}", "it comes to {c}", "I arrive at {c}", "this means {c}", "I am left with {c}",
-         "the signs favour {c}", "I keep {c}", "the evidence supports {c}", "I choose {c}", "this amounts to {c}", "I end with {c}",
+        ("I settle on {c}", "I decide for {c}", "it comes to {c}", "I arrive at {c}", "this means {c}", "I keep to {c}",
+         "the signs favour {c}", "I keep {c}", "the evidence supports {c}", "I choose {c}", "this gives {c}", "I end at {c}",
          "the details give {c}", "I hold to {c}"),
-        (".", ".", "and nothing else.", "with confidence.", ", as tested.", "here.", ", the better supported one.",
-         ", which nothing contradicts.", ", which holds up.", "in spite of the first doubt."),
+        (".", ".", "with confidence.", ", as tested.", "here.", ", well supported.", ", uncontradicted.", "nonetheless.", "alone.",
+         "in earnest.", "for good.", "as decided."),
     ),
     (
         ("that leaves {c}", "this leaves {c}", "which leaves {c}", "there remains {c}", "it leaves {c}", "still standing: {c}",
          "what holds: {c}", "what remains: {c}", "nothing displaces {c}", "everything fits {c}"),
-        (".", ", undefeated.", ", the sounder choice.", "without a rival.", "on this evidence.", "by a clear margin.", ", well supported.",
-         "as decided.", "after testing.", "for good reasons."),
+        (".", ", undefeated.", ", more soundly.", "without rival.", "on balance.", "by far.", ", well supported.", "as decided.",
+         "after testing.", "for good.", "with reason.", "in all."),
     ),
     (
         ("the verdict", "my decision", "the outcome", "the result", "my choice", "the judgement", "my conclusion", "the upshot",
          "my reading", "the finding"),
-        ("after the check", "in the end", "on this evidence", "by these signs", "once compared", "with all weighed", "from what is visible",
-         "having looked twice", "as far as I see", "all in all"),
+        (", once checked", ", ultimately", ", on balance", ", once compared", ", all weighed", ", on reflection", ", twice tested",
+         ", overall", ", in short", ", in sum", ", finally", ", so far"),
         (": {c}.",),
     ),
 )  # fmt: skip

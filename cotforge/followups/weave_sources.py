@@ -1,23 +1,25 @@
 """Which of the traces of a Sample are woven into one, and how much of each."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from cotforge import answers
+from cotforge.answers import clean_reasoning
+from cotforge.answers.task import Synonyms
+from cotforge.followups.answer_names import names_of_answer, plain_text
 from cotforge.followups.frame import About
 from cotforge.followups.joining import Draw
-from cotforge.measures.mentions import last_named
 from cotforge.records import Sample, Trace
 
 FRAME = ("trace", "right", "observe", "candidate", "doubt", "check", "conclude", "answer", "think")
 """Tags of the prompt and of the reply: a trace that holds one could pass for the frame around it."""
 LEAST_WORDS = 8
 """Words of a reasoning from which something can be taken (chosen by us)."""
+_ROOT = 3
+"""Letters of an option without which a text is not searched for it: there may be a thousand."""
 
 _TAG = re.compile(rf"</?(?:{'|'.join(FRAME)})\b[^<>]{{0,200}}>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]?(?=\s)|\n")
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 
 
 class Source(NamedTuple):
@@ -51,49 +53,44 @@ def weave_sources(about: About, most: int, characters: int, *, needs_wrong: bool
     kept = _first_different(_ranked(right, "right", index), "teacher")[: most - len(errors)]
     chosen = {trace.call for trace in kept}
     return [
-        Source(trace, str(trace.answer), trace.call in chosen, cut_text(plain_text(trace.reasoning), characters))
+        Source(trace, str(trace.answer), trace.call in chosen, cut_text(untagged_text(trace.reasoning), characters))
         for trace in _ranked([*kept, *errors], "order", index)
     ]
 
 
-def plain_text(reasoning: str) -> str:
+def untagged_text(reasoning: str) -> str:
     """A reasoning without tags that could pass for those around it."""
-    text, before = answers.clean_reasoning(reasoning)[0], ""
+    text, before = clean_reasoning(reasoning)[0], ""
     while text != before:  # taking one out may bring another together
         text, before = _TAG.sub(" ", text), text
     return text.strip()
 
 
 def cut_text(text: str, characters: int) -> str:
-    """The beginning of a text, of at most so many characters; it ends with a sentence, or with a word where none ends in its second half."""
+    """The beginning of a text, of at most so many characters; it ends with a sentence where one ends in its second half, else a word."""
     if len(text) <= characters:
         return text
     ends = [found.end() for found in _SENTENCE_END.finditer(text, characters // 2, characters + 1) if found.end() <= characters]
     return text[: ends[-1]].rstrip() if ends else text[:characters].rpartition(" ")[0].rstrip() or text[:characters]
 
 
-def named_answers(text: str, candidates: Sequence[str]) -> set[str]:
-    """Those of the candidates that a text names as whole words; a part of a longer one's name does not count, and 12.0 names 12."""
-    left, found = text.lower(), set()
-    for candidate in sorted(candidates, key=len, reverse=True):
-        while (end := last_named(left, candidate)) >= 0:
-            found.add(candidate)
-            left = left[: end - len(candidate.lower())] + "\0" + left[end:]
-    numbers = {number.replace(",", "").rstrip(".") for number in _NUMBER.findall(left)}
-    return found | {candidate for candidate in candidates if candidate not in found and any(_is_number(candidate, one) for one in numbers)}
+class Namer:
+    """Which answers a text names: those that traces came to, and the other options of the closed set."""
 
+    def __init__(self, sample: Sample, answers: Iterable[str], synonyms: Synonyms = ()) -> None:
+        tested = dict.fromkeys(answers)
+        self._own = {answer: names_of_answer(answer, sample.options, synonyms).own for answer in tested}
+        self._others = [option for option in sample.options if option not in tested]
+        self._sample, self._synonyms = sample, synonyms
 
-def unnamed_options(sample: Sample, sources: Sequence[Source]) -> Iterator[str]:
-    """The options that no trace came to or speaks of."""
-    known = {source.answer for source in sources}.union(*(named_answers(source.text, sample.options) for source in sources))
-    return (option for option in sample.options if option not in known)
-
-
-def _is_number(candidate: str, number: str) -> bool:
-    try:
-        return float(candidate) == float(number)
-    except ValueError:
-        return False
+    def named(self, text: str) -> set[str]:
+        """Those that are named; one that is part of another that is named ("sad" in "very sad") does not count."""
+        plain, lower = plain_text(text), text.lower()
+        found = {answer for answer, tests in self._own.items() if any(test(plain) for test in tests)}
+        for option in self._others:
+            if option[:_ROOT].lower() in lower and names_of_answer(option, self._sample.options, self._synonyms).is_named(text):
+                found.add(option)
+        return {answer for answer in found if not any(answer != other and answer.lower() in other.lower() for other in found)}
 
 
 def _has_words(trace: Trace) -> bool:
