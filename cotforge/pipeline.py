@@ -17,6 +17,8 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter, Select
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.rescue import Rescue
+from cotforge.followups.verify import Verify
 from cotforge.followups.weave import Weave
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
@@ -57,6 +59,11 @@ class Pipeline(Spec):
     still votes."""
     select: Select = Select()
     """Which of a sample's remaining texts become lessons."""
+    rescue: Rescue | None = None
+    """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
+    sees a label."""
+    verify: Verify | None = None
+    """Shows texts without their answer to other teachers. Null: nothing is verified."""
     weave: Weave | None = None
     """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
     budget: Budget = Budget()

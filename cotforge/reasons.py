@@ -166,6 +166,91 @@ FATES: Mapping[str, Explained] = {
 }
 """What became of a trace: its `fate`."""
 
+CHECKS: Mapping[str, Explained] = {
+    "declined": Explained(
+        "The teacher came to another answer than the label that it was told.",
+        "where the teacher saw something else than the label",
+        "the teacher saw something else than it was told",
+    ),
+    "refused": Explained(
+        "The teacher refused.",
+        "that the teacher refused to explain",
+        "the teacher refused",
+    ),
+    "hint_alone": Explained(
+        "The text is nothing but the label that the teacher was told.",
+        "whose explanation is the label alone",
+        "the text is the label alone",
+    ),
+    "repeats_prompt": Explained(
+        "Most of the text stands in the prompt word for word.",
+        "whose explanation repeats the prompt",
+        "the text repeats the prompt",
+    ),
+    "other_language": Explained(
+        "Most letters of the text are of a script that the prompt does not have.",
+        "explained in another language",
+        "the text is in another language than the prompt",
+    ),
+    "hint_leaked": Explained(
+        "The text shows that its answer was told.",
+        "whose explanation shows that it was told the answer",
+        "the text shows that its answer was told",
+    ),
+    "not_verifiable": Explained(
+        "Without its answer too little of the text is left to read.",
+        "with too little to read once the answer is cut out",
+        "without its answer too little is left",
+    ),
+    "unverified": Explained(
+        "Another teacher read the text without its answer, and came to another one.",
+        "that led another teacher elsewhere",
+        "another teacher came to another answer by it",
+    ),
+    "unchecked": Explained(
+        "A teacher that should read the text without its answer gave no reply that could be read.",
+        "that another teacher has not read yet",
+        "no other teacher has checked it",
+    ),
+}
+"""What a rescued or woven text did not pass: `gate:<check>`, stage `rescue` or `weave` of a loss."""
+
+SKIPPED: Mapping[str, Explained] = {
+    "rescue:no_label": Explained(
+        "There is no agreement, and neither a label nor a checked answer.",
+        "without a label to explain",
+        "there is no label to explain",
+    ),
+    "rescue:untrusted_label": Explained(
+        "There is no agreement, and the label is not the leading answer with a confidence of `rescue.trust`.",
+        "whose label is not trusted enough to explain it",
+        "the label is not trusted",
+    ),
+    "rescue:barred": Explained(
+        "Every teacher that could explain also explains wrong labels.",
+        "that only barred teachers could explain",
+        "every teacher that could explain is barred",
+    ),
+    "rescue:no_wrong_hint": Explained(
+        "The sample was drawn for a wrong label, and none could be made up.",
+        "for which no wrong label could be made up",
+        "no wrong label could be made up",
+    ),
+    "rescue:wrong_hint_<reason>": Explained("The explanation of a wrong label could not be read, for a reason of unread replies."),
+    "verify:not_verifiable": Explained(
+        "Without its answer too little of the text is left to read.",
+        "with too little to read once the answer is cut out",
+        "without its answer too little is left",
+    ),
+    "verify:refused": Explained(
+        "A teacher refused to read a text without its answer.",
+        "that a teacher refused to read",
+        "a teacher refused to read it",
+    ),
+    "verify:<reason>": Explained("A teacher read a text without its answer, and its reply could not be read."),
+}
+"""Why there was nothing to do after the vote, or nothing came of it: stage before the colon, reason after it."""
+
 OTHERS: Mapping[str, Explained] = {
     "filter:<measure>": Explained("The sample was accepted, but filters dropped all its texts."),
     "unread:<reason>": Explained("The sample was accepted, but no text with its answer could be used."),
@@ -188,9 +273,14 @@ OTHERS: Mapping[str, Explained] = {
 }
 """Why an accepted sample gave no lesson."""
 
-_REASONS = {**{f"vote:{word}": told for word, told in VOTING.items()}, **OTHERS}
+_REASONS = {
+    **{f"vote:{word}": told for word, told in VOTING.items()},
+    **{f"gate:{word}": told for word, told in CHECKS.items()},
+    **SKIPPED,
+    **OTHERS,
+}
 _COUNTED = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
-_ALONE = {"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:"}
+_ALONE = {"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:", "gate": "did not pass:"}
 """By stage, what stands before the rest of the word."""
 
 
@@ -211,7 +301,7 @@ def short_reason(word: str) -> str:
 
 def short_fate(word: str) -> str:
     """What became of a trace, in words that stand alone."""
-    told = FATES.get(word)
+    told = FATES.get(word) or _REASONS.get(word)
     return (told and told.alone) or _by_stage(word)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from cotforge.export.shards import SUFFIXES
 from cotforge.export.streamed import Row
+from cotforge.reasons import short_fate, short_reason
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
 
@@ -83,8 +84,8 @@ def fault_row(fault: Fault) -> Row:
 
 
 def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
-    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out,
-    and the Sample where there was no agreement, or `select` left it out.
+    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out or
+    not passed by their checks, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -100,6 +101,12 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
             yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
         elif judged.fate == "filter":
             yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
+        elif judged.fate == "gate":
+            stage = "weave" if judged.trace.origin == "woven" else "rescue"
+            yield sample, judged.trace.teacher, judged.trace.call, stage, reason, f"{at}{short_fate(judged.fate_word)}"
+    for skipped in outcome.skipped:
+        stage, _, reason = skipped.partition(":")
+        yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"

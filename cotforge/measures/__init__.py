@@ -162,6 +162,22 @@ def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> 
     return others.count(trace.answer or "") / len(others) if others else None
 
 
+def verified(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """Share of the other teachers that came to the answer by the picture and the text without its answer; None if none was asked.
+
+    `verify` and `rescue` of the pipeline file ask them. What no teacher's reply tells is left out of the share.
+    """
+    return trace.marks.get("verified")
+
+
+def verified_unseen(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    """The same without the picture: share that the text without its answer led to the answer; None if none was asked.
+
+    Near 1 the text says all that is needed. A low share may also mean that the picture has to be looked at.
+    """
+    return trace.marks.get("verified_unseen")
+
+
 def find_measure(name: str, *, root: Path) -> Measure:
     """The measure of a name in `MEASURES`, or a user's own as `path/to/file.py:function`, the path relative to `root`.
 
@@ -205,5 +221,7 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    verified,
+    verified_unseen,
 )
 """Every measure, by the name the pipeline file uses."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cotforge.reasons import ASKING, FATES, OTHERS, READING, SOURCE, VOTING, Explained
+from cotforge.reasons import ASKING, CHECKS, FATES, OTHERS, READING, SKIPPED, SOURCE, VOTING, Explained
 from cotforge.reference.markdown import markdown_table
 
 PARTS: Sequence[tuple[str, str, Mapping[str, str | Explained]]] = (
@@ -11,6 +11,16 @@ PARTS: Sequence[tuple[str, str, Mapping[str, str | Explained]]] = (
     ("Replies that cannot be used", "Fate `unread:<reason>` in `traces`; stage `read` in `losses.parquet`.", READING),
     ("Samples that are not accepted", "Counted as `vote:<reason>`; stage `vote` in `losses.parquet`.", VOTING),
     ("Accepted samples without a lesson", "Counted under this word.", OTHERS),
+    (
+        "Rescued and woven texts that did not pass",
+        "Fate `gate:<check>` in `traces`; stage `rescue` or `weave` in `losses.parquet`.",
+        CHECKS,
+    ),
+    (
+        "After the vote",
+        "Why there was nothing to explain, verify or weave, or nothing came of it; stage and reason of a loss.",
+        SKIPPED,
+    ),
     ("Fates of a trace", "The column `fate` of `traces`.", FATES),
 )
 

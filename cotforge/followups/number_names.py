@@ -1,0 +1,134 @@
+"""Whether a text states a number: in digits or words, as a fraction or per cent, and not as an operand of a sum."""
+
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+_UNITS = {
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
+    "twelve": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19,
+}  # fmt: skip
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_SCALES = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+_PARTS = {"half": Fraction(1, 2), "quarter": Fraction(1, 4), "dozen": Fraction(12)}
+_NAMED = "|".join([*sorted({**_UNITS, **_TENS}, key=len, reverse=True), *_SCALES])
+_IN_WORDS = re.compile(rf"\b(?:{_NAMED})(?:(?:\s+and\s+|[\s-]+)(?:{_NAMED}))*\b|\b(?:half|quarter|dozen)\b", re.IGNORECASE)
+_PRONOUN = re.compile(r"\b(?:the|this|that|no|each|any|every|which|another|other|some|only|first|last|right|wrong)\s+$", re.IGNORECASE)
+_OF = re.compile(r"\s+(?:of|another|can|could|might|may|would|should|sees?|looks?|finds?)\b", re.IGNORECASE)
+"""The word "one" that counts nothing."""
+
+_WHOLE = r"(?:[0-9]{1,3}(?:[,' \u202f][0-9]{3})+(?![0-9])|[0-9]+)"
+_DIGITS = re.compile(
+    rf"(?<![\w.])(?:(?P<base>{_WHOLE}(?:\.[0-9]+)?)\s*(?:×|x|\*|·|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{{?\s*(?P<power>[-−+]?[0-9]{{1,2}})\}}?"
+    rf"|(?P<mixed>[0-9]+)\s+(?P<over>[0-9]+)\s*/\s*(?P<under>[0-9]+)"
+    rf"|(?P<top>[0-9]+)\s*/\s*(?P<bottom>[0-9]+)(?!\s*/)"
+    rf"|(?P<comma>[0-9]+,[0-9]{{1,2}})(?![0-9])"
+    rf"|(?P<plain>{_WHOLE}(?:\.[0-9]+)?)(?:e(?P<exponent>[-+]?[0-9]{{1,2}})(?![\w]))?)"
+    r"(?P<percent>\s*(?:\\?%|per\s?cent\b))?"
+)
+_FRAC = re.compile(r"\\[dt]?frac\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
+_COEFFICIENT = re.compile(r"[a-zA-Z](?![a-zA-Z])")
+_UNIT_LETTERS = "mgshlkMGKLVWJN"
+_OPERATOR = r"[+*×÷·/^−–-]|\\times\b|\\cdot\b|\\div\b|\bplus\b|\bminus\b|\btimes\b"
+_BEFORE = re.compile(
+    rf"[\w)}}\]]\s*(?:{_OPERATOR})\s*[({{$\\]*$|[\^_]\s*[({{]*$|\b(?:divided|multiplied|increased|reduced|raised)\s+by\s+$", re.IGNORECASE
+)
+_AFTER = re.compile(
+    rf"[)}}$]*\s*(?:(?:{_OPERATOR})\s*[({{$\\]*(?:[0-9]|[a-zA-Z](?![a-zA-Z])|\\(?:frac|sqrt))"
+    r"|(?:plus|minus|times|divided\s+by|multiplied\s+by|squared|cubed)\b)",
+    re.IGNORECASE,
+)
+_EQUALS = re.compile(r"(?:=|≈|\bequals|\bis|\bare|\bmakes|\bgives)\s*[({$\\]*[-−+]?\s*$", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:^|\n)\s*(?:[-#]+\s*)?$")
+_LISTED = re.compile(r"[.)](?:\s|$)")
+_COUNTED = re.compile(r"\b(?:steps?|figures?|fig\.?|equations?|eq\.?|parts?|sections?|methods?|attempts?)\s*[(#]?$", re.IGNORECASE)
+
+
+def number_in(text: str, *, whole: bool) -> Fraction | None:
+    """The number that a normal form is, or with `whole` unset the only one that it holds, without its sign; None for all else."""
+    spelled = _FRAC.sub(r"\1/\2", text)
+    found = list(_numbers_of(spelled))
+    if len(found) != 1:
+        return None
+    value, start, end = found[0]
+    around = (spelled[:start] + spelled[end:]).strip(" +-−$.")
+    return value if not (whole and around) else None
+
+
+def number_test(value: Fraction) -> Callable[[str], bool]:
+    """Whether a plain text states a number: not as an operand, an exponent, or the number of a step. Its sign does not matter."""
+    wanted = {abs(value), abs(value) * 100, abs(value) / 100}
+
+    def states_number(text: str) -> bool:
+        spelled = _FRAC.sub(r"\1/\2", text)
+        for found, start, end in _numbers_of(spelled):
+            is_it = found == abs(value) or (found in wanted and "%" in spelled[start : end + 2] + ("%" * _is_percent(spelled, end)))
+            if is_it and not _is_operand(spelled, start, end):
+                return True
+        return False
+
+    return states_number
+
+
+def _is_percent(text: str, end: int) -> bool:
+    return text[max(0, end - 8) : end].replace(" ", "").lower().endswith("percent")
+
+
+def _numbers_of(text: str) -> Iterator[tuple[Fraction, int, int]]:
+    """(value without sign, start, end) of every number of a text."""
+    for match in _DIGITS.finditer(text):
+        if (value := _value_of_digits(match)) is not None:
+            following = text[match.end() : match.end() + 2]
+            if _COEFFICIENT.match(following) and following[0] not in _UNIT_LETTERS:
+                continue
+            yield value, match.start(), match.end()
+    for match in _IN_WORDS.finditer(text):
+        if match[0].lower() == "one" and (_PRONOUN.search(text[: match.start()]) or _OF.match(text, match.end())):
+            continue
+        yield _value_of_words(match[0].lower()), match.start(), match.end()
+
+
+def _value_of_digits(match: re.Match[str]) -> Fraction | None:
+    parts = {name: text for name, text in match.groupdict().items() if text is not None}
+    try:
+        if "base" in parts:
+            return _decimal(parts["base"]) * Fraction(10) ** int(parts["power"].replace("−", "-"))
+        if "mixed" in parts:
+            return int(parts["mixed"]) + Fraction(int(parts["over"]), int(parts["under"]))
+        if "top" in parts:
+            return Fraction(int(parts["top"]), int(parts["bottom"]))
+        if "comma" in parts:
+            return Fraction(parts["comma"].replace(",", "."))
+        return _decimal(parts["plain"]) * Fraction(10) ** int(parts.get("exponent", 0))
+    except ZeroDivisionError:
+        return None
+
+
+def _decimal(text: str) -> Fraction:
+    return Fraction(re.sub("[,' \u202f]", "", text))
+
+
+def _value_of_words(words: str) -> Fraction:
+    """ "two hundred and five" as 205."""
+    if words in _PARTS:
+        return _PARTS[words]
+    whole, part = 0, 0
+    for word in re.findall(r"[a-z]+", words):
+        if word in _SCALES:
+            scale = _SCALES[word]
+            whole, part = (whole, max(1, part) * scale) if scale == 100 else (whole + max(1, part) * scale, 0)
+        elif word != "and":
+            part += _UNITS.get(word, 0) + _TENS.get(word, 0)
+    return Fraction(whole + part)
+
+
+def _is_operand(text: str, start: int, end: int) -> bool:
+    """Whether a number is worked with and not stated: beside an operator, raised, the number of a step or of a list's entry."""
+    before = text[:start]
+    if _NUMBERED.search(before) and _LISTED.match(text, end) and text[end + 1 :].strip():
+        return True
+    if _COUNTED.search(before):
+        return True
+    if _EQUALS.search(before):
+        return False
+    return _BEFORE.search(before[-40:]) is not None or _AFTER.match(text, end) is not None
