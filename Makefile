@@ -60,8 +60,10 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.priors
 	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.share
+	$(BIN)/python -m benchmarks.curation
+	$(BIN)/python -m benchmarks.curation --throughput
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu share)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu share curation)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

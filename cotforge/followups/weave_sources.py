@@ -60,10 +60,7 @@ def weave_sources(about: About, most: int, characters: int, *, needs_wrong: bool
 
 def untagged_text(reasoning: str) -> str:
     """A reasoning without tags that could pass for those around it."""
-    text, before = clean_reasoning(reasoning)[0], ""
-    while text != before:  # taking one out may bring another together
-        text, before = _TAG.sub(" ", text), text
-    return text.strip()
+    return _TAG.sub(" ", clean_reasoning(reasoning)[0]).strip()  # the space keeps two halves of a tag apart
 
 
 def cut_text(text: str, characters: int) -> str:

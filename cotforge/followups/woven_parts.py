@@ -68,7 +68,7 @@ def read_written(reply: Reply, call: Call, asker: Asker) -> Written | None:
     answers = _ANSWER.findall(text)
     segments = _parts_of(_ANSWER.sub(" ", text))
     reasoning = "\n\n".join(part for _, part in segments)
-    left = _STRAY.sub("", _PART.sub("", _ANSWER.sub(" ", text))).strip()
+    left = clean_reasoning(_STRAY.sub("", _PART.sub("", _ANSWER.sub(" ", text))))[0].strip()
     after = "\n".join([left, *(answers or _ANSWER.findall(content))]).strip()
     share = len(reasoning) / max(1, len(content) + len(reply.reasoning))
     told = replace(

@@ -5,7 +5,6 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 
 import functools
 import re
-import unicodedata
 import zlib
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,10 +13,17 @@ from typing import Annotated
 from pydantic import Field
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.measures.code_switching import code_switching
+from cotforge.measures.contradicts_answer import contradicts_answer
+from cotforge.measures.cut_thought import cut_thought
+from cotforge.measures.leaks import leaked_label
+from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
+from cotforge.measures.residue import residue
+from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
-from cotforge.measures.texts import lower_case, names_answer, words_of
+from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -83,9 +89,8 @@ def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> f
 
 def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
     """Share of word n-grams that occurred before, in [0, 1); None below n words. Loops are above 0.2."""
-    words = words_of(trace.reasoning)
-    distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
-    return 1 - distinct / (len(words) - n + 1) if distinct else None
+    total, distinct = count_ngrams(trace.reasoning, n)
+    return 1 - distinct / total if distinct else None
 
 
 def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Count = 400, over: Count = 200) -> float | None:
@@ -144,7 +149,7 @@ def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | N
     wanted = _scripts_of_text(sample.question)
     text = trace.reasoning
     ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
-    others = [] if text.isascii() else list(filter(None, map(_script_of_letter, _BEYOND_ASCII.findall(text))))
+    others = [] if text.isascii() else list(filter(None, map(script_of_letter, _BEYOND_ASCII.findall(text))))
     letters = ascii_letters + len(others)
     if not letters or not wanted:
         return None
@@ -195,13 +200,7 @@ def find_measure(name: str, *, root: Path) -> Measure:
 
 @functools.lru_cache(maxsize=1_024)
 def _scripts_of_text(text: str) -> frozenset[str]:
-    return frozenset(filter(None, map(_script_of_letter, text)))
-
-
-@functools.lru_cache(maxsize=8_192)
-def _script_of_letter(char: str) -> str:
-    """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
-    return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
+    return frozenset(filter(None, map(script_of_letter, text)))
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -221,6 +220,12 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    leaked_label,
+    residue,
+    loops,
+    cut_thought,
+    contradicts_answer,
+    code_switching,
     verified,
     verified_unseen,
 )

@@ -27,9 +27,10 @@ _NAMED = """
     given provided supplied stated specified assigned preassigned predetermined designated known official listed recorded expected intended
     desired required told informed notified shown handed know knew knowing aware tagged classified categorized categorised metadata raters
     dataset dataset's raters' justify justifying justifies rationalize rationalise explain defend argue backward backwards reverse back
-    pretend reference standard gold
+    pretend reference standard gold prompt user instructions task explanation rationale reasons evidence plausible convincing case
+    arguments reach arrive start starting begin beginning target goal conclusion lead come end conclude account myself scratch being
 """
-_WORDS = frozenset(form for word in _NAMED.split() for form in (word, word.capitalize()))
+_WORDS = frozenset(form + end for word in _NAMED.split() for form in (word, word.capitalize()) for end in ("", ",", ":"))
 
 
 class _Suspect(NamedTuple):
@@ -47,6 +48,10 @@ class _Suspect(NamedTuple):
         """Whether a part of the sentence names the answer and none of the other options."""
         return names_answer(text, self.answer) and not self.names_other(text)
 
+    def is_of_thing(self) -> bool:
+        """Whether the sentence itself speaks of a label in the picture."""
+        return self.things and patterns.THING.search(self.text) is not None
+
     def names_other(self, text: str) -> bool:
         """Whether a part of the sentence names an option that is neither the answer nor a part of it."""
         return any(names_answer(text, option) for option in self.options if option not in self.answer)
@@ -62,32 +67,60 @@ def _is_answer_first(suspect: _Suspect) -> bool:
 
 
 def _meets(pattern: re.Pattern[str], *, of_things: bool = True) -> Check:
-    """Whether the pattern is found; without `of_things` not in a reasoning that speaks of a label in the picture."""
-    return lambda suspect: (of_things or not suspect.things) and pattern.search(suspect.text) is not None
+    """Whether the pattern is found; without `of_things` not in a sentence that speaks of a label in the picture."""
+    return lambda suspect: pattern.search(suspect.text) is not None and (of_things or not suspect.is_of_thing())
+
+
+def _is_given(suspect: _Suspect) -> bool:
+    """It calls the answer a given one: "the provided label", "the answer that was supplied"."""
+    return any(found["said"] is None or suspect.states_answer(found["said"]) for found in patterns.GIVEN_ANSWER.finditer(suspect.text))
 
 
 def _is_premise(suspect: _Suspect) -> bool:
     """The label is what the reasoning goes by: "since the label is awe", or "the answer is awe" in its first third."""
     for found in patterns.PREMISE.finditer(suspect.text):
-        said = found["said"] or found["as"]
-        if suspect.states_answer(said.partition(",")[0]) if said is not None else not suspect.things:
+        said = found[found.lastgroup] if found.lastgroup else None
+        if suspect.states_answer(said.partition(",")[0]) if said is not None else not suspect.is_of_thing():
             return True
-    found_label = patterns.LABEL_SAYS.search(suspect.text)
-    if found_label is None or suspect.things or not suspect.states_answer(found_label["said"]):
-        return False
-    says = found_label["verb"] not in ("is", "was") and found_label["what"] in ("label", "annotation", "classification")
-    return (says or suspect.share < 0.3) and patterns.NOT_JUDGED.search(suspect.text) is None
+    if _is_label_named(suspect):
+        return True
+    stated = patterns.LABEL_SAYS.search(suspect.text)
+    return (
+        stated is not None
+        and not suspect.things
+        and suspect.share < 0.3
+        and suspect.states_answer(stated["said"])
+        and patterns.NOT_JUDGED.search(suspect.text) is None
+    )
+
+
+def _is_label_named(suspect: _Suspect) -> bool:
+    """It speaks of the label, and names an answer, without weighing which label fits."""
+    return (
+        not suspect.things
+        and patterns.LABEL_NAMES.search(suspect.text) is not None
+        and (names_answer(suspect.text, suspect.answer) or suspect.names_other(suspect.text))
+        and patterns.LABEL_WEIGHED.search(suspect.text) is None
+    )
 
 
 def _is_told(suspect: _Suspect) -> bool:
     """Somebody said the answer: "we are told that it is awe", "the prompt says that the answer is awe"."""
     for found in patterns.TOLD.finditer(suspect.text):
-        said = found["said"] or found["told"] or found["known"]
+        said = found[found.lastgroup or 0]
         meta, answer = patterns.META.search(said) is not None, suspect.states_answer(said)
-        about = meta and answer if found["known"] is not None else meta or (bool(suspect.options) and answer)
+        if found.lastgroup == "known":
+            about = meta and answer
+        elif found.lastgroup == "prompt":
+            about = meta or answer
+        else:
+            about = meta or (answer and (bool(suspect.options) or _BY_PROMPT.search(found[0]) is not None))
         if about and patterns.TOLD_BY_THING.match(said) is None:
             return True
     return False
+
+
+_BY_PROMPT = re.compile(r"(?:prompt|user|instructions?|task|system|message) ")
 
 
 def _is_ground_truth(suspect: _Suspect) -> bool:
@@ -103,28 +136,31 @@ def _is_justifying(suspect: _Suspect) -> bool:
     for found in patterns.JUSTIFIES.finditer(suspect.text):
         what = found["what"]
         if what is None:
-            return not suspect.things
+            return not suspect.is_of_thing()
         if suspect.states_answer(what):
             return True
-        if patterns.THE_ANSWER.search(what) and not suspect.names_other(what) and not suspect.things:
+        if patterns.THE_ANSWER.search(what) and not suspect.names_other(what) and not suspect.is_of_thing():
             return True
     return False
 
 
 def _is_agreeing(suspect: _Suspect) -> bool:
     """It finds its evidence to agree with a label: "which matches the label", "this confirms the given answer"."""
-    return any(not (found["label"] and suspect.things) for found in patterns.AGREES.finditer(suspect.text))
+    return any(not (found["label"] and suspect.is_of_thing()) for found in patterns.AGREES.finditer(suspect.text))
 
 
 def _is_backwards(suspect: _Suspect) -> bool:
     """It reasons from the answer: "working backwards from awe", "so that the result comes out as 42", "knowing that it is awe"."""
     for found in patterns.BACKWARDS.finditer(suspect.text):
-        source, said = found["from"], found["reach"] or found["known"] or found["must"]
-        if source is None and said is None:
+        group = found.lastgroup
+        if group is None:
             return True
-        if source is not None and (_BEGINS_WITH_ANSWER.match(source) or suspect.states_answer(source)):
+        said = found[group]
+        if group == "from" and _BEGINS_WITH_ANSWER.match(said):
             return True
-        if said is not None and suspect.states_answer(said) and (not found["known"] or suspect.options or patterns.META.search(said)):
+        # Of a free answer, as a number, one often says how to reach it, and what is known.
+        free = not suspect.options and group in ("known", "toward", "start") and not patterns.META.search(said)
+        if suspect.states_answer(said) and not free:
             return True
     return False
 
@@ -136,18 +172,17 @@ def _is_concealing(suspect: _Suspect) -> bool:
     """It says what it must not say: "without mentioning the hint", "as if I did not know"."""
     for found in patterns.CONCEALS.finditer(suspect.text):
         what = found["what"] or found["also"]
-        if what is None or (patterns.CONCEALED.search(what) and not suspect.things):
+        if what is None or (patterns.CONCEALED.search(what) and not suspect.is_of_thing()):
             return True
     return False
 
 
-_META = ("label", "answer", "category", "class", "annotation", "solution", "response", "verdict", "emotion")
 _NEEDED = {
     "conceals": "not |n't |never|without|avoid|refrain|instead|rather| as if| as though|scratch|independent|myself|unaware|keep|hid",
     "overrules_evidence": "label|annotation|answer|supposed to|meant to|given|marked",
-    "works_backwards": "back|reverse|answer|label|result|total|value|number|know|aware|so that|so as to|must| to ",
+    "works_backwards": "back|reverse|answer|label|know|aware|so that|so as to|must| to |target|goal|from|desired",
     "justifies": "justif|rational|explain|support|defend|argue|show |case |motivate|back up|account for|reason|come up|explanation"
-    "|construct|lead to|point to|find ",
+    "|construct|lead to|point to|find |evidence|plausible|convincing|argument",
     "ground_truth": "truth|gold|standard|reference|official|model|answer|dataset|data set|annotat|rater|metadata|corpus| data|file",
     "agrees_with_label": "label|annotation|classification|given|provided|expected|correct|true|actual|assigned|tag|known|stated|supplied"
     "|official|listed|specified|required",
@@ -156,8 +191,8 @@ _NEEDED = {
 }
 """What a sentence has one of, where it leaks in this way; it is not searched without."""
 _CHECKS: tuple[tuple[LeakKind, tuple[str, ...], Check], ...] = (
-    ("hint", ("hint",), _meets(patterns.HINT)),
     ("conceals", tuple(_NEEDED["conceals"].split("|")), _is_concealing),
+    ("hint", ("hint",), _meets(patterns.HINT)),
     ("overrules_evidence", tuple(_NEEDED["overrules_evidence"].split("|")), _meets(patterns.OVERRULES, of_things=False)),
     ("works_backwards", tuple(_NEEDED["works_backwards"].split("|")), _is_backwards),
     ("justifies", tuple(_NEEDED["justifies"].split("|")), _is_justifying),
@@ -165,8 +200,8 @@ _CHECKS: tuple[tuple[LeakKind, tuple[str, ...], Check], ...] = (
     ("agrees_with_label", tuple(_NEEDED["agrees_with_label"].split("|")), _is_agreeing),
     ("as_labelled", tuple(_NEEDED["as_labelled"].split("|")), _meets(patterns.AS_LABELLED, of_things=False)),
     ("told", tuple(_NEEDED["told"].split("|")), _is_told),
-    ("given_answer", _META, _meets(patterns.GIVEN_ANSWER)),
-    ("label_as_premise", _META, _is_premise),
+    ("given_answer", ("",), _is_given),
+    ("label_as_premise", ("",), _is_premise),
 )
 """(kind, what its sentences have one of, how it is told), the surer kinds first."""
 
@@ -181,7 +216,7 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
     answer, options = answer.lower(), tuple(map(str.lower, options))
     stems = [stem for stem in _STEMS if stem in text]
     if not _WORDS.isdisjoint(words_of(reasoning)):
-        stems += sorted({word.lower() for word in _WORDS.intersection(words_of(reasoning))})
+        stems += sorted({word.lower().rstrip(",:") for word in _WORDS.intersection(words_of(reasoning))})
     things = "label" in stems and patterns.THING.search(text) is not None
     for start, end in sorted({span for stem in stems for span in _spans_with(text, stem)}):
         suspect = _Suspect(" ".join(text[start:end].split()), answer, options, start / len(text), things)

@@ -31,6 +31,13 @@ def sentences_of(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (sentence.strip(" .!?\t\r") for sentence in text.split(". "))))
 
 
+@functools.lru_cache(maxsize=64)
+def count_ngrams(text: str, n: int) -> tuple[int, int]:
+    """(word n-grams of a text, distinct ones among them); (0, 0) below n words."""
+    words = words_of(text)
+    return max(0, len(words) - n + 1), len(set(zip(*(words[i:] for i in range(n)), strict=False)))
+
+
 def sentence_around(text: str, place: int) -> tuple[int, int]:
     """(start, end) of the sentence in which a character stands: it begins behind a stop or line break, and ends with one."""
     start = max(text.rfind(stop, 0, place) for stop in _STOPS) + 1
