@@ -188,12 +188,13 @@ def test_readers_that_came_to_another_answer_by_themselves_go_first(folder: Path
     assert [call.teacher for call in calls] == ["bob", "cyd"]
 
 
+BARE = written().removesuffix("\n<answer>awe</answer>")
 READINGS = [
     ("thoughts of the writer are not its text", Reply("", reasoning="The first text says <observe>no</observe>.", content=written()), ""),
     ("nor are those in tags", Reply("", content=f"<think>Text 1 says awe. <observe>Hm</observe></think>\n{written()}"), ""),
-    ("a text may stand in its thoughts", Reply("", content=f"<think>{written()[: written().rindex('<answer>')]}</think><answer>awe</answer>"), ""),
+    ("a text may stand in its thoughts", Reply("", content=f"<think>{BARE}</think><answer>awe</answer>"), ""),
     ("or all in the field", Reply("", reasoning=written()), ""),
-    ("an answer may stand in the last part", Reply("", content=written().replace("</conclude>\n<answer>awe</answer>", " <answer>awe</answer></conclude>")), ""),
+    ("an answer may stand in the last part", Reply("", content=BARE.replace("</conclude>", "<answer>awe</answer></conclude>")), ""),
     ("an open part ends at the next tag", Reply("", content=written().replace("</observe>", "").replace("</check>", "")), ""),
     ("a preface is left out", Reply("", content=f"Here is the reasoning:\n\n{written()}"), ""),
     ("without parts it is none", Reply("", content="<think>It is wide, so awe fits it best of all.</think><answer>awe</answer>"), "parts"),
@@ -344,7 +345,11 @@ def test_free_answers_are_weighed_by_what_the_texts_name(folder: Path) -> None:
     ("weave", "names", "line"),
     [
         ({"teacher": "dee"}, ("ann", "bob"), "weave.teacher: no teacher 'dee' that is asked call by call; there are 'ann', 'bob'"),
-        ({"teacher": "ann", "verify": 2}, ("ann", "bob"), "weave.verify: 2 teachers of other models must read what 'ann' writes, and there is 1"),
+        (
+            {"teacher": "ann", "verify": 2},
+            ("ann", "bob"),
+            "weave.verify: 2 teachers of other models must read what 'ann' writes, and there is 1",
+        ),
         ({"verify": 1}, ("ann",), "weave.verify: 1 teacher of other models must read what 'ann' writes, and there are 0"),
     ],
 )  # fmt: skip

@@ -14,6 +14,7 @@ from cotforge.followups.weave_sources import Namer, Source
 from cotforge.followups.woven_parts import Written, failed_check
 from cotforge.followups.woven_sentences import reads_english, sentences_of
 from cotforge.followups.woven_text import weave_sentences
+from cotforge.measures.leaks import leaks
 from cotforge.records import SENTENCES, Sample, Trace, Verdict
 from cotforge.tally.common_phrases import CommonPhrases
 
@@ -192,13 +193,14 @@ def test_english_is_told_by_its_commonest_words(text: str, english: bool) -> Non
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_every_joining_sentence_is_one_plain_sentence(name: str) -> None:
+def test_every_joining_sentence_is_one_plain_sentence_that_leaks_no_answer(name: str) -> None:
     for pattern in PATTERNS[name]:
         for parts in product(*pattern):
             text = Draw("").sentence([tuple((part,) for part in parts)], "very sad")
             assert text[0].isupper(), text
             assert text[-1] in ".?", text
             assert not any(wrong in text for wrong in ("  ", " ,", " .", " ?", ",,", "..", "{", "}")), text
+            assert leaks(text, "very sad") is None, text
             assert ("very sad" in text.lower()) == any("{c}" in part for part in parts)
 
 

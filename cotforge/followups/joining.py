@@ -56,7 +56,7 @@ CANDIDATE: tuple[Pattern, ...] = (
     ),
     (
         ("I would", "I could", "I might", "I may", "I can", "one could", "one might", "one may", "one can", "one would"),
-        ("first take {c}", "start from {c}", "begin with {c}", "think of {c}", "try {c}", "propose {c}", "name {c}", "consider {c}",
+        ("first take {c}", "look at {c}", "begin with {c}", "think of {c}", "try {c}", "propose {c}", "name {c}", "consider {c}",
          "weigh {c}", "entertain {c}", "put forward {c}", "suspect {c}"),
         ("here.", ", tentatively.", "for now.", ", provisionally.", "from this.", ", so far.", ", cautiously.", "at first.", ", unproven.",
          "at least.", "to start.", "in passing.", ", with reserve.", "on trust."),

@@ -102,7 +102,8 @@ def _ranked(traces: Sequence[Trace], *marks: object) -> list[Trace]:
 def _first_different(traces: Sequence[Trace], what: str) -> list[Trace]:
     """In the same order, but those first that differ from all before in a field."""
     seen: set[object] = set()
-    first, rest = [], []
+    first: list[Trace] = []
+    rest: list[Trace] = []
     for trace in traces:
         value = getattr(trace, what)
         (rest if value in seen else first).append(trace)
