@@ -6,7 +6,7 @@ A pure function of pipeline file, source, journal, and `difficulty.parquet` wher
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cotforge import answers
 from cotforge.answers.redacted_trace import read_trace
@@ -17,7 +17,7 @@ from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, resolve_filters
 from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import About, Common, Followed, SampleFollowUps
+from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, SampleFollowUps
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
@@ -30,7 +30,6 @@ from cotforge.records import (
     Finding,
     Gold,
     Judged,
-    Lesson,
     Outcome,
     OutcomeKind,
     Reply,
@@ -40,6 +39,7 @@ from cotforge.records import (
 )
 from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
+from cotforge.sample_finding import SampleFinding
 from cotforge.sequence import Guide, vote_setting, voter_name
 from cotforge.sources import not_only_faults
 
@@ -58,53 +58,22 @@ Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called twice where a rule must see all ballots first."""
 
 
-class SampleFinding(NamedTuple):
-    """All that is found out about one Sample; an CuratedSample but for the Sample."""
-
-    verdict: Verdict
-    traces: tuple[Judged, ...]
-    taught: tuple[tuple[int, str, str | None], ...]
-    """(place in `traces`, completion, what was mended for it) of each Lesson."""
-    prompt: str
-    pair: tuple[str, str] | None
-    rejected: str
-    failed: tuple[tuple[str, Reply], ...]
-    findings: tuple[Finding, ...] = ()
-    skipped: tuple[str, ...] = ()
-    rescued: Verdict | None = None
-    """That of the Lessons, where the vote accepted no answer and a rescue did."""
-
-    def outcome(self, sample: Sample) -> CuratedSample:
-        """The same with the Sample, and with its Lessons as such."""
-        verdict = self.rescued or self.verdict
-        return CuratedSample(
-            sample=sample,
-            verdict=self.verdict,
-            traces=self.traces,
-            lessons=tuple(Lesson(sample, verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught),
-            prompt=self.prompt,
-            pair=self.pair,
-            rejected=self.rejected,
-            failed=self.failed,
-            findings=self.findings,
-            skipped=self.skipped,
-        )
-
-
 class Curator:
     """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
 
-    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None, common: Common = NOTHING_COMMON) -> None:
-        """`decider`: by which verdicts are found; without one Samples can only be heard. `common`: what follow-ups know beside a Sample."""
+    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None, common: Common | None = NOTHING_COMMON) -> None:
+        """`decider`: by which verdicts are found; without one Samples can only be heard. `common`: what follow-ups know beside a Sample;
+        None leaves out what follows the vote.
+        """
         self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
-        self.follow_ups = loaded.follow_ups()
+        self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
         self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
 
     @classmethod
-    def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common) -> "Curator":
+    def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common | None) -> "Curator":
         """The same in another process."""
         return cls(Loaded.load(path, sets), Journal(Path(journal)), decider, common)
 
@@ -151,7 +120,8 @@ class Curator:
     def _judge_all(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> SampleFinding:
         """The fate of every trace, and the Lessons."""
         judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
-        after = AfterVote.of(self.followed(sample, verdict, judged), judged, self.judge, sample, verdict)
+        followed = self.followed(sample, verdict, judged)
+        after = AfterVote.of(followed, judged, self.judge, sample, verdict)
         judged, blind = after.judged, len(judged)
         good = [one.trace for one in judged[:blind] if one.fate == "surplus"]
         made = [one.trace for one in judged[blind:] if one.fate == "surplus"]
@@ -175,26 +145,46 @@ class Curator:
             findings=after.findings,
             skipped=after.skipped,
             rescued=after.verdict,
+            followed=followed.counts if followed is not None else (),
         )
 
-    def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault:
-        """What follows the vote about a Sample, at its beginning: `advance` it. A Fault where the Sample cannot be asked about."""
+    def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault | None:
+        """What follows the vote about a Sample, at its beginning: `advance` it. None as long as the vote about it is not at its end.
+
+        A Fault where the Sample cannot be asked about.
+        """
         assert self.decider is not None
         try:
             replies = self._read_replies(sample)
-            verdict, _ = self.decider.verdict(sample, heard_answers(replies))
-            judged = [self.judge(sample, trace, verdict) for _, _, trace in replies if trace is not None]
-            return SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
+            verdict, lacking = self.decider.verdict(sample, heard_answers(replies))
+            in_turn = self.loaded.pipeline.consensus.sequential
+            if lacking if in_turn else any(reply.error == NOT_ASKED for _, reply, _ in replies):
+                return None
+            judged = [self.judge(sample, trace, verdict) for *_, trace in replies if trace is not None]
+            return self._begin_follow_ups(sample, verdict, judged)
         except Fault as fault:
             return fault
+
+    def findings(self, sample: Sample) -> Sequence[Finding] | Fault:
+        """What the journal says that follow-ups found out about a Sample."""
+        steps = self.follow_ups_of(sample)
+        if isinstance(steps, Fault) or steps is None:
+            return steps or ()
+        steps.advance(self._known_replies, settled=True)
+        return [finding for found in steps.followed().found for finding in found.findings]
 
     def followed(self, sample: Sample, verdict: Verdict, judged: Sequence[Judged]) -> Followed | None:
         """What the journal has of all that follows the vote; None where nothing does."""
         if not self.follow_ups:
             return None
-        steps = SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
+        steps = self._begin_follow_ups(sample, verdict, judged)
         steps.advance(self._known_replies, settled=True)
         return steps.followed()
+
+    def _begin_follow_ups(self, sample: Sample, verdict: Verdict, judged: Sequence[Judged]) -> SampleFollowUps:
+        common = self.common or NOTHING_COMMON
+        wanted = [one for one in self.follow_ups if not common.barring or isinstance(one, BarringFollowUp)]
+        return SampleFollowUps(wanted, About(sample, verdict, tuple(judged), common))
 
     def _known_replies(self, calls: Sequence[Call]) -> dict[str, Reply]:
         return {key: found.reply for key, found in self.journal.replies(call.key for call in calls).items()}
@@ -244,13 +234,14 @@ class Curation:
         guide: Guide | None = None,
         rows: Rows | None = None,
         many: int = MANY,
+        common: Common | None = NOTHING_COMMON,
     ) -> None:
         """`guide`: of a run whose teachers are asked in turn; `rows`: what the journal has of all Samples, where that is counted already;
-        `many`: attempts in the journal from which on other processes help.
+        `many`: attempts in the journal from which on other processes help; `common`: see `Curator`.
         """
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
-        self.curator = Curator(loaded, journal)
+        self.curator = Curator(loaded, journal, common=common)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.make_rule if guide is None else guide.rule
         self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
@@ -274,6 +265,7 @@ class Curation:
             for sample, said in self.heard():
                 rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
+        self.bar_teachers()
         for sample, found in self._map_samples(Curator.find):
             if isinstance(found, Fault):
                 yield found
@@ -299,12 +291,40 @@ class Curation:
         return ((sample, found) for sample, found in self._map_samples(Curator.heard) if not isinstance(found, Fault))
 
     def decided(self) -> Decider:
-        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
-        rows = self._rule.rows(self.setting)
-        for sample, said in self.heard():
-            rows.add(sample, said)
+        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once, unless that is counted already."""
+        if (rows := self._counted) is None:
+            rows = self._rule.rows(self.setting)
+            for sample, said in self.heard():
+                rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         return self._decider
+
+    @property
+    def bars(self) -> bool:
+        """Whether a follow-up bars teachers by what it finds out over all Samples."""
+        return any(isinstance(one, BarringFollowUp) for one in self.curator.follow_ups)
+
+    @property
+    def is_barring(self) -> bool:
+        """Whether it is still to be found out who is barred."""
+        return self.curator.common is not None and self.curator.common.barring
+
+    def begin_barring(self) -> None:
+        """From now on only the Calls that tell who is barred follow the vote; see `Common.barring`."""
+        self.curator.common = replace(self.curator.common or NOTHING_COMMON, barring=True, barred=frozenset())
+
+    def bar_teachers(self) -> None:
+        """Find out by the journal who is barred; the source is read once for each follow-up that bars, and not where none does."""
+        if not self.bars:
+            return
+        self.begin_barring()
+        barred = [one.bars(self._findings()) for one in self.curator.follow_ups if isinstance(one, BarringFollowUp)]
+        self.curator.common = replace(self.curator.common or NOTHING_COMMON, barring=False, barred=frozenset().union(*barred))
+
+    def _findings(self) -> Iterator[Finding]:
+        for _, found in self._map_samples(Curator.findings):
+            if not isinstance(found, Fault):
+                yield from found
 
     @property
     def rates(self) -> Mapping[str, float] | None:

@@ -312,10 +312,14 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        sections = [section for name in FOLLOW_UPS if (section := getattr(self.pipeline, name, None)) is not None]
-        one_by_one = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None)
-        asker = Asker(one_by_one, self.prompts, self.pipeline.task)
-        return tuple(section.follow_up(asker) for section in sections)
+        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
+        asker = Asker(can_be_asked, self.prompts, self.pipeline.task)
+        return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
+
+    @property
+    def follow_up_names(self) -> tuple[str, ...]:
+        """The sections that `follow_ups` come from."""
+        return tuple(name for name in FOLLOW_UPS if getattr(self.pipeline, name, None) is not None)
 
     @staticmethod
     def limit(run: Path) -> tuple[int | None, bool]:

@@ -32,7 +32,7 @@ from cotforge.sources.sample_stream import LABELS_NAMED
 from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
-from cotforge.tally.counts import TeacherTally
+from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
 from cotforge.version import __version__
@@ -60,7 +60,10 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     folder.demand_sound()
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
     totals, simulated = journal.totals() | {"calls_ended": ended_calls(journal)}, simulated_teachers(journal)
-    tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
+    tally = Tally(
+        teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
+        follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
+    )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []

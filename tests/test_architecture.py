@@ -16,7 +16,7 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible plain_record",
-    "errors spec order regular_files optional plots coroutines version",
+    "errors spec order regular_files optional plots coroutines version endings",
     "records layout notices given_answers card_keys atomic reasons",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree dataset_shards",
@@ -30,12 +30,12 @@ FLOORS = (
     "tally pages keys",
     "gold",
     "sequence",
-    "heard sample_reader",
+    "heard sample_reader sample_finding",
     "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",
     "card_extras",
-    "results early_end doubts formats",
+    "results early_end doubts formats asking",
     "session scaffold view",
     "train",
     "face",

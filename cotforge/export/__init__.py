@@ -138,7 +138,8 @@ class _Tables:
 
     def _add_losses(self, entry: Entry, rows: Sequence[Row], fault: Fault) -> None:
         lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in rows]
-        self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
+        teachers, origins = ([lesson[name] for lesson in lessons] for name in ("teacher", "origin"))
+        self._tally.withdraw(entry.sample, entry.verdict, teachers, reason=f"export:{fault.reason}", origins=origins)
         lost = [(entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)) for lesson in lessons]
         self._write_losses(entry.sample.id, lost)
 

@@ -116,7 +116,7 @@ class Asker:
     """By whom and how follow-ups are asked: what they need of the pipeline."""
 
     teachers: tuple[TeacherKind, ...]
-    """Those that can be asked Call by Call, in the file's order."""
+    """Those that can be asked anything, Call by Call, in the file's order: no batch, and no replies that exist already."""
     prompts: Family
     task: Task
 

@@ -27,7 +27,7 @@ TRACES = 6
 """Traces of one sample that are shown."""
 LONGEST = 6_000
 """Characters of one trace, or question, that are held."""
-_GOOD = ("lesson", "surplus", "filter", "wrong", "undecided", "vote", "unread")
+_GOOD = ("lesson", "surplus", "filter", "wrong", "undecided", "vote", "unread", "gate", "check")
 
 
 class GalleryCandidate(NamedTuple):

@@ -1,7 +1,7 @@
 """Counts of a run, in memory that does not grow with it: per reason, class, teacher and pair of teachers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from math import inf
@@ -13,7 +13,7 @@ from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
-from cotforge.tally.counts import ClassTally, TeacherTally, share_of
+from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
 from cotforge.tally.quantiles import Spread
 
 DISTINCT = 1_000
@@ -82,6 +82,10 @@ class Tally:
     classes: dict[str, ClassTally] = field(default_factory=dict)
     measures: dict[str, Spread] = field(default_factory=dict)
     """Over all traces that were measured."""
+    origins: Counter[str] = field(default_factory=Counter)
+    """Lessons by what their traces are for: `solve`, `rescue` or `woven`."""
+    follow_ups: dict[str, FollowUpTally] = field(default_factory=dict)
+    """By the section of the pipeline file, in the order of `CuratedSample.followed`."""
 
     def fault(self, fault: Fault) -> None:
         """Count a row that did not become a Sample."""
@@ -102,13 +106,17 @@ class Tally:
         for lesson in outcome.lessons:
             self._teacher_tally(lesson.judged.trace.teacher).lessons += 1
             self.mended.update(lesson.mended.split("+") if lesson.mended else ())
+            self.origins[lesson.judged.trace.origin] += 1
+        for (name, section), counts in zip(self.follow_ups.items(), outcome.followed, strict=False):
+            section.add(name, counts)
         if outcome.lessons:
             self._count_lessons(outcome.sample, outcome.verdict, 1)
         else:
             self.rejected[outcome.rejected] += 1
 
-    def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str) -> None:
+    def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
         """Take back the Lessons, one by each of `teachers`, of a Sample that was added, and reject it for `reason`."""
+        self.origins.subtract(origins)
         self.lessons -= len(teachers)
         self.rejected[reason] += 1
         self._count_lessons(sample, verdict, -1)
@@ -168,6 +176,7 @@ class Tally:
             **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
             **({} if self.admission is None else {"image": asdict(self.admission)}),
+            **(self._followed_summary() if self.follow_ups else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),
@@ -177,6 +186,12 @@ class Tally:
             "unread_fields": {
                 name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
             },
+        }
+
+    def _followed_summary(self) -> dict[str, Any]:
+        return {
+            "origins": {origin: self.origins[origin] for origin in ("solve", "rescue", "woven")},
+            "follow_ups": {name: section.summary() for name, section in self.follow_ups.items()},
         }
 
     def _teacher_summary(self, name: str) -> dict[str, Any]:
