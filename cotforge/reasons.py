@@ -331,10 +331,7 @@ _REASONS = {
 }
 _COUNTED = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
 _ALONE = {
-    "filter": "stopped by the filter",
-    "unread": "could not be read:",
-    "failed": "no reply:",
-    "source": "row:",
+    **{"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:"},
     "gate": "did not pass:",
 }
 """By stage, what stands before the rest of the word."""

@@ -84,8 +84,8 @@ def fault_row(fault: Fault) -> Row:
 
 
 def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
-    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out or
-    not passed by their checks, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
+    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces that a filter
+    or a check dropped, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:

@@ -12,7 +12,9 @@ LEAST_WORDS = 8
 _LEAST_OF_SENTENCE = 4
 """Words of the beginning of a sentence that may stay where its end is cut off."""
 
-_SENTENCE = re.compile(r"[^\n]+?(?:[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？]+|(?=\n)|\Z)|\n", re.DOTALL)
+_WRAP = r"(?<=[\w,;])\n(?=[a-z])"
+"""A line break within a sentence, as of a text that is set in lines of one width."""
+_SENTENCE = re.compile(rf"(?:[^\n]|{_WRAP})+?(?:[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？]+|(?!{_WRAP})(?=\n)|\Z)|\n", re.DOTALL)
 _CLAUSE = re.compile(
     r"\s*(?:;|:(?=\s)|\s[-–—]\s|—"
     r"|,?\s+(?:so|and\ so|thus|hence|therefore|which|making|meaning|giving|suggesting|pointing|evoking|leading)\b)"

@@ -28,7 +28,7 @@ _ENDINGS = (
 )  # fmt: skip
 """What may be taken from a word to leave its root, the longest first."""
 _MORE_ENDINGS = (
-    "i", "d", "r", "er", "est", "en", "ened", "ening", "ier", "iest", "ish", "some", "struck", "inspiring", "fully", "ously", "iously",
+    "i", "d", "r", "er", "est", "ens?", "ened", "ening", "ier", "iest", "ish", "some", "struck", "inspiring", "fully", "ously", "iously",
     "ements?", "ement", "ments?", "ifully", "al", "ally", "able", "less", "like",
 )  # fmt: skip
 """What may follow a root beside these."""
@@ -101,8 +101,8 @@ def _tests_of_text(name: str, others: tuple[str, ...]) -> list[Test]:
     plain = normal_form(name)
     if not plain:
         return []
-    if (value := number_in(plain, whole=True)) is not None:
-        return [number_test(value)]
+    if values := number_in(plain, whole=True):
+        return [number_test(values)]
     if len(plain) == 1 and plain.isascii() and plain.isalpha():
         return [_letter_test(plain.upper(), bare=True)]
     if plain in _BARE:
@@ -110,9 +110,9 @@ def _tests_of_text(name: str, others: tuple[str, ...]) -> list[Test]:
     if not others and (formula := formula_test(name)) is not None:
         return [formula]
     tests = [_phrase_test(part) for part in _parts_of_name(plain)]
-    value = number_in(plain, whole=False)
-    if value is not None and not any(number_in(normal_form(other), whole=False) == value for other in others):
-        tests.append(number_test(value))
+    values = number_in(plain, whole=False)
+    if values and not any(number_in(normal_form(other), whole=False) == values for other in others):
+        tests.append(number_test(values))
     return [*tests, *_last_word_tests(plain, others)]
 
 

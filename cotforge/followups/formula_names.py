@@ -9,7 +9,7 @@ from cotforge.answers.boxes import find_boxes
 
 _SIGNS = re.compile(r"[\\^=+{}()\[\]*/]|\bsqrt\b|\bpi\b")
 _SHOWN = re.compile(r"\$+([^$]+)\$+|\\\((.+?)\\\)|\\\[(.+?)\\\]")
-_TAIL = re.compile(r"(?:=|\bis\b|:)\s*([^=:;]+?)\s*(?:[.,;]?\s*$|[;,]\s|\.\s)")
+_TAIL = re.compile(r"(?:=|\b(?:is|becomes|equals|gives|yields|get|gets|obtain|have|means)\b|:)\s*([^=:;]+?)\s*(?:[.,;]?\s*$|[;,]\s|\.\s)")
 _SPACE = re.compile(r"\s+|\\left|\\right|\\[,;!: ]|[$\\{}()]|\*(?!\*)")
 _LONGEST = 200
 _MOST = 40

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import NamedTuple
 
 _UNITS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
@@ -17,21 +18,23 @@ _PRONOUN = re.compile(r"\b(?:the|this|that|no|each|any|every|which|another|other
 _OF = re.compile(r"\s+(?:of|another|can|could|might|may|would|should|sees?|looks?|finds?)\b", re.IGNORECASE)
 """The word "one" that counts nothing."""
 
-_WHOLE = r"(?:[0-9]{1,3}(?:[,' \u202f][0-9]{3})+(?![0-9])|[0-9]+)"
+_WHOLE = r"(?:[0-9]{1,3}(?:(?:[,'\u202f]| (?=000))[0-9]{3})+(?![0-9])|[0-9]+)"
 _DIGITS = re.compile(
     rf"(?<![\w.])(?:(?P<base>{_WHOLE}(?:\.[0-9]+)?)\s*(?:×|x|\*|·|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{{?\s*(?P<power>[-−+]?[0-9]{{1,2}})\}}?"
     rf"|(?P<mixed>[0-9]+)\s+(?P<over>[0-9]+)\s*/\s*(?P<under>[0-9]+)"
     rf"|(?P<top>[0-9]+)\s*/\s*(?P<bottom>[0-9]+)(?!\s*/)"
     rf"|(?P<comma>[0-9]+,[0-9]{{1,2}})(?![0-9])"
     rf"|(?P<plain>{_WHOLE}(?:\.[0-9]+)?)(?:e(?P<exponent>[-+]?[0-9]{{1,2}})(?![\w]))?)"
-    r"(?P<percent>\s*(?:\\?%|per\s?cent\b))?"
+    r"(?P<percent>\s*(?:\\?%|[Pp]er\s?cent\b))?"
 )
+_PERCENT = re.compile(r"\s*(?:\\?%|per\s?cent\b)", re.IGNORECASE)
 _FRAC = re.compile(r"\\[dt]?frac\s*\{\s*([0-9]+)\s*\}\s*\{\s*([0-9]+)\s*\}")
 _COEFFICIENT = re.compile(r"[a-zA-Z](?![a-zA-Z])")
 _UNIT_LETTERS = "mgshlkMGKLVWJN"
 _OPERATOR = r"[+*×÷·/^−–-]|\\times\b|\\cdot\b|\\div\b|\bplus\b|\bminus\b|\btimes\b"
 _BEFORE = re.compile(
-    rf"[\w)}}\]]\s*(?:{_OPERATOR})\s*[({{$\\]*$|[\^_]\s*[({{]*$|\b(?:divided|multiplied|increased|reduced|raised)\s+by\s+$", re.IGNORECASE
+    rf"(?:[0-9)}}\]]|(?<![a-zA-Z])[a-zA-Z]|\b(?:{_NAMED}))\s*(?:{_OPERATOR})\s*[({{$\\]*$|[\^_]\s*[({{]*$|\b(?:divided|multiplied|increased|reduced|raised)\s+by\s+$",
+    re.IGNORECASE,
 )
 _AFTER = re.compile(
     rf"[)}}$]*\s*(?:(?:{_OPERATOR})\s*[({{$\\]*(?:[0-9]|[a-zA-Z](?![a-zA-Z])|\\(?:frac|sqrt))"
@@ -44,48 +47,70 @@ _LISTED = re.compile(r"[.)](?:\s|$)")
 _COUNTED = re.compile(r"\b(?:steps?|figures?|fig\.?|equations?|eq\.?|parts?|sections?|methods?|attempts?)\s*[(#]?$", re.IGNORECASE)
 
 
-def number_in(text: str, *, whole: bool) -> Fraction | None:
-    """The number that a normal form is, or with `whole` unset the only one that it holds, without its sign; None for all else."""
+class Number(NamedTuple):
+    """A number that a text holds."""
+
+    value: Fraction
+    """Without its sign."""
+    percent: bool
+    start: int
+    end: int
+
+    def values(self) -> frozenset[Fraction]:
+        """What it may mean: 25 per cent are 25, or a quarter."""
+        return frozenset({self.value, self.value / 100} if self.percent else {self.value})
+
+
+def number_in(text: str, *, whole: bool) -> frozenset[Fraction]:
+    """What the number may mean that a normal form is, or with `whole` unset the only one that it holds; empty for all else."""
     spelled = _FRAC.sub(r"\1/\2", text)
     found = list(_numbers_of(spelled))
     if len(found) != 1:
-        return None
-    value, start, end = found[0]
-    around = (spelled[:start] + spelled[end:]).strip(" +-−$.")
-    return value if not (whole and around) else None
+        return frozenset()
+    around = (spelled[: found[0].start] + spelled[found[0].end :]).strip(" +-−$.")
+    return found[0].values() if not (whole and around) else frozenset()
 
 
-def number_test(value: Fraction) -> Callable[[str], bool]:
+def number_test(values: frozenset[Fraction]) -> Callable[[str], bool]:
     """Whether a plain text states a number: not as an operand, an exponent, or the number of a step. Its sign does not matter."""
-    wanted = {abs(value), abs(value) * 100, abs(value) / 100}
 
     def states_number(text: str) -> bool:
         spelled = _FRAC.sub(r"\1/\2", text)
-        for found, start, end in _numbers_of(spelled):
-            is_it = found == abs(value) or (found in wanted and "%" in spelled[start : end + 2] + ("%" * _is_percent(spelled, end)))
-            if is_it and not _is_operand(spelled, start, end):
-                return True
-        return False
+        found = (number for number in _numbers_of(spelled) if not values.isdisjoint(number.values()))
+        return any(not _is_operand(spelled, number.start, number.end) for number in found)
 
     return states_number
 
 
-def _is_percent(text: str, end: int) -> bool:
-    return text[max(0, end - 8) : end].replace(" ", "").lower().endswith("percent")
-
-
-def _numbers_of(text: str) -> Iterator[tuple[Fraction, int, int]]:
-    """(value without sign, start, end) of every number of a text."""
+def _numbers_of(text: str) -> Iterator[Number]:
+    """Every number of a text, those in digits first."""
     for match in _DIGITS.finditer(text):
         if (value := _value_of_digits(match)) is not None:
             following = text[match.end() : match.end() + 2]
             if _COEFFICIENT.match(following) and following[0] not in _UNIT_LETTERS:
                 continue
-            yield value, match.start(), match.end()
+            yield Number(value, match["percent"] is not None, *match.span())
     for match in _IN_WORDS.finditer(text):
-        if match[0].lower() == "one" and (_PRONOUN.search(text[: match.start()]) or _OF.match(text, match.end())):
+        for words, start, end in _single_numbers(match[0].lower(), match.start()):
+            if words == "one" and (_PRONOUN.search(text[:start]) or _OF.match(text, end)):
+                continue
+            percent = _PERCENT.match(text, end)
+            yield Number(_value_of_words(words), percent is not None, start, percent.end() if percent else end)
+
+
+def _single_numbers(words: str, start: int) -> Iterator[tuple[str, int, int]]:
+    """(words, start, end) of each number of a row of number words: "seven seven" are two of them, "twenty-seven" is one."""
+    begin, last = 0, None
+    for word in re.finditer("[a-z]+", words):
+        if word[0] == "and":
             continue
-        yield _value_of_words(match[0].lower()), match.start(), match.end()
+        fits = last is None or last[0] in _SCALES or word[0] in _SCALES or (last[0] in _TENS and 0 < _UNITS.get(word[0], 0) < 10)
+        if last is not None and not fits:
+            yield words[begin : last.end()], start + begin, start + last.end()
+            begin = word.start()
+        last = word
+    if last is not None:
+        yield words[begin : last.end()], start + begin, start + last.end()
 
 
 def _value_of_digits(match: re.Match[str]) -> Fraction | None:

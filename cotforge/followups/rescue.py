@@ -3,7 +3,8 @@
 Second best to asking blind again: a text that was written to a known answer shows that the answer can be argued for, not that it is seen.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import Field
@@ -35,9 +36,10 @@ class Rescue(Spec):
     its answer."""
     teachers: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Names of the teachers that explain. Null: any that is not barred."""
-    trust: float = Field(default=0.8, ge=0, le=1)
+    trust: float = Field(default=0.5, ge=0, le=1)
     """A label without a checked answer is trusted if it is the leading answer of the vote with at
-    least this confidence."""
+    least this confidence. By default such labels were right in 78 to 97 % of the cases in simulated
+    votes; 0.8 gains a few points under rules that give a posterior, and leaves none under `majority`."""
     wrong_hints: float = Field(default=0.02, ge=0, le=1)
     """Share of the samples with an accepted answer on which a teacher is asked to explain a wrong
     label. Ten such calls are needed to judge a teacher."""
@@ -64,7 +66,7 @@ class RescueFollowUp:
         """Yields the explanation, then what its readers are shown."""
         if about.verdict.accepted:
             return (yield from self._plant(about))
-        if not self.section.explain or about.verdict.reason in _UNFINISHED:
+        if not self.section.explain or about.common.barring or about.verdict.reason in _UNFINISHED:
             return NOTHING
         hint = trusted_answer(about, self.section.trust)
         if hint is None:
@@ -73,6 +75,19 @@ class RescueFollowUp:
         if not explainers:
             return Found(skipped=("rescue:barred",))
         return (yield from self._explain(about, hint, explainers[0]))
+
+    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Every sample without agreement counts as one whose label is trusted: the most that it can be."""
+        named = self.section.teachers or tuple(teacher.name for teacher in self.asker.teachers)
+        explained = (1 - accepted) * self.section.explain
+        calls: defaultdict[str, float] = defaultdict(float)
+        for name in named:
+            calls[name] += (explained + accepted * self.section.wrong_hints) / len(named)
+            writer = self.asker.named(name)
+            readers = [teacher.name for teacher in self.asker.teachers if teacher.model != writer.model]
+            for reader in readers:
+                calls[reader] += explained * self.section.verify / len(named) / len(readers)
+        return calls
 
     def bars(self, findings: Iterable[Finding]) -> frozenset[str]:
         """Teachers whose explanations do not count: they argue for wrong labels too."""

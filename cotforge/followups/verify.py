@@ -1,5 +1,6 @@
 """`verify:` of the pipeline file: does a reasoning, its answer cut out, lead another teacher to that answer?"""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -55,6 +56,17 @@ class VerifyFollowUp:
             findings=tuple(read.finding("picture" if read.asked.with_picture else "no_picture") for read in reads if read.came is not None),
             skipped=(*skipped, *(f"verify:{read.fault}" for read in reads if read.fault)),
         )
+
+    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """As if every reply of a sample with an accepted answer could be a lesson: the most that it can be."""
+        by, teachers = self.section.by, self.asker.teachers
+        read = accepted * voters * self.section.share * 2 / max(1, len(teachers))
+        calls: defaultdict[str, float] = defaultdict(float)
+        for writer in teachers:
+            others = [one.name for one in teachers if one.model != writer.model and (isinstance(by, int) or one.name in by)]
+            for name in others:
+                calls[name] += read * (by / len(others) if isinstance(by, int) else 1)
+        return calls
 
     def _ask_readers(self, about: About) -> tuple[list[Asked], tuple[str, ...]]:
         """(the Calls, why traces that were drawn have none)."""
