@@ -93,7 +93,8 @@ class WeaveFollowUp:
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """As if on every Sample with an accepted answer somebody came to a wrong one: no more are asked."""
         woven = accepted * self.section.share * self.section.per_sample * (voters > 1)
-        others = [teacher.name for teacher in self.asker.teachers if teacher.name != self.section.teacher]
+        writes = {teacher.model for teacher in self.asker.teachers if teacher.name == self.section.teacher}
+        others = [teacher.name for teacher in self.asker.teachers if teacher.model not in writes]
         calls = {name: woven * self.section.verify / len(others) for name in others} if self.section.verify else {}
         return calls if self.section.teacher is None else {self.section.teacher: woven, **calls}
 
