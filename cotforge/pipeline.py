@@ -13,19 +13,25 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
+from cotforge.followups.filter_marks import demand_marks
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.judge import Judge
+from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
 from cotforge.followups.weave import Weave
 from cotforge.images import Images
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
+from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
-from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
+from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
+from cotforge.selection import Select
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
@@ -47,6 +53,8 @@ class Pipeline(Spec):
     `family/name`."""
     images: Images = Images()
     """Size limits of images, and how they are sent to the teachers."""
+    dedup: Dedup = Dedup()
+    """Duplicates among samples and lessons, and samples that a benchmark has too."""
     teachers: tuple[AnyTeacher, ...]
     """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
@@ -58,7 +66,7 @@ class Pipeline(Spec):
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
     select: Select = Select()
-    """Which of a sample's remaining texts become lessons."""
+    """Which samples, and which of their remaining texts, become lessons."""
     rescue: Rescue | None = None
     """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
     sees a label."""
@@ -66,6 +74,10 @@ class Pipeline(Spec):
     """Shows texts without their answer to other teachers. Null: nothing is verified."""
     weave: Weave | None = None
     """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
+    probe: Probe | None = None
+    """Tests of whether a reasoning rests on its picture. Null: none."""
+    judge: Judge | None = None
+    """Marks for reasoning texts by teachers of other families. Null: none."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
@@ -130,10 +142,20 @@ class Pipeline(Spec):
         return self
 
     @model_validator(mode="after")
+    def _something_is_held_out(self) -> Self:
+        self.dedup.demand_held_out(self.eval is not None)
+        return self
+
+    @model_validator(mode="after")
     def _pictures_share_classes(self) -> Self:
         own = getattr(getattr(self.source, "columns", None), "options", None) is not None
         if self.consensus.image is not None and (self.task.kind != "classify" or own or not 2 <= len(self.task.closed) <= WIDEST):
             raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_given(self) -> Self:
+        demand_marks(self.filters, probe=self.probe, judge=self.judge)
         return self
 
     @model_validator(mode="after")
@@ -199,8 +221,8 @@ class Loaded:
             return cls._load_again(name, sets, sends)
         path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
-        near = _is_vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        near = is_vouched(path)
+        asks = None if trust else TrustDemand(sends, vouched=near and _read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
@@ -225,17 +247,17 @@ class Loaded:
             raise PipelineError(no_run(run))
         path, earlier = _read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
-            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            vouched = is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
             loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
+                kept.absolute(), said, earlier, sets, None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
             )
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "TrustDemand | None") -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
         written = tree.parse_tree(text, path)
         kept = tree.override_keys(written, earlier)
@@ -337,35 +359,6 @@ class Loaded:
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
         return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
-
-
-@dataclass(frozen=True)
-class _Asks:
-    """What a file may not do before the user has said yes."""
-
-    sends: bool
-    """Whether the command sends anything to a teacher."""
-    vouched: bool
-    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
-    near: bool
-    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
-
-    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
-        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
-        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
-            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
-
-
-def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
-    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
-
-
-def _is_vouched(path: Path) -> bool:
-    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped_folder("pipelines").resolve()
-    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
 
 
 def _read_origin(text: str) -> tuple[Path | None, list[str]]:

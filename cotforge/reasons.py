@@ -49,6 +49,25 @@ SOURCE: Mapping[str, str] = {
 }
 """Why a row did not become a sample: counted as `source:<reason>`."""
 
+DEDUP: Mapping[str, Explained] = {
+    "exact": Explained(
+        "The picture and the question are those of an earlier sample.",
+        "with the picture and the question of an earlier sample",
+        "the picture and the question are those of an earlier sample",
+    ),
+    "near": Explained(
+        "The picture is nearly that of an earlier sample with the same question.",
+        "with nearly the picture of an earlier sample",
+        "the picture is nearly that of an earlier sample",
+    ),
+    "contaminated": Explained(
+        "The picture, or 13 words of the question in a row, are in one of `dedup.against`.",
+        "that are in dedup.against",
+        "the picture or the question is in dedup.against",
+    ),
+}
+"""Why a sound row is left out: counted as `dedup:<reason>`."""
+
 ASKING: Mapping[str, str] = {
     "not_asked": "There is no reply yet, for example after a budget or Ctrl-C. The next build asks.",
     "timeout": "No whole reply came in time.",
@@ -162,6 +181,12 @@ FATES: Mapping[str, Explained] = {
     "check": Explained("A reply about another trace.", alone="checks another text"),
     "gate:<check>": Explained("A rescued or woven text that did not pass its own checks."),
     "filter:<measure>": Explained("A filter on this measure dropped the text; `fate_value` has the value."),
+    "filter:duplicate": Explained(
+        "The text repeats an earlier lesson; `fate_value` has the similarity.", alone="repeats an earlier lesson"
+    ),
+    "filter:contaminated": Explained(
+        "The text shares 13 words in a row with one of `dedup.against`.", alone="shares 13 words in a row with dedup.against"
+    ),
     "unread:<reason>": Explained("The reply could not be used, for one of the reasons of unread replies."),
 }
 """What became of a trace: its `fate`."""
@@ -298,10 +323,51 @@ SKIPPED: Mapping[str, Explained] = {
         "the texts have too few sentences to join",
     ),
     "verify:<reason>": Explained("A teacher read a text without its answer, and its reply could not be read."),
+    "probe:no_partner": Explained(
+        "No other sample has a picture that could stand in: as many pictures, none the same, and another label.",
+        "for which no other picture could stand in",
+        "no other picture could stand in",
+    ),
+    "probe:unread": Explained(
+        "The reply to a blank or another picture has no answer, and does not say that there is nothing to see.",
+        "with a probe that could not be read",
+        "a probe could not be read",
+    ),
+    "probe:no_things": Explained(
+        "A text names no thing that could be looked for, or is not in English.",
+        "whose text names nothing to look for",
+        "the text names nothing to look for",
+    ),
+    "probe:unread_list": Explained(
+        "A teacher was asked which things it sees, and its reply has no yes and no that could be read.",
+        "with a list of things that could not be read",
+        "a list of things could not be read",
+    ),
+    "judge:no_other_family": Explained(
+        "No teacher of another family may judge what this one writes.",
+        "that no teacher of another family may judge",
+        "no teacher of another family may judge it",
+    ),
+    "judge:refused": Explained("A judge refused.", "that a judge refused to judge", "a judge refused"),
+    "judge:no_marks": Explained(
+        "A judge's reply holds no mark within the rubric.",
+        "with a judge's reply without any mark",
+        "a judge's reply holds no mark",
+    ),
 }
 """Why there was nothing to do after the vote, or nothing came of it: stage before the colon, reason after it."""
 
 OTHERS: Mapping[str, Explained] = {
+    "filter:duplicate": Explained(
+        "The sample was accepted, but its texts repeat earlier lessons.",
+        "whose texts repeat earlier lessons",
+        "its texts repeat earlier lessons",
+    ),
+    "filter:contaminated": Explained(
+        "The sample was accepted, but its texts share 13 words in a row with one of `dedup.against`.",
+        "whose texts are in dedup.against",
+        "its texts share 13 words in a row with dedup.against",
+    ),
     "filter:<measure>": Explained("The sample was accepted, but filters dropped all its texts."),
     "unread:<reason>": Explained("The sample was accepted, but no text with its answer could be used."),
     "wrong": Explained(
@@ -315,9 +381,14 @@ OTHERS: Mapping[str, Explained] = {
         "only short votes gave its answer",
     ),
     "select:difficulty": Explained(
-        "The pass rate in `difficulty.parquet` is outside `select.difficulty`.",
+        "The pass rate of the sample is outside `select.difficulty`.",
         "with a pass rate that select.difficulty leaves out",
         "its pass rate is outside select.difficulty",
+    ),
+    "select:per_class": Explained(
+        "Other samples with the same answer were taken: `select.per_class` limits their number.",
+        "with an answer of which select.per_class takes other samples",
+        "select.per_class takes other samples with this answer",
     ),
     "export:<reason>": Explained("The image could no longer be read when the dataset was written."),
 }
@@ -325,6 +396,7 @@ OTHERS: Mapping[str, Explained] = {
 
 _REASONS = {
     **{f"vote:{word}": told for word, told in VOTING.items()},
+    **{f"dedup:{word}": told for word, told in DEDUP.items()},
     **{f"gate:{word}": told for word, told in CHECKS.items()},
     **SKIPPED,
     **OTHERS,

@@ -20,6 +20,8 @@ VoteReason = Literal[
     "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
 ]  # fmt: skip
 """Why a Verdict was not accepted; empty where it was."""
+NO_MEASURES = ("duplicate", "contaminated")
+"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote", "gate", "check"]
 """What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts.
 
@@ -67,25 +69,34 @@ class Sample(Record):
     meta: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """File and line, for messages."""
+    own: tuple[Picture, ...] = ()
+    """Those of the row itself, where `pictures` are those of a near-duplicate that is asked about in its place; else empty."""
+
+    @property
+    def lesson_pictures(self) -> tuple[Picture, ...]:
+        """Those that a student learns from."""
+        return self.own or self.pictures
 
 
 class Fault(Exception):
     """Why one row, image or file of the data did not become a Sample: data to be counted, not an error of the run."""
 
-    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None) -> None:
+    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None, stage: str = "source") -> None:
         super().__init__(f"{where}: {detail or reason}" if where else detail or reason)
         self.reason = reason
-        """A short word in snake_case: the summary counts it as `source:<reason>`."""
+        """A short word in snake_case: the summary counts it as `<stage>:<reason>`."""
         self.detail = detail
         self.where = where
         self.id = id
+        self.stage = stage
+        """`source`, or `dedup` for a row that is sound and left out as a duplicate."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make_fault, (self.reason, self.detail, self.where, self.id)
+        return _make_fault, (self.reason, self.detail, self.where, self.id, self.stage)
 
 
-def _make_fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
-    return Fault(reason, detail, where=where, id=id)
+def _make_fault(reason: str, detail: str, where: str, id: str | None, stage: str) -> Fault:
+    return Fault(reason, detail, where=where, id=id, stage=stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +274,9 @@ class Verdict(Record):
     """The teachers' ballots (never the label's)."""
     label_conflict: bool = False
     """A label is known, an answer was accepted, and they differ."""
+    soft_label: tuple[tuple[str, float], ...] = ()
+    """(answer, probability) of every option with a probability above 0, in the options' order; empty where it is not asked for, or the
+    rule has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +308,7 @@ class Judged(Record):
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     said: str = ""
-    """The beginning of the reply, on one line of at most 200 characters; only of one that was not read."""
+    """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
 

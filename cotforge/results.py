@@ -2,8 +2,10 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
-from cotforge.export import Exported, conflicts, export_dataset
+from cotforge.dedup.found import FoundDuplicates
+from cotforge.dedup.sample_rule import DuplicateReading
+from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
@@ -88,7 +92,8 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
 
     try:
         watched = wrong.watch(page.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
-        export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
+        stream, optional = unrated.watch(watched), curation.optional_columns
+        export_dataset(stream, folder.path, measures=curation.measures, tally=tally, card=told, optional=optional)
     except KeepOldDataset:
         stays = True
         first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
@@ -105,17 +110,31 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()
+    if loaded.pipeline.dedup.looks_for_any:
+        found = sum((one.counts for one in found_duplicates(curation, met)), Counter())
+        summary["dedup"] = {f"{kind}:{fate}": count for (kind, fate), count in sorted(found.items())}
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
+    listed = 0
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
+        if loaded.pipeline.dedup.looks_for_any:
+            listed = duplicates.write_duplicates(folder.path, chain(*found_duplicates(curation, met)))
         seen = replace(
             about_run(loaded, totals, simulated), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path)
         )
         folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
-    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
+    repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
+    repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
+    return "\n".join([*blind, *met.notes(), *repeats, *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
+
+
+def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:
+    """Those among the samples, then those among the lessons."""
+    of_samples = [met.repeated.found] if isinstance(met.repeated, DuplicateReading) else []
+    return [*of_samples, *([curation.repeats.found] if curation.repeats is not None else [])]
 
 
 def page_collector(curation: Curation) -> PageCollector:

@@ -1,8 +1,13 @@
 """What curating finds out about one Sample, as it travels from the process that found it."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from cotforge.records import CuratedSample, Finding, FollowUpCounts, Judged, Lesson, Reply, Sample, Verdict
+
+if TYPE_CHECKING:
+    from cotforge.dedup.lesson_rule import LessonRule
 
 
 class SampleFinding(NamedTuple):
@@ -38,3 +43,22 @@ class SampleFinding(NamedTuple):
             skipped=self.skipped,
             followed=self.followed,
         )
+
+
+def without_repeats(
+    sample: Sample, found: SampleFinding, rule: "LessonRule", choose: Callable[[Sample, SampleFinding, Sequence[str]], SampleFinding]
+) -> SampleFinding:
+    """The same without the Lessons that the rule objects to, the Sample's next good texts in their place.
+
+    `choose` gives it the Lessons of its good traces, those of the named Calls first.
+    """
+    passed: list[str] = []
+    while (new := next((place for place, _, _ in found.taught if found.traces[place].trace.call not in passed), None)) is not None:
+        one = found.traces[new]
+        objection = rule.judge(sample, one.trace.answer or "", one.trace)
+        if objection is None:
+            passed.append(one.trace.call)
+            continue
+        dropped = replace(one, fate="filter", because=objection.reason, fate_value=objection.similarity, said=objection.detail)
+        found = choose(sample, found._replace(traces=(*found.traces[:new], dropped, *found.traces[new + 1 :])), passed)
+    return found

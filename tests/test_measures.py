@@ -236,3 +236,10 @@ def test_a_measure_of_the_users_own_that_is_not_there_is_one_line(tmp_path: Path
         find_measure(name, root=tmp_path)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_follow_ups_found_out_is_a_measure_and_missing_where_nobody_asked() -> None:
+    marked = trace(marks={"grounded": 0.5, "mentions_seen": None, "judge_evidence": 4.5, "judge_clarity": 2.0})
+    assert [find_measure(name, root=Path())(SAMPLE, marked, VERDICT) for name in ("grounded", "mentions_seen", "judge")] == [0.5, None, 4.5]
+    assert measures.judge(SAMPLE, marked, VERDICT, dimension="clarity") == 2
+    assert measures.judge(SAMPLE, trace(), VERDICT) is measures.grounded(SAMPLE, trace(), VERDICT) is None

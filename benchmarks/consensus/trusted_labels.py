@@ -50,9 +50,8 @@ def led_by_label(kind: str, teachers: int, rule: str, target: float) -> tuple[in
 
 def main() -> None:
     """Print the table."""
-    print(
-        "| world | teachers | rule | without agreement | label leads, 0.5 or more | right | 0.8 or more | right |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| world | teachers | rule | without agreement | label leads, 0.5 or more | right | 0.8 or more | right |")
+    print("|---" * 8 + "|")
     for kind in KINDS:
         for teachers in (3, 5):
             for rule, target in RULES:

@@ -123,6 +123,7 @@ class RunAsking:
             gold=found,
             guide=guide,
             rows=rows if same else None,
+            repeats=self.reader.lesson_rule(),
             common=Common(gold=found.answers, partners=self.partners) if follows else None,
         )
 

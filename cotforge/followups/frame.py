@@ -104,6 +104,15 @@ class BarringFollowUp(FollowUp, Protocol):
         """Names of the teachers that are barred, by the findings about all Samples, in their order; the stream is read once."""
 
 
+@runtime_checkable
+class MarkingFollowUp(FollowUp, Protocol):
+    """One that marks traces: its marks are columns of the table of traces, also where no filter bounds them."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The names of the measures that it takes, as `Trace.marks` has them."""
+
+
 class FollowUpSection(Protocol):
     """A section of the pipeline file that has a follow-up."""
 
@@ -151,6 +160,11 @@ class Asker:
     def named(self, name: str) -> TeacherKind:
         """The teacher of a name. Raises KeyError."""
         return {teacher.name: teacher for teacher in self.teachers}[name]
+
+    def expected_traces(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Traces about one Sample that could be lessons, at most, by the teacher's name; see `FollowUp.expected_calls`."""
+        samples = sum(teacher.samples for teacher in self.teachers)
+        return {teacher.name: accepted * voters * teacher.samples / samples for teacher in self.teachers}
 
     def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
         """The teachers but for some, in an order that depends on `marks` and their models alone."""

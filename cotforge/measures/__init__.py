@@ -6,9 +6,10 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 import functools
 import re
 import zlib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,6 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.measures.code_switching import code_switching
 from cotforge.measures.contradicts_answer import contradicts_answer
 from cotforge.measures.cut_thought import cut_thought
+from cotforge.measures.followup_marks import grounded, judge, mentions_seen
 from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
@@ -220,6 +222,9 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    grounded,
+    mentions_seen,
+    judge,
     leaked_label,
     residue,
     loops,
@@ -230,3 +235,10 @@ MEASURES: tuple[Measure, ...] = (
     verified_unseen,
 )
 """Every measure, by the name the pipeline file uses."""
+
+
+def measure_column(name: str, options: Mapping[str, Any]) -> str:
+    """How columns, fates and messages call a measure: a user's own by its function, marks of a judge with their dimension."""
+    if name == judge.__name__:
+        return f"{name}_{options.get('dimension', (judge.__kwdefaults__ or {})['dimension'])}"
+    return name.rpartition(":")[2]

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from cotforge.reasons import ASKING, CHECKS, FATES, OTHERS, READING, SKIPPED, SOURCE, VOTING, Explained
+from cotforge.reasons import ASKING, CHECKS, DEDUP, FATES, OTHERS, READING, SKIPPED, SOURCE, VOTING, Explained
 from cotforge.reference.markdown import markdown_table
 
 PARTS: Sequence[tuple[str, str, Mapping[str, str | Explained]]] = (
     ("Rows of the source", "Counted as `source:<reason>`; stage `source` in `losses.parquet`.", SOURCE),
+    ("Duplicates", "Counted as `dedup:<reason>`; stage `dedup` in `losses.parquet`. `duplicates.csv` has each.", DEDUP),
     ("Calls without a reply", "Stages `forge` and `ask` in `losses.parquet`; the words that `cotforge build --retry` takes.", ASKING),
     ("Replies that cannot be used", "Fate `unread:<reason>` in `traces`; stage `read` in `losses.parquet`.", READING),
     ("Samples that are not accepted", "Counted as `vote:<reason>`; stage `vote` in `losses.parquet`.", VOTING),

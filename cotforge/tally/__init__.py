@@ -20,6 +20,8 @@ DISTINCT = 1_000
 """Most classes, corrections and finish reasons that are told apart: rows may bring options of their own, without end."""
 OTHER = "(others)"
 """The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
+OF_ROWS = ("source:", "dedup:")
+"""How the reasons begin under which rows are counted that no sample was made of."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
 
@@ -67,7 +69,7 @@ class Tally:
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
     rejected: Counter[str] = field(default_factory=Counter)
-    """Why rows (`source:<reason>`) and Samples (any other word) gave no Lesson."""
+    """Why rows (`source:<reason>`, `dedup:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
     read_as: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
@@ -89,7 +91,7 @@ class Tally:
 
     def fault(self, fault: Fault) -> None:
         """Count a row that did not become a Sample."""
-        self.rejected[f"source:{fault.reason}"] += 1
+        self.rejected[f"{fault.stage}:{fault.reason}"] += 1
 
     def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
@@ -125,7 +127,7 @@ class Tally:
 
     def rows(self) -> int:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
-        return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
+        return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith(OF_ROWS))
 
     def figures(self) -> RuleFigures:
         """What the rule in force did, for comparison with others."""
@@ -162,7 +164,7 @@ class Tally:
         return min(self.rejected.items(), key=lambda item: (-item[1], item[0]), default=None)
 
     def summary(self) -> dict[str, Any]:
-        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` reasons."""
+        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` and `dedup:` reasons."""
         return {
             "samples": self.samples,
             "accepted": self.accepted,
