@@ -31,7 +31,7 @@ def write_pictures(folder: Path) -> list[str]:
 
 
 def thought(id: str, more: str = "") -> str:
-    words = " ".join(f"{id} has detail {number} of its own" for number in range(8))
+    words = " ".join(f"{id.replace('-', '')}part{number} stands" for number in range(12))
     return f"<think>In this picture {words}. {more}</think>\n<answer>awe</answer>"
 
 
@@ -92,21 +92,26 @@ def test_duplicates_are_the_same_whether_teachers_are_asked_in_turn_or_not(rule:
 
 def test_a_sample_whose_text_repeats_an_earlier_lesson_takes_its_next_text(tmp_path: Path) -> None:
     write_pictures(tmp_path)
-    teachers = [
-        replay(tmp_path, "one", {"own-0": thought("x"), "own-1": thought("x", "Truly."), "own-2": thought("x", "Indeed so.")}),
-        replay(tmp_path, "two", {"own-0": thought("y" * 3), "own-1": thought("other") + " "}),
-    ]
+    same = [thought("same", "Truly."), thought("same", "Indeed so.")]
+    one, two = {f"own-{number}": same[0] for number in range(3)}, {"own-0": same[1], "own-1": thought("other"), "own-2": same[1]}
     write_pipeline(
-        tmp_path, *teachers, consensus={"label": "ignore"}, dedup={"reasoning": 0.7}, max_failures=1, source={"kind": "table", "path": "rows.jsonl", "limit": 3}
-    )  # fmt: skip
+        tmp_path,
+        replay(tmp_path, "one", one),
+        replay(tmp_path, "two", two),
+        source={"kind": "table", "path": "rows.jsonl", "limit": 3},
+        consensus={"label": "ignore"},
+        select={"per_sample": 2},
+        dedup={"reasoning": 0.7},
+    )
     assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
     run = tmp_path / "runs/feelings"
     fates = {(row["id"], row["teacher"]): row["fate"] for row in table(run, "traces")}
-    lessons = {row["id"]: row["teacher"] for row in table(run, "data")}
-    assert lessons["own-1"] == "two" if lessons["own-0"] == "one" else "one"
-    assert "own-2" not in lessons
-    assert fates["own-2", "one"] == "undecided"  # one ballot of two teachers is no majority
-    assert set(fates.values()) <= {"lesson", "surplus", "filter:duplicate", "undecided"}
+    assert sorted([fates["own-0", "one"], fates["own-0", "two"]]) == ["filter:duplicate", "lesson"]
+    assert (fates["own-1", "one"], fates["own-1", "two"]) == ("filter:duplicate", "lesson")
+    assert (fates["own-2", "one"], fates["own-2", "two"]) == ("filter:duplicate", "filter:duplicate")
+    assert summary(run)["rejected"] == {"filter:duplicate": 1}
+    detail = next(row["detail"] for row in table(run, "losses") if row["id"] == "own-1")
+    assert "repeats the lesson of 'own-0'" in detail
 
 
 def test_samples_that_a_benchmark_has_are_left_out_by_picture_and_by_words(tmp_path: Path) -> None:

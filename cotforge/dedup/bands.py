@@ -17,7 +17,7 @@ WINDOWS = ((0.0, 1.0), (0.05, 0.95), (0.1, 0.9), (0.07, 0.87), (0.13, 0.93), (0.
 """(from, to) of one direction."""
 HIGHEST = 6
 """Frequencies along the rows and down the columns that add up to more are left out: a small shift would turn their signs."""
-BANDS, BITS = 3, 22
+BANDS, BITS = 4, 22
 """Numbers of a window, and signs of each. Chosen by measurement: `benchmarks/curation`."""
 
 
