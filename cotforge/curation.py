@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotforge import answers
+from cotforge import answers, selection
 from cotforge.answers.redacted_trace import read_trace
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, resolve_filters
+from cotforge.filters import Bound, mark_bounds, resolve_filters
 from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, SampleFollowUps
+from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
@@ -52,13 +52,11 @@ MANY = 100_000
 SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
-UNWANTED = "select:difficulty"
-"""Under which a Sample is counted that has a good trace, and a pass rate that `select.difficulty` leaves out."""
 _NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 NOTHING_COMMON = Common()
 
 Samples = Callable[[], Iterator[Sample | Fault]]
-"""Reads the source from its beginning; called twice where a rule must see all ballots first."""
+"""Reads the source from its beginning; called again where a rule must see all ballots first, and where `select.per_class` is set."""
 
 
 class Curator:
@@ -71,26 +69,49 @@ class Curator:
         self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
         self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
-        self.rates = pass_rates(journal.path.parent) if self.select.difficulty is not None else {}
+        bounds = resolve_filters(loaded.pipeline.filters, loaded.root)
+        marks = [name for one in self.follow_ups if isinstance(one, MarkingFollowUp) for name in one.marks]
+        self.bounds: Sequence[Bound] = [*bounds, *mark_bounds(bounds, marks)]
+        self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
+        self.class_bounds: Mapping[str, int] = {}
+        """Which Samples `select.per_class` takes: see `ClassCap.bounds`. Empty, which takes all, until that is known."""
 
     @classmethod
-    def again(cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common | None) -> "Curator":
+    def again(
+        cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common | None, class_bounds: Mapping[str, int]
+    ) -> "Curator":
         """The same in another process."""
-        return cls(Loaded.load(path, sets), Journal(Path(journal)), decider, common)
+        curator = cls(Loaded.load(path, sets), Journal(Path(journal)), decider, common)
+        curator.class_bounds = class_bounds
+        return curator
+
+    @property
+    def reads_rates(self) -> bool:
+        """Whether `difficulty.parquet` decides which Samples have Lessons."""
+        return self.select.difficulty is not None and self.select.difficulty.by_student
 
     def find(self, sample: Sample) -> SampleFinding | Fault:
         """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
         assert self.decider is not None
         try:
             replies = self._read_replies(sample)
-            verdict, lacking = self.decider.verdict(sample, heard_answers(replies))
+            heard = heard_answers(replies)
+            verdict, lacking = self.decider.verdict(sample, heard)
+            if self.loaded.pipeline.consensus.soft_labels:
+                verdict = replace(verdict, soft_label=self.decider.soft_label(sample, heard))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter_name(one[0]) in lacking]
             return self._judge_all(sample, verdict, self._explain_unanswered(replies))
         except Fault as fault:
             return fault
+
+    def lesson_class(self, sample: Sample) -> str | Fault | None:
+        """The answer of a Sample's Lessons; None where it has none."""
+        found = self.find(sample)
+        if isinstance(found, Fault):
+            return found
+        return found.traces[found.taught[0][0]].trace.answer if found.taught else None
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
@@ -144,11 +165,12 @@ class Curator:
         """The same with its Lessons, those of the Calls `first` before all others."""
         verdict = found.verdict
         judged = [replace(one, fate="surplus") if one.fate == "lesson" else one for one in found.traces]
-        left = [one.trace for one in judged if one.fate == "surplus" and one.trace.call not in first]
-        good = [trace for trace in left if trace.origin == "solve"]
-        made = [trace for trace in left if trace.origin != "solve"]
-        wanted = self.select.difficulty is None or self.select.difficulty.holds(self.rates.get(sample.id))
-        chosen = [*first, *(trace.call for trace in (*made, *self.select.choose(good)))][: self.select.per_sample] if wanted else []
+        usable = [one.trace for one in judged if one.fate == "surplus"]
+        good = [trace for trace in usable if trace.origin == "solve" and trace.call not in first]
+        made = [trace for trace in usable if trace.origin != "solve" and trace.call not in first]
+        ahead = [trace for key in first for trace in usable if trace.call == key]
+        left_out = self._why_left_out(sample, verdict, usable)
+        chosen = [] if left_out else [trace.call for trace in self.select.choose(good, sample.id, first=[*ahead, *made])]
         for place, one in enumerate(judged):
             if one.trace.call in chosen:
                 judged[place] = replace(one, fate="lesson")
@@ -161,8 +183,15 @@ class Curator:
             traces=tuple(judged),
             taught=taught,
             pair=self._preference_pair(sample, taught, judged),
-            rejected="" if taught else UNWANTED if (good or made) and not wanted else _rejection_reason(verdict, blind),
+            rejected="" if taught else left_out or _rejection_reason(verdict, blind),
         )
+
+    def _why_left_out(self, sample: Sample, verdict: Verdict, usable: Sequence[Trace]) -> str:
+        """The key of `select` that leaves out a Sample with usable traces, as it is counted; else empty."""
+        difficulty = self.select.difficulty
+        if usable and difficulty is not None and not difficulty.takes(verdict, self.rates.get(sample.id)):
+            return selection.DIFFICULTY
+        return selection.PER_CLASS if usable and not selection.is_within_cap(usable[0].answer, sample.id, self.class_bounds) else ""
 
     def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault | None:
         """What follows the vote about a Sample, at its beginning: `advance` it. None as long as the vote about it is not at its end.
@@ -231,10 +260,10 @@ class Curator:
     def _preference_pair(
         self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]
     ) -> tuple[str, str] | None:
-        """The first Lesson beside a well-formed trace with a wrong answer: again the one of median length."""
+        """The first Lesson beside a well-formed trace with a wrong answer, chosen by the same rule."""
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
         wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
-        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong)[0])[0]) if taught and wrong else None
+        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong, sample.id)[0])[0]) if taught and wrong else None
 
 
 class Curation:
@@ -284,6 +313,7 @@ class Curation:
                 rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         self.bar_teachers()
+        self._cap_classes()
         for sample, found in self._map_samples(Curator.find):
             if isinstance(found, Fault):
                 yield found
@@ -295,6 +325,17 @@ class Curation:
                 self._try_simpler(sample, found.traces)
                 yield found.outcome(sample)
         self._decider = self._rule.learn(rows) if not self._first else self._decider
+
+    def _cap_classes(self) -> None:
+        """Find which Samples `select.per_class` takes; where it is set, that reads the source and the journal once more."""
+        self.curator.class_bounds = {}
+        if self.curator.select.per_class is None:
+            return
+        cap = selection.ClassCap(self.curator.select.per_class)
+        for sample, answer in self._map_samples(Curator.lesson_class):
+            if isinstance(answer, str):
+                cap.add(answer, sample.id)
+        self.curator.class_bounds = cap.bounds()
 
     def _try_simpler(self, sample: Sample, traces: Sequence[Judged]) -> None:
         """Note what simpler rules would have heard of a Sample."""
@@ -349,7 +390,12 @@ class Curation:
     @property
     def rates(self) -> Mapping[str, float] | None:
         """Pass rates by the samples' ids; None where lessons are not selected by them."""
-        return self.curator.rates if self.curator.select.difficulty is not None else None
+        return self.curator.rates if self.curator.reads_rates else None
+
+    @property
+    def optional_columns(self) -> tuple[str, ...]:
+        """Columns of Lessons that only this pipeline asks for."""
+        return ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
 
     @property
     def decider(self) -> Decider:
@@ -361,7 +407,8 @@ class Curation:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
             return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
-        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), self.curator.decider, self.curator.common)
+        told = (self.curator.decider, self.curator.common, self.curator.class_bounds)
+        asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), *told)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
 
 

@@ -1,19 +1,17 @@
-"""`filters:` and `select:` of the pipeline file: which traces may become Lessons, and which of them do."""
+"""`filters:` of the pipeline file: which traces may become Lessons."""
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
 from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
-from cotforge.measures.texts import words_of
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
 
@@ -108,44 +106,14 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
     return bounds
 
 
-class Band(Spec):
-    """Lowest and highest value of a share, both included."""
-
-    min: float | None = Field(default=None, ge=0, le=1)
-    """Lowest pass rate that is kept. At least one of `min` and `max` is needed. Null: no lower
-    bound."""
-    max: float | None = Field(default=None, ge=0, le=1)
-    """Highest pass rate that is kept. Null: no upper bound."""
-
-    @model_validator(mode="after")
-    def _check_bounds(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("min, max: neither is given; give at least one")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min: {self.min:g} is above max {self.max:g}; no sample would be taken")
-        return self
-
-    def holds(self, share: float | None) -> bool:
-        """Whether a share is within; one that is not known is."""
-        return share is None or (self.min or 0.0) <= share <= (1.0 if self.max is None else self.max)
+def mark_bounds(bounds: Sequence[Bound], marks: Iterable[str]) -> list[Bound]:
+    """Bounds that everything is within, of the marks that none of `bounds` is about: so that they are columns too."""
+    known = {bound.name for bound in bounds}
+    return [Bound(name, functools.partial(_take_mark, name), None, None) for name in marks if name not in known]
 
 
-class Select(Spec):
-    """Which of a sample's usable texts become lessons."""
-
-    per_sample: Annotated[int, Field(ge=1)] = 1
-    """Most lessons per sample. Texts closest to the median length are taken first."""
-    difficulty: Band | None = None
-    """Range of the student's pass rate, which `cotforge eval --write-back` stores in
-    `difficulty.parquet`. Samples without a pass rate are kept. Null: all samples."""
-
-    def choose(self, traces: Iterable[Trace]) -> list[Trace]:
-        """The traces nearest to the median number of reasoning words, nearest first; equally near ones by the Call's key."""
-        measured = [(len(words_of(trace.reasoning)), trace.call, trace) for trace in traces]
-        if len(measured) > 1:
-            middle = median([words for words, _, _ in measured])
-            measured.sort(key=lambda one: (abs(one[0] - middle), one[1]))
-        return [trace for _, _, trace in measured[: self.per_sample]]
+def _take_mark(name: str, sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    return trace.marks.get(name)
 
 
 def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:

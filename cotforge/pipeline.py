@@ -15,21 +15,22 @@ from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
 from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
-from cotforge.filters import Filter, Select
+from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
+from cotforge.followups.filter_marks import demand_marks
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
 from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
 from cotforge.images import Images
-from cotforge.measures import measure_column
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
+from cotforge.selection import Select
 from cotforge.sources import Source
 from cotforge.spec import PathText, Spec, WrongKey
 from cotforge.teachers.kinds import AnyTeacher
@@ -64,7 +65,7 @@ class Pipeline(Spec):
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
     select: Select = Select()
-    """Which of a sample's remaining texts become lessons."""
+    """Which samples, and which of their remaining texts, become lessons."""
     rescue: Rescue | None = None
     """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
     sees a label."""
@@ -151,15 +152,7 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _marks_are_given(self) -> Self:
-        """A filter on marks that nobody gives would let everything pass."""
-        given = [dimension.name for dimension in self.judge.dimensions] if self.judge is not None else []
-        for place, bound in enumerate(self.filters):
-            name = measure_column(bound.measure, bound.with_)
-            if bound.measure == "judge" and (dimension := name.removeprefix("judge_")) not in given:
-                what = f"there are {', '.join(given)}" if given else "there is no section judge"
-                raise WrongKey(f"filters[{place}].with.dimension", f"no marks are given for {show_value(dimension)}; {what}")
-            if name in ("grounded", "mentions_seen") and self.probe is None:
-                raise WrongKey(f"filters[{place}].measure", f"{show_value(name)} is taken by the section probe; there is none")
+        demand_marks(self.filters, probe=self.probe, judge=self.judge)
         return self
 
     @model_validator(mode="after")

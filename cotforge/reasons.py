@@ -273,6 +273,37 @@ SKIPPED: Mapping[str, Explained] = {
         "a teacher refused to read it",
     ),
     "verify:<reason>": Explained("A teacher read a text without its answer, and its reply could not be read."),
+    "probe:no_partner": Explained(
+        "No other sample has a picture that could stand in: as many pictures, none the same, and another label.",
+        "for which no other picture could stand in",
+        "no other picture could stand in",
+    ),
+    "probe:unread": Explained(
+        "The reply to a blank or another picture has no answer, and does not say that there is nothing to see.",
+        "with a probe that could not be read",
+        "a probe could not be read",
+    ),
+    "probe:no_things": Explained(
+        "A text names no thing that could be looked for, or is not in English.",
+        "whose text names nothing to look for",
+        "the text names nothing to look for",
+    ),
+    "probe:unread_list": Explained(
+        "A teacher was asked which things it sees, and its reply has no yes and no that could be read.",
+        "with a list of things that could not be read",
+        "a list of things could not be read",
+    ),
+    "judge:no_other_family": Explained(
+        "No teacher of another family may judge what this one writes.",
+        "that no teacher of another family may judge",
+        "no teacher of another family may judge it",
+    ),
+    "judge:refused": Explained("A judge refused.", "that a judge refused to judge", "a judge refused"),
+    "judge:no_marks": Explained(
+        "A judge's reply holds no mark within the rubric.",
+        "with a judge's reply without any mark",
+        "a judge's reply holds no mark",
+    ),
 }
 """Why there was nothing to do after the vote, or nothing came of it: stage before the colon, reason after it."""
 
@@ -300,9 +331,14 @@ OTHERS: Mapping[str, Explained] = {
         "only short votes gave its answer",
     ),
     "select:difficulty": Explained(
-        "The pass rate in `difficulty.parquet` is outside `select.difficulty`.",
+        "The pass rate of the sample is outside `select.difficulty`.",
         "with a pass rate that select.difficulty leaves out",
         "its pass rate is outside select.difficulty",
+    ),
+    "select:per_class": Explained(
+        "Other samples with the same answer were taken: `select.per_class` limits their number.",
+        "with an answer of which select.per_class takes other samples",
+        "select.per_class takes other samples with this answer",
     ),
     "export:<reason>": Explained("The image could no longer be read when the dataset was written."),
 }

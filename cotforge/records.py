@@ -270,6 +270,9 @@ class Verdict(Record):
     """The teachers' ballots (never the label's)."""
     label_conflict: bool = False
     """A label is known, an answer was accepted, and they differ."""
+    soft_label: tuple[tuple[str, float], ...] = ()
+    """(answer, probability) of every option with a probability above 0, in the options' order; empty where it is not asked for, or the
+    rule has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,8 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
 
     try:
         watched = wrong.watch(page.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
-        export_dataset(unrated.watch(watched), folder.path, measures=curation.measures, tally=tally, card=told)
+        stream, optional = unrated.watch(watched), curation.optional_columns
+        export_dataset(stream, folder.path, measures=curation.measures, tally=tally, card=told, optional=optional)
     except KeepOldDataset:
         stays = True
         first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))

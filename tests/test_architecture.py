@@ -22,7 +22,7 @@ FLOORS = (
     "answers images parallel sandbox journal folder tree dataset_shards",
     "sources prompts history trust difficulty refreshes",
     "teachers consensus measures scores",
-    "filters budget dedup",
+    "filters selection budget dedup",
     "followups",
     "plan",
     "pipeline_paths pipeline_trust",

@@ -1,15 +1,13 @@
-"""Which traces may become Lessons, and which of them do."""
+"""Which traces may become Lessons."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter, Select, resolve_filters
+from cotforge.filters import Filter, resolve_filters
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
@@ -74,25 +72,6 @@ def test_a_measure_of_the_users_own_is_called_by_its_function_and_its_options_ar
     )
     with pytest.raises(PipelineError, match=r"^measure: gone\.py:f: no file"):
         Filter.model_validate({"measure": "gone.py:f", "min": 1}).resolve(tmp_path)
-
-
-def test_the_trace_of_median_length_is_chosen_then_the_lowest_key() -> None:
-    traces = [trace(10, "d"), trace(2, "b"), trace(5, "c"), trace(90, "a")]
-    assert [one.call for one in Select().choose(traces[:3])] == ["c"]
-    assert [one.call for one in Select().choose(traces)] == ["c"]
-    assert [one.call for one in Select().choose([trace(5, "z"), trace(5, "y"), trace(1, "a"), trace(9, "b")])] == ["y"]
-    assert [one.call for one in Select(per_sample=3).choose(traces)] == ["c", "d", "b"]
-    assert Select().choose([]) == []
-    with pytest.raises(ValidationError):
-        Select(per_sample=0)
-
-
-@given(st.lists(st.integers(0, 20), max_size=8), st.integers(1, 4), st.randoms(use_true_random=False))
-def test_the_choice_does_not_depend_on_the_order_of_the_traces(lengths: list[int], wanted: int, rng: Any) -> None:
-    traces = [trace(words, f"key{place}") for place, words in enumerate(lengths)]
-    chosen = Select(per_sample=wanted).choose(traces)
-    assert len(chosen) == min(wanted, len(traces))
-    assert chosen == Select(per_sample=wanted).choose(rng.sample(traces, len(traces)))
 
 
 def test_marks_of_a_judge_are_named_by_their_dimension() -> None:

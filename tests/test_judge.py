@@ -87,6 +87,15 @@ def test_marks_are_means_on_their_own_scale_and_what_nobody_gave_is_missing() ->
     assert set(nothing.marks[trace(1, "t0").call].values()) == {None}
 
 
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [("I'm sorry, but I can't judge this.", "judge:refused"), ("It is good.", "judge:no_marks"), ("evidence: 5", None), (None, None)],
+)
+def test_a_reply_without_marks_is_counted_with_its_reason(reply: str | None, reason: str | None) -> None:
+    found, _ = drive(Judge().follow_up(asker("qwen-1", "glm-1", "phi-4")), about(trace(1, "t0")), lambda call: reply)
+    assert found.skipped == (() if reason is None else (reason,))
+
+
 def test_a_judge_makes_no_trace() -> None:
     found, _ = drive(
         Judge().follow_up(asker("qwen-1", "glm-1")), about(trace(1, "t0")), lambda call: "<think>A.</think><answer>awe</answer>"
@@ -127,7 +136,7 @@ def test_what_is_expected_counts_every_judge_of_every_writer() -> None:
 @pytest.mark.parametrize(
     ("judge", "models", "message"),
     [
-        (Judge(teachers=("t9",)), ("qwen-1", "glm-1"), r"^judge\.teachers: no teacher named 't9' is asked call by call; there are t0, t1$"),
+        (Judge(teachers=("t9",)), ("qwen-1", "glm-1"), r"^judge\.teachers: no teacher 't9' that is asked call by call; there are 't0'"),
         (
             Judge(),
             ("qwen-1", "qwen-2"),

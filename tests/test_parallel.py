@@ -1,6 +1,7 @@
 """Other processes find what this one would, in the same order, and their troubles are told here."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,11 @@ def built(folder: Path, rows: int, measure: str) -> Path:
     ]
     teachers = [replay(folder, f"t{number}", dict(replies)) for number, replies in enumerate(said)]
     write_pipeline(
-        folder, *teachers, consensus={"rule": "dawid_skene", "target": 0.51}, filters=[{"measure": f"own.py:{measure}", "min": 0}]
+        folder,
+        *teachers,
+        consensus={"rule": "dawid_skene", "target": 0.51, "soft_labels": True},
+        filters=[{"measure": f"own.py:{measure}", "min": 0}],
+        select={"per_class": 5},
     )
     assert ran("build", "pipeline.yaml", "--set", "filters.0.measure=well_formed", cwd=folder).returncode == 0
     return folder / "runs/feelings"
@@ -60,6 +65,8 @@ def test_processes_find_what_this_one_finds_in_the_same_order(tmp_path: Path) ->
     assert together == alone
     assert sum(isinstance(item, CuratedSample) and bool(item.lessons) for item in together) > 10
     assert together[3] == ("image_empty", "rows.jsonl:4")
+    classes = Counter(item.verdict.answer for item in together if isinstance(item, CuratedSample) and item.lessons)
+    assert max(classes.values()) == 5, "select.per_class is known to every process"
 
 
 def test_what_goes_wrong_in_a_process_is_raised_here(tmp_path: Path) -> None:

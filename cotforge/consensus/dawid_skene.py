@@ -4,6 +4,8 @@ Voters are taken to err independently given the class. Models err together more 
 it is a score to rank by, not a measured precision.
 """
 
+from collections.abc import Mapping
+
 from cotforge.consensus.annotators import Matrices, OneCoin
 from cotforge.consensus.poll import CLOSE, Poll, PollLead
 from cotforge.consensus.polling import PollRule
@@ -27,4 +29,9 @@ def dawid_skene(poll: Poll, annotators: Matrices | OneCoin, target: float) -> Po
     return PollLead(answer, share, "" if share >= target else "below_target")
 
 
-DAWID_SKENE = PollRule("dawid_skene", dawid_skene, fit_dawid_skene, posterior=True)
+def posterior_shares(poll: Poll, annotators: Matrices | OneCoin) -> Mapping[str, float]:
+    """Posterior of each answer."""
+    return annotators.posterior(poll)
+
+
+DAWID_SKENE = PollRule("dawid_skene", dawid_skene, fit_dawid_skene, posterior=True, shares=posterior_shares)

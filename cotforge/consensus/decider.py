@@ -200,6 +200,21 @@ class Decider(ABC):
         shares = {opinion.answer: opinion.confidence} if opinion.answer is not None else {}
         return with_label(shares, sample)
 
+    def answer_shares(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        """Probability, or share of the votes, of each answer by the rule itself, whatever people found; empty where it has none.
+
+        What is missing to 1 lies on answers that nobody gave.
+        """
+        return {}
+
+    def soft_label(self, sample: Sample, heard: Sequence[Heard]) -> tuple[tuple[str, float], ...]:
+        """(answer, probability) of every option with a probability above 0, in the options' order; they sum to 1.
+
+        An answer that people checked has 1. Empty for a free answer, and where the rule has no probabilities.
+        """
+        true = self.setting.gold.answers.get(sample.id)
+        return spread_shares({true: 1.0} if true is not None else self.answer_shares(sample, heard), sample.options)
+
     def opinion_apart(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
         """What it says of a checked Sample where it has learned nothing from what people said of it."""
         return self.opinion(sample, heard)
@@ -253,6 +268,17 @@ def with_label(shares: Mapping[str, float], sample: Sample) -> Mapping[str, floa
         return shares
     unnamed = max(len(sample.options) - len(shares), 1)
     return {**shares, sample.label: max(1 - fsum(shares.values()), 0.0) / unnamed}
+
+
+def spread_shares(shares: Mapping[str, float], options: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    """Shares of a closed set that sum to 1: options without a share have equal parts of what is missing. Empty without shares."""
+    if not shares or not options:
+        return ()
+    unnamed = len(options) - sum(option in shares for option in options)
+    rest = max(1 - fsum(shares.values()), 0.0) / unnamed if unnamed else 0.0
+    given = [(option, shares.get(option, rest)) for option in options]
+    whole = fsum(share for _, share in given)
+    return tuple((option, share / whole) for option, share in given if share > 0) if whole > 0 else ()
 
 
 def settle_verdict(opinion: Opinion, sample: Sample, setting: Setting) -> Verdict:

@@ -1,8 +1,8 @@
 """`majority` and `unanimous`: every ballot counts the same, and nothing is learned."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from cotforge.consensus.poll import Poll, PollLead, half_lead, leading_answer
+from cotforge.consensus.poll import Poll, PollLead, half_lead, leading_answer, vote_shares
 from cotforge.consensus.polling import PollRule
 
 
@@ -23,5 +23,10 @@ def _cast_votes(poll: Poll) -> Iterator[tuple[str, float]]:
         yield poll.label, 1.0
 
 
-MAJORITY = PollRule("majority", majority_lead)
-UNANIMOUS = PollRule("unanimous", unanimous_lead)
+def ballot_shares(poll: Poll, model: None) -> Mapping[str, float]:
+    """Each answer's share of the ballots."""
+    return vote_shares(_cast_votes(poll))
+
+
+MAJORITY = PollRule("majority", majority_lead, shares=ballot_shares)
+UNANIMOUS = PollRule("unanimous", unanimous_lead, shares=ballot_shares)

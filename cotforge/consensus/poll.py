@@ -45,12 +45,23 @@ def make_poll(ballots: Iterable[Ballot], label: str | None, options: Iterable[st
     return Poll(tuple(ordered), label, tuple(options))
 
 
-def leading_answer(votes: Iterable[tuple[str, float]]) -> tuple[str | None, float]:
-    """The answer with the largest sum of weights and its share in [0, 1]; (None, share) on a tie, (None, 0) without weight."""
+def _sum_weights(votes: Iterable[tuple[str, float]]) -> dict[str, float]:
     weights: dict[str, list[float]] = {}
     for answer, weight in votes:
         weights.setdefault(answer, []).append(weight)
-    sums = sorted(((math.fsum(parts), answer) for answer, parts in weights.items()), reverse=True)
+    return {answer: math.fsum(parts) for answer, parts in weights.items()}
+
+
+def vote_shares(votes: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Each answer's share of the weight, in [0, 1]; empty without weight."""
+    sums = _sum_weights(votes)
+    cast = math.fsum(sums.values())
+    return {answer: total / cast for answer, total in sums.items()} if cast > 0 else {}
+
+
+def leading_answer(votes: Iterable[tuple[str, float]]) -> tuple[str | None, float]:
+    """The answer with the largest sum of weights and its share in [0, 1]; (None, share) on a tie, (None, 0) without weight."""
+    sums = sorted(((total, answer) for answer, total in _sum_weights(votes).items()), reverse=True)
     cast = math.fsum(total for total, _ in sums)
     if cast <= 0:
         return None, 0.0

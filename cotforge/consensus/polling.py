@@ -34,6 +34,8 @@ class PollRule(Rule):
     """(all votes, whether the label votes) to what only `lead` can read; None where nothing is learned."""
     posterior: bool = False
     """Whether the confidence is a posterior."""
+    shares: Callable[[Poll, Any], Mapping[str, float]] | None = None
+    """(poll, what `model` gave) to the probability, or share of the votes, of each answer; None of a rule without such."""
 
     @property
     def targeted(self) -> bool:
@@ -64,8 +66,15 @@ class PollDecider(Decider):
         return {**super().__getstate__(), "_rows": Polls(self.setting)}
 
     def opinion(self, sample: Sample, heard: Sequence[Heard]) -> Opinion:
-        votes = make_poll(_readable_ballots(heard), sample.label if self.setting.label == "vote" else None, sample.options)
-        return self._judge_votes(votes)._replace(asked=tuple(dict.fromkeys(one.voter for one in heard)))
+        return self._judge_votes(self._poll_of(sample, heard))._replace(asked=tuple(dict.fromkeys(one.voter for one in heard)))
+
+    def _poll_of(self, sample: Sample, heard: Sequence[Heard]) -> Poll:
+        """The ballots about a Sample, with its label where that votes."""
+        return make_poll(_readable_ballots(heard), sample.label if self.setting.label == "vote" else None, sample.options)
+
+    def answer_shares(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        poll = self._poll_of(sample, heard)
+        return self._rule.shares(poll, self._model) if self._rule.shares is not None and poll.ballots else {}
 
     def _judge_votes(self, votes: Poll) -> Opinion:
         """The answer must come from at least two teachers, unless there is only one, and never from the label alone."""

@@ -90,6 +90,10 @@ class Consensus(Spec):
     pixels. `{model: ID}`: features of an image encoder. `{embeddings: FILE}`: your own features. It
     is used only where checked answers show that it helps, and it never decides alone. Null: none."""
 
+    soft_labels: bool = False
+    """Whether lessons have a column `soft_label`: the probability of every answer. `dawid_skene` and
+    `sequential` give their posterior, `majority`, `unanimous` and `weighted` the shares of the
+    votes. An answer that people checked has probability 1. Null for free answers and other rules."""
     logprobs: AutoOrOff = "auto"
     """`auto`: servers are asked for the log probability of the answer, and `sequential` uses it as
     evidence. `off`: they are not asked."""

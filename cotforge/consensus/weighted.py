@@ -4,10 +4,10 @@ Source: the aggregation baseline "Wawa" of the Appen platform, as described in c
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from cotforge.consensus.poll import Poll, PollLead, half_lead, leading_answer
+from cotforge.consensus.poll import Poll, PollLead, half_lead, leading_answer, vote_shares
 from cotforge.consensus.polling import PollRule
 from cotforge.consensus.votes import Votes
 
@@ -41,12 +41,20 @@ def agreement_weights(votes: Votes, label: bool) -> Weights:
 
 def weighted_lead(poll: Poll, weights: Weights, target: float) -> PollLead:
     """Strictly more than half of the weight cast; the confidence is the share of weight."""
-    cast = [(ballot.answer, ballot.weight * weights.teachers[ballot.teacher]) for ballot in poll.ballots]
-    if poll.label is not None:
-        cast.append((poll.label, weights.label))
-    answer, share = leading_answer(cast)
+    answer, share = leading_answer(_cast_votes(poll, weights))
     # Nobody ever agreed with anybody: there is no weight to go by.
     return half_lead(answer, share) if share else PollLead(None, 0.0, "no_majority")
 
 
-WEIGHTED = PollRule("weighted", weighted_lead, agreement_weights)
+def weight_shares(poll: Poll, weights: Weights) -> Mapping[str, float]:
+    """Each answer's share of the weight."""
+    return vote_shares(_cast_votes(poll, weights))
+
+
+def _cast_votes(poll: Poll, weights: Weights) -> Iterator[tuple[str, float]]:
+    yield from ((ballot.answer, ballot.weight * weights.teachers[ballot.teacher]) for ballot in poll.ballots)
+    if poll.label is not None:
+        yield poll.label, weights.label
+
+
+WEIGHTED = PollRule("weighted", weighted_lead, agreement_weights, shares=weight_shares)

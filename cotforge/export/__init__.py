@@ -37,9 +37,11 @@ def export_dataset(
     measures: Iterable[str],
     tally: Tally,
     card: Callable[[Exported], str],
+    optional: Sequence[str] = (),
 ) -> Exported:
     """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
 
+    `optional` are the columns of `columns.OPTIONAL` that Lessons have.
     `card` is asked for the text of `dataset/README.md` once everything else is written; where it raises KeepOldDataset, the old dataset
     stays, and what was written for the new one is removed. Outcomes come in source order, which the shards
     follow; where Faults stand between them does not matter. The same stream gives the same files, to the byte.
@@ -53,7 +55,7 @@ def export_dataset(
     before = set(owned.names)
     try:
         with ExitStack() as stack:
-            tables = _Tables(folder, tally, tuple(measures), stack, owned)
+            tables = _Tables(folder, tally, tuple(measures), stack, owned, optional)
             for item in stream:
                 if isinstance(item, Fault):
                     tables.fault(item)
@@ -86,13 +88,16 @@ def _publish_card(dataset: Path, exported: Exported, card: str, owned: Owned) ->
 class _Tables:
     """The four tables of one export while they are written."""
 
-    def __init__(self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned) -> None:
-        self._owned, self._stack = owned, stack
+    def __init__(
+        self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned, optional: Sequence[str]
+    ) -> None:
+        self._owned, self._stack, self._optional = owned, stack, optional
         named = columns.measure_columns(measures)
         self._dataset = folder / "dataset"
         self._tally = tally
         self._measures = tuple(named.values())
-        self._columns = {"default": columns.lesson_columns(named), "traces": columns.trace_columns(named), "preference": columns.PREFERENCE}
+        lessons = columns.lesson_columns(named, optional)
+        self._columns = {"default": lessons, "traces": columns.trace_columns(named), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
         self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
@@ -107,7 +112,8 @@ class _Tables:
         self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
         self._traces.add(outcome.sample.id, [rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
         split = rows.split_name(outcome.sample.split)
-        self._open_shards("default", split).add(outcome, [rows.lesson_row(lesson, self._measures) for lesson in outcome.lessons])
+        lessons = [rows.lesson_row(lesson, self._measures, self._optional) for lesson in outcome.lessons]
+        self._open_shards("default", split).add(outcome, lessons)
         self._open_shards("preference", split).add(outcome, rows.preference_rows(outcome))
 
     def finish(self) -> Exported:

@@ -149,6 +149,16 @@ def _text_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
     )
 
 
+def _share_lists(values: Sequence[Sequence[tuple[str, float]] | None]) -> pa.Array:
+    """Lists of (answer, probability) to lists of records; None stays null."""
+    flat = [pair for pairs in values for pair in pairs or ()]
+    offsets = _list_offsets(len(pairs or ()) for pairs in values)
+    fields = [_text_array([answer for answer, _ in flat]), _float_array([share for _, share in flat])]
+    records = pa.StructArray.from_arrays(fields, ["answer", "probability"])
+    mask = _bool_array([pairs is None for pairs in values])
+    return pa.ListArray.from_arrays(_arrow_array(pa.int32(), offsets, offsets), records, mask=mask)
+
+
 TEXT = _plain_column("string", pa.string(), _text_array)
 FLAG = _plain_column("bool", pa.bool_(), _bool_array)
 WHOLE = _plain_column("int64", pa.int64(), _int_array)
@@ -161,6 +171,13 @@ MESSAGES = _texts_of("role", "content", build=_pair_lists((_text_array, _text_ar
 """From (role, content) pairs."""
 VOTES = _texts_of("teacher", "answer", build=_pair_lists((_text_array, _text_array), ("teacher", "answer")))
 """From (teacher, answer) pairs."""
+SHARES = Kind(
+    pa.list_(pa.struct([("answer", pa.string()), ("probability", pa.float64())])),
+    [{"answer": _value_feature("string"), "probability": _value_feature("float64")}],
+    {"list": [{"name": "answer", "dtype": "string"}, {"name": "probability", "dtype": "float64"}]},
+    _share_lists,
+)
+"""From (answer, probability) pairs, or null."""
 IMAGES = Kind(
     pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     [{"_type": "Image"}],
@@ -170,12 +187,17 @@ IMAGES = Kind(
 """From (bytes, path) pairs."""
 
 
-def lesson_columns(measures: Iterable[str]) -> Columns:
-    """The columns of `data/`, with those of the measures."""
+OPTIONAL: Columns = {"soft_label": SHARES}
+"""Columns of `data/` that only a pipeline that asks for them has."""
+
+
+def lesson_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Columns:
+    """The columns of `data/`, with those of the measures, and the `optional` ones that the pipeline asks for."""
     asked = {"id": TEXT, "images": IMAGES, "prompt": USER, "completion": ASSISTANT, "question": TEXT, "options": TEXTS}
     decided = {"answer": TEXT, "label": TEXT, "label_conflict": FLAG}
     voted = {"confidence": NUMBER, "votes": VOTES, "teacher": TEXT, "model": TEXT, "origin": TEXT, "reasoning_tokens": WHOLE}
-    return asked | decided | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT}
+    wanted = {name: OPTIONAL[name] for name in optional}
+    return asked | decided | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT} | wanted
 
 
 def trace_columns(measures: Iterable[str]) -> Columns:

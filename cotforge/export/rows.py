@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from cotforge import selection
 from cotforge.export.shards import SUFFIXES
 from cotforge.export.streamed import Row
 from cotforge.reasons import short_fate, short_reason
@@ -16,8 +18,8 @@ def split_name(split: str) -> str:
     return "all_" if name == "all" else name
 
 
-def lesson_row(lesson: Lesson, measures: Sequence[str]) -> Row:
-    """A row of `data/`, with the pictures' names for the pictures."""
+def lesson_row(lesson: Lesson, measures: Sequence[str], optional: Sequence[str] = ()) -> Row:
+    """A row of `data/`, with the pictures' names for the pictures; `optional` are columns that only some pipelines ask for."""
     sample, verdict, trace = lesson.sample, lesson.verdict, lesson.judged.trace
     return (
         sample.id,
@@ -38,7 +40,12 @@ def lesson_row(lesson: Lesson, measures: Sequence[str]) -> Row:
         *(lesson.judged.measures.get(measure) for measure in measures),
         trace.call,
         lesson.mended,
+        *(OPTIONAL[name](lesson) for name in optional),
     )
+
+
+OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {"soft_label": lambda lesson: lesson.verdict.soft_label or None}
+"""What stands in the columns of `columns.OPTIONAL`."""
 
 
 def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
@@ -111,7 +118,13 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"
     elif stage == "select":
-        yield sample, None, None, "select", reason, f"{at}its pass rate in difficulty.parquet is outside of select.{reason}"
+        yield sample, None, None, "select", reason, f"{at}{_LEFT_OUT[outcome.rejected]}"
+
+
+_LEFT_OUT = {
+    selection.DIFFICULTY: "its pass rate is outside of select.difficulty",
+    selection.PER_CLASS: "select.per_class takes other samples with this answer",
+}
 
 
 def _votes_cell(outcome: CuratedSample) -> str:

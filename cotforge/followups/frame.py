@@ -104,6 +104,15 @@ class BarringFollowUp(FollowUp, Protocol):
         """Names of the teachers that are barred, by the findings about all Samples, in their order; the stream is read once."""
 
 
+@runtime_checkable
+class MarkingFollowUp(FollowUp, Protocol):
+    """One that marks traces: its marks are columns of the table of traces, also where no filter bounds them."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The names of the measures that it takes, as `Trace.marks` has them."""
+
+
 class FollowUpSection(Protocol):
     """A section of the pipeline file that has a follow-up."""
 

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from cotforge.errors import PipelineError, show_value
 from cotforge.followups.frame import NOTHING, About, Asker, Follow, Found, is_drawn
 from cotforge.followups.judge_marks import DEFAULT_RUBRIC, Dimension, mean_marks, read_marks
+from cotforge.followups.readers import demand_teachers
+from cotforge.followups.reply_faults import is_refusal
 from cotforge.records import Call, Finding, Trace
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.family import family_of
@@ -57,10 +59,7 @@ class Judge(Spec):
     def follow_up(self, asker: Asker) -> "JudgeFollowUp":
         """Raises PipelineError where a teacher is not known, or nobody may judge anything."""
         known = {teacher.name: teacher for teacher in asker.teachers}
-        if unknown := [name for name in self.teachers or () if name not in known]:
-            raise PipelineError(
-                f"judge.teachers: no teacher named {show_value(unknown[0])} is asked call by call; there are {', '.join(known) or 'none'}"
-            )
+        demand_teachers(asker, self.teachers or (), "judge.teachers")
         follow_up = JudgeFollowUp(self, asker, tuple(known[name] for name in self.teachers or known))
         if not any(follow_up.judges(teacher.name) for teacher in asker.teachers):
             families = ", ".join(dict.fromkeys(f"{teacher.name} ({family_of(teacher)})" for teacher in asker.teachers))
@@ -91,22 +90,30 @@ class JudgeFollowUp:
         """See `FollowUp`. Marks `judge_<dimension>`, means over the judges; a finding `judge` for every mark that could be read."""
         drawn = [trace for trace in about.good if is_drawn(self.judge.share, "judge", trace.call)]
         asked = [one for trace in drawn for one in self._wanted(trace, about)]
-        alone = any(not self.judges(trace.teacher) for trace in drawn)
-        skipped = ("judge:no_other_family",) if alone else ()
+        skipped = ["judge:no_other_family"] if any(not self.judges(trace.teacher) for trace in drawn) else []
         if not asked:
-            return Found(skipped=skipped) if skipped else NOTHING
+            return Found(skipped=tuple(skipped)) if skipped else NOTHING
         replies = yield list({one.call.key: one.call for one in asked}.values())
         given: dict[str, list[dict[str, int]]] = {one.trace.call: [] for one in asked}
         findings: list[Finding] = []
         for trace, call in asked:
             reply = replies.get(call.key)
-            marks = read_marks(reply, self.judge.dimensions) if reply is not None and reply.outcome.has_text else {}
+            if reply is None or not reply.outcome.has_text:
+                continue
+            marks = read_marks(reply, self.judge.dimensions)
             given[trace.call].append(marks)
+            if not marks:
+                skipped.append("judge:refused" if is_refusal(reply) else "judge:no_marks")
             findings += [
                 Finding("judge", trace.teacher, call.teacher, float(mark), dimension, trace.call) for dimension, mark in marks.items()
             ]
         means = {key: mean_marks(marks, self.judge.dimensions) for key, marks in given.items()}
-        return Found(marks=means, findings=tuple(findings), skipped=skipped)
+        return Found(marks=means, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `MarkingFollowUp`."""
+        return tuple(f"judge_{dimension.name}" for dimension in self.judge.dimensions)
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """See `FollowUp`."""

@@ -84,12 +84,21 @@ class ProbeFollowUp:
             if one.what == "seen":
                 seen = count_seen(reply, one.things, one.decoys)
                 mark["mentions_seen"] = seen.share
+                skipped += [] if seen.real else ["probe:unread_list"]
                 findings += [one.finding("seen", "thing", yes) for yes in seen.real]
                 findings += [one.finding("seen", "decoy", yes) for yes in seen.decoys]
             else:
-                findings += self._survived(one, reply)
+                survived = self._survived(one, reply)
+                findings += survived
+                skipped += [] if survived else ["probe:unread"]
                 mark["grounded"] = _share_changed(findings, one.trace.call)
         return Found(marks=marks, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `MarkingFollowUp`."""
+        taken = {"grounded": self.probe.blank or self.probe.swap, "mentions_seen": self.probe.mentions}
+        return tuple(name for name, share in taken.items() if share)
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """See `FollowUp`."""

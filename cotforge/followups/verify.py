@@ -57,6 +57,11 @@ class VerifyFollowUp:
             skipped=(*skipped, *(f"verify:{read.fault}" for read in reads if read.fault)),
         )
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """See `MarkingFollowUp`."""
+        return ("verified", "verified_unseen")
+
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """As if every reply of a sample with an accepted answer could be a lesson: the most that it can be."""
         by, teachers = self.section.by, self.asker.teachers

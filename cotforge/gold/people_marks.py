@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from cotforge.errors import show_value
 from cotforge.followups.judge_marks import Dimension
 from cotforge.gold.csv_cells import demand_faultless, read_table, unguard_cell
 from cotforge.tally.findings import PeopleMarks
 
+if TYPE_CHECKING:  # whoever only reads a file needs no pipeline, which takes a second to import
+    from cotforge.pipeline import Loaded
+
 _Given = dict[str, dict[str, list[float]]]
+
+
+def find_people_marks(loaded: "Loaded") -> PeopleMarks:
+    """The marks of the file that `judge.gold` names; none where it names none. Raises PipelineError with every fault of the file."""
+    judge = loaded.pipeline.judge
+    return PeopleMarks() if judge is None or judge.gold is None else read_people_marks(loaded.root / judge.gold, judge.dimensions)
 
 
 def read_people_marks(path: Path, rubric: Sequence[Dimension]) -> PeopleMarks:

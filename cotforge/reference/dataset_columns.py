@@ -35,6 +35,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "reasoning_tokens": "Tokens of the reasoning, as reported by the server or estimated.",
         "measure_*": "Value of each measure that a filter uses; null where it does not apply.",
         "call": "Key of the call, which finds the reply in `journal.sqlite` and in `traces`.",
+        "soft_label": "Only with `consensus.soft_labels`: the probability of each possible answer; those with 0 are left out. "
+        "Null for a free answer, and under a rule without probabilities.",
         "mended": "What was removed from the reasoning: `think_tags`, `answer_tags`, `image_tokens` and `control_tokens`, joined by `+`; "
         "null where nothing was.",
     },
@@ -79,7 +81,10 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
 
 def columns_of(table: Table) -> Mapping[str, Any]:
     """The columns of a table by name, in order; `measure_*` stands for all those of measures."""
-    makes = {"lessons": lambda: columns.lesson_columns(["measure_*"]), "traces": lambda: columns.trace_columns(["measure_*"])}
+    makes = {
+        "lessons": lambda: columns.lesson_columns(["measure_*"], columns.OPTIONAL),
+        "traces": lambda: columns.trace_columns(["measure_*"]),
+    }
     plain = {"preference": columns.PREFERENCE, "losses": columns.LOSSES}
     return makes[table]() if table in makes else plain[table]
 

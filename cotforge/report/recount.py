@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
-from cotforge import curation
+from cotforge import selection
 from cotforge.filters import Bound
 from cotforge.records import NO_MEASURES, CuratedSample, Judged
 
@@ -110,7 +110,7 @@ class Recount:
         verdict = outcome.verdict
         state = ACCEPTED if verdict.accepted else UNSURE if verdict.reason == "below_target" else REFUSED
         state |= READABLE * any(judged.trace.answer is not None for judged in outcome.traces)
-        state |= UNWANTED * (outcome.rejected == curation.UNWANTED)
+        state |= UNWANTED * (outcome.rejected in selection.LEFT_OUT)
         usable = [judged for judged in outcome.traces if _is_usable(judged, verdict.answer)][:255]
         values = array("d", (_as_number(judged.measures.get(name)) for judged in usable for name in self.columns))
         return Counted(state, verdict.confidence, verdict.answer or "", len(usable), values.tobytes())

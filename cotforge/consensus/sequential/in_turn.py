@@ -190,6 +190,9 @@ class TurnDecider(Decider):
             shares.setdefault(sample.label, fate.said[-1])
         return with_label(shares, sample)
 
+    def answer_shares(self, sample: Sample, heard: Sequence[Heard]) -> Mapping[str, float]:
+        return self.posterior(sample, heard)
+
     @property
     def least(self) -> float:
         return self._figures.target

@@ -1,0 +1,138 @@
+"""Recipes run end to end with simulated teachers: pictures, servers and student are made here, and all else is as shipped."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from cotforge.prompts import shipped_folder
+from cotforge.simulate import Role, Server
+from cotforge.simulate.looking import measured_answer
+from cotforge.simulate.sight import see_picture
+from cotforge.teachers.simulated import Simulated
+from tests.asking import LABELS, picture
+from tests.project import ran, summary, table
+
+ROOT = Path(__file__).parents[1]
+PIPELINES = shipped_folder("pipelines")
+PICTURES = 12
+COUNTING = "How many separate white shapes are there?"
+SHAPES = ("standing", "pair", "o", "8")
+SEEING: dict[str, Simulated] = {
+    "Qwen/Qwen2.5-VL-7B-Instruct": Simulated(learn="learn.csv", look="strokes"),
+    "OpenGVLab/InternVL3-8B-hf": Simulated(learn="learn.csv", look="pixels", seed=1),
+    "zai-org/GLM-4.1V-9B-Thinking": Simulated(seed=3),
+    "llava-hf/llava-onevision-qwen2-7b-ov-hf": Simulated(learn="learn.csv", look="blurred", seed=2),
+}
+"""Every teacher of a recipe by its model. The one that learned nothing disagrees with the others about every other picture."""
+CALLS = {
+    "answer_shuffle": 2, "caption_bridge": 2, "label_audit": 3, "long_cot_math": 4, "one_gpu": 2, "short_or_long": 2,
+}  # fmt: skip
+"""Calls about one picture, of recipes that ask each teacher the same about all of them."""
+AT_MOST = {"emoset": 3}
+"""Most Calls about one picture, of all others."""
+COSTS = re.compile(
+    r"^# Costs per 1,000 pictures: (?:at most |about )?([\d,]+) calls, [\d.]+ million tokens in and [\d.]+ million out\b", re.M
+)
+
+
+class Ground(NamedTuple):
+    """Where the data lie, and who answers."""
+
+    folder: Path
+    closed: str
+    """URL of teachers that know the labels of `bars.jsonl`."""
+    free: str
+    """URL of teachers that measure."""
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Bars and shapes, and servers for every model that a recipe names."""
+    folder = tmp_path_factory.mktemp("recipes")
+    known = [(f"{label}{shift}.png", label, picture(label, shift=shift)) for label in LABELS for shift in range(-12, 16, 4)]
+    bars = [(f"bar{number}.png", LABELS[number % 2], picture(LABELS[number % 2], shift=number - 8)) for number in range(PICTURES + 4)]
+    shapes = [(SHAPES[number % 4], picture(SHAPES[number % 4], size=64 + number)) for number in range(PICTURES + 4)]
+    counted = [(f"{number}.png", measured_answer(COUNTING, see_picture(data)), data) for number, (_, data) in enumerate(shapes)]
+    for name, _, data in (*known, *bars, *counted):
+        (folder / name).write_bytes(data)
+    (folder / "learn.csv").write_text("image,label\n" + "".join(f"{name},{label}\n" for name, label, _ in known))
+    write_rows(folder / "bars.jsonl", bars)
+    write_rows(folder / "rows.jsonl", counted)
+    roles = [Role(model, model, seeing) for model, seeing in SEEING.items()]
+    with Server(roles, LABELS, root=folder) as closed, Server(roles, (), root=folder) as free:
+        yield Ground(folder, closed.url, free.url)
+
+
+def write_rows(path: Path, rows: list[tuple[str, str, bytes]]) -> None:
+    """A table whose last four rows are held out, and whose first label is wrong."""
+    wrong = rows[1][1]
+    lines = [
+        {"id": name, "image": name, "question": COUNTING, "label": wrong if place == 0 else label}
+        | {"split": "train" if place < PICTURES else "test"}
+        for place, (name, label, _) in enumerate(rows)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def recipe(name: str) -> Any:
+    return yaml.safe_load((PIPELINES / f"{name}.yaml").read_text())
+
+
+def sets(name: str, ground: Ground) -> Iterator[str]:
+    """What is another here: the place of the data, the question, and where the teachers are."""
+    tree = recipe(name)
+    free = tree["task"]["kind"] == "answer"
+    if not free:
+        yield f"source={json.dumps({'kind': 'table', 'path': str(ground.folder / 'bars.jsonl'), 'split': 'train'})}"
+        yield f"task={json.dumps({'kind': 'classify', 'question': 'Which bar is this?', 'labels': [*LABELS]})}"
+    for place, teacher in enumerate(tree["teachers"]):
+        fields = {key: value for key, value in teacher.items() if key not in ("gpus", "engine", "kind", "concurrency")}
+        yield f"teachers.{place}={json.dumps(fields | {'url': ground.free if free else ground.closed})}"
+    if "eval" in tree:
+        yield 'eval.split="test"' if "split" in tree["eval"] else 'eval={"split": "test"}'
+
+
+def run(command: str, name: str, ground: Ground, out: Path, *more: object) -> str:
+    """What a command prints about a recipe; it must end well."""
+    words = [word for given in sets(name, ground) for word in ("--set", given)]
+    done = ran(command, name, "--out", out, *more, *words, cwd=out.parent)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def places(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable by which a recipe finds its data."""
+    for variable in re.findall(r"\$\{(\w+)\}", "".join(path.read_text() for path in PIPELINES.glob("*.yaml"))):
+        monkeypatch.setenv(variable, str(ground.folder))
+
+
+@pytest.mark.parametrize("name", sorted(CALLS | AT_MOST))
+def test_a_recipe_passes_its_check_and_makes_lessons_and_a_second_build_asks_nothing(name: str, ground: Ground, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run("check", name, ground, out, "--offline", "--limit", PICTURES)
+    run("build", name, ground, out, "--limit", PICTURES)
+    first = summary(out)
+    assert first["lessons"] == len(table(out, "data")) > 0, first["rejected"]
+    most = CALLS.get(name) or AT_MOST[name]
+    assert first["calls"] == most * PICTURES if name in CALLS else 0 < first["calls"] <= most * PICTURES
+    assert first["calls_failed"] == 0
+    run("build", name, ground, out, "--limit", PICTURES)
+    assert summary(out)["calls"] == 0
+
+
+def test_the_costs_in_a_recipe_are_those_of_the_page_and_of_its_calls() -> None:
+    page = (ROOT / "docs" / "how-to" / "recipes.md").read_text()
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(\.\./\.\./pipelines/\w+\.yaml\) \|.*\| (?:at most |about )?([\d,]+) \|[^|]*\|$", page, re.M))
+    assert set(rows) == {path.stem for path in PIPELINES.glob("*.yaml")}
+    for name in CALLS | AT_MOST:
+        text = (PIPELINES / f"{name}.yaml").read_text()
+        (told,) = COSTS.findall(text)
+        assert told == rows[name], name
+        assert int(told.replace(",", "")) == 1000 * (CALLS.get(name) or AT_MOST[name])
+        assert "arXiv" in text or "From no paper" in text
