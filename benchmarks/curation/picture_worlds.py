@@ -4,6 +4,7 @@ Photos of textile are those of PyPI's `conformal-clip-data` (MIT licence), the p
 """
 
 import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -28,8 +29,12 @@ class Drawn(NamedTuple):
 
 
 def textile(count: int, random: Random) -> Iterator[Drawn]:
-    """Photos of one cloth, each another place of it."""
-    files = textile_files()
+    """Photos of one cloth, each another place of it; none where they are not installed, which is told."""
+    try:
+        files = textile_files()
+    except SystemExit as fault:
+        print(f"without photos of textile: {fault}", file=sys.stderr)
+        return
     for place in random.choice(len(files), min(count, len(files)), replace=False):
         with Image.open(files[place]) as image:
             yield Drawn(f"textile {files[place].parent.name}/{files[place].stem}", image.convert("RGB"))
@@ -37,7 +42,8 @@ def textile(count: int, random: Random) -> Iterator[Drawn]:
 
 def photo_parts(count: int, random: Random) -> Iterator[Drawn]:
     """Parts of two photos that do not overlap, but for those that are all sky or out of focus: they are among the plain ones."""
-    yield from (drawn for drawn in _parts() if np.asarray(drawn.image.convert("L")).std() >= PLAIN)
+    found = [drawn for drawn in _parts() if np.asarray(drawn.image.convert("L")).std() >= PLAIN]
+    yield from found[:count]
 
 
 @cache
