@@ -17,7 +17,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.measures.code_switching import code_switching
 from cotforge.measures.contradicts_answer import contradicts_answer
 from cotforge.measures.cut_thought import cut_thought
-from cotforge.measures.followup_marks import grounded, judge, mentions_seen
+from cotforge.measures.followup_marks import grounded, judge, mentions_seen, verified, verified_unseen
 from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
@@ -167,22 +167,6 @@ def teacher_agreement(sample: Sample, trace: Trace, verdict: Verdict | None) -> 
     """Share of the other teachers' votes for this answer, in [0, 1]; None if no other teacher voted."""
     others = [ballot.answer for ballot in verdict.ballots if ballot.teacher != trace.teacher] if verdict is not None else []
     return others.count(trace.answer or "") / len(others) if others else None
-
-
-def verified(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """Share of the other teachers that came to the answer by the picture and the text without its answer; None if none was asked.
-
-    `verify` and `rescue` of the pipeline file ask them. What no teacher's reply tells is left out of the share.
-    """
-    return trace.marks.get("verified")
-
-
-def verified_unseen(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
-    """The same without the picture: share that the text without its answer led to the answer; None if none was asked.
-
-    Near 1 the text says all that is needed. A low share may also mean that the picture has to be looked at.
-    """
-    return trace.marks.get("verified_unseen")
 
 
 def find_measure(name: str, *, root: Path) -> Measure:
