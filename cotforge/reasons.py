@@ -405,6 +405,7 @@ _COUNTED = {"filter": "dropped by the filter", "unread": "not read:", "source": 
 _ALONE = {
     **{"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:"},
     "gate": "did not pass:",
+    "verify": "a reader's reply could not be read:",
 }
 """By stage, what stands before the rest of the word."""
 

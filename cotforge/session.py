@@ -145,6 +145,7 @@ class RunSession:
         else:
             works = self.asking.missing_work(refreshed) if guide is None else not_only_faults(self.asking.remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
+        self.asking.expect_follow_ups(estimator, refreshed)
         give_notices([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
         if not probe:
             tell(estimator.text())
@@ -154,15 +155,17 @@ class RunSession:
             tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
             give_notices([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
+        following = {name for name, share in found.shares.items() if share.following}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
             give_notices(self.asking.replies_elsewhere(refreshed, guide))
         give_notices([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
-        self.asking.look_at(() if offline else asked)
+        self.asking.look_at(() if offline else asked | following)
         if probe:
             self._keep_pipeline()
             self.asking.ask_probe(estimator, asked)
+            self.asking.expect_follow_ups(estimator, refreshed)
             tell(estimator.text())
         return estimator.found
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from cotforge.cli import main as cotforge_main  # noqa: F401 - its imports are part of what is timed
 from cotforge.followups.frame import About, Asker, Follow, FollowUp, Found
 from cotforge.pipeline import Loaded
 from cotforge.records import Finding, Picture
 from cotforge.session import RunSession
+from cotforge.teachers.kinds.openai import OpenAITeacher
 from tests.project import summary
 
 
@@ -72,10 +73,33 @@ class EchoingLoaded(Loaded):
         return ("echo",)
 
 
+class SharingTeacher(OpenAITeacher):
+    """A server that holds the GPU of this machine while it is asked."""
+
+    def devices(self) -> frozenset[str]:
+        """The one."""
+        return frozenset({"gpu:0"})
+
+
+class TurningLoaded(EchoingLoaded):
+    """Teachers that take turns; what the first is asked follows from what the last one said."""
+
+    @classmethod
+    def load(cls, *words: Any, **more: Any) -> Loaded:
+        """With teachers that share the GPU."""
+        plain = Loaded.load(*words, **more)
+        teachers = tuple(SharingTeacher(**teacher.model_dump()) for teacher in plain.pipeline.teachers)
+        return replace(plain, pipeline=plain.pipeline.model_copy(update={"teachers": teachers}))
+
+    def follow_ups(self) -> tuple[FollowUp, ...]:
+        """The last teacher is asked first."""
+        return (EchoedAnswer(Asker(self.pipeline.teachers[::-1], self.prompts, self.pipeline.task)),)
+
+
 @contextmanager
 def opened(folder: Path, *sets: str, kind: type[Loaded] = EchoingLoaded, limit: int | None = None) -> Iterator[RunSession]:
     """The run of the folder's pipeline, with the follow-up."""
-    plain = Loaded.load(folder / "pipeline.yaml", sets)
+    plain = kind.load(folder / "pipeline.yaml", sets)
     loaded = kind(**{field.name: getattr(plain, field.name) for field in fields(plain)})
     with RunSession._in_folder(loaded, folder / "runs/feelings", limit, None) as run:
         yield run

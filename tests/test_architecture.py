@@ -31,6 +31,7 @@ FLOORS = (
     "gold",
     "sequence",
     "heard sample_reader sample_finding",
+    "curator",
     "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",

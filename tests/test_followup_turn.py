@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from cotforge.errors import Stopped
-from tests.echoed import blank_picture, build, opened
+from cotforge.pipeline import Loaded
+from tests.echoed import TurningLoaded, blank_picture, build, opened
 from tests.project import LABELS, Running, environment, files, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Entry, Failure, Teacher
 
@@ -174,7 +175,8 @@ def test_an_interrupt_leaves_the_rest_and_offline_asks_nothing(tmp_path: Path) -
     with Teacher(echo) as server:
         write_pipeline(tmp_path, teacher(server, concurrency=2), consensus=ALONE)
         with opened(tmp_path) as run:
-            server.fail = lambda body: run.interrupt() if follows(body) else None  # type: ignore[func-returns-value]
+            once = iter([run.interrupt])
+            server.fail = lambda body: next(once, lambda: None)() if follows(body) else None
             with pytest.raises(KeyboardInterrupt):
                 run.build()
         server.fail, asked = None, len(server.ledger)
@@ -183,3 +185,67 @@ def test_an_interrupt_leaves_the_rest_and_offline_asks_nothing(tmp_path: Path) -
         assert (told["calls"], told["accepted"], len(server.ledger)) == (0, 8, asked)
         assert told["calls_missing"] > 0
         assert build(tmp_path)["calls"] == 8 + 24 - asked
+
+
+def test_teachers_that_share_a_gpu_take_turns_until_nobody_wants_anything(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    with Teacher(echo) as one, Teacher(echo) as two:
+        two_teachers(tmp_path, one, two)
+        with opened(tmp_path, kind=TurningLoaded) as run:
+            run.build()
+        assert (len(later(one)), len(later(two))) == (12, 6)
+        assert max(entry.started for entry in later(two)) < min(entry.started for entry in later(one))
+        assert summary(tmp_path / RUN)["follow_ups"] == {"echo": {"calls": 18, "failed": 0, "skipped": {}}}
+
+
+def test_a_run_without_such_sections_asks_and_writes_what_it_always_did(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    with Teacher(echo) as one, Teacher(echo) as two:
+        two_teachers(tmp_path, one, two)
+        with opened(tmp_path, kind=Loaded) as run:
+            run.build()
+        assert (len(one.ledger), len(two.ledger)) == (6, 6)
+        told, before = summary(tmp_path / RUN), files(tmp_path / RUN / "dataset")
+        build(tmp_path)
+        assert len(one.ledger) + len(two.ledger) == 6 * 5, "what is added later asks nothing again"
+        with opened(tmp_path, kind=Loaded) as run:
+            run.curate()
+    after = files(tmp_path / RUN / "dataset")
+    assert after.pop("README.md") != before.pop("README.md"), "the card tells what was spent in all"
+    assert after == before
+    assert not {"origins", "follow_ups"} & set(told)
+
+
+def test_check_plans_and_prices_what_follows_and_asks_nothing(tmp_path: Path) -> None:
+    write_rows(tmp_path, 10)
+    with Teacher(echo) as one, Teacher(echo) as two:
+        two_teachers(tmp_path, one, two, budget={"calls": 40})
+        lines = checked(tmp_path)
+        assert not one.ledger + two.ledger
+        assert lines["one"].startswith("10 calls to make, 0 in the journal, about 8 more follow the vote, about ")
+        assert lines["in all"].startswith("20 calls to make, about 24 more follow the vote")
+        assert lines["echo:"] == "about 24 calls after the vote (one 8, two 16)"
+        assert lines["calls after the vote:"] == "counted with 80% of the samples with an accepted answer, which is an assumption"
+        assert lines["budget:"].startswith("calls 40 does not suffice: 0 spent, about 44 to come; it reaches about ")
+        with opened(tmp_path, kind=Loaded) as run:
+            run.build()
+        lines = checked(tmp_path)
+        assert lines["in all"].startswith("0 calls to make, about 30 more follow the vote")
+        assert lines["calls after the vote:"] == "counted with 100% of the samples with an accepted answer, as 10 so far"
+        with pytest.raises(Stopped):
+            build(tmp_path)
+        assert checked(tmp_path)["in all"].startswith("0 calls to make, about 10 more follow the vote")
+        build(tmp_path, "budget.calls=50")
+    lines = checked(tmp_path)
+    assert lines["in all"] == "0 calls to make"
+    assert lines["echo:"] == "no call to make after the vote"
+
+
+def checked(folder: Path) -> dict[str, str]:
+    """What `check` says, by how its lines begin; servers that are not needed are not looked for."""
+    told: list[str] = []
+    with opened(folder) as run:
+        run.check(told.append)
+    begins = ("one", "two", "in all", "echo:", "calls after the vote:", "budget:")
+    lines = [line for text in told for line in text.splitlines()]
+    return {begin: line.removeprefix(begin).strip() for begin in begins for line in lines if line.startswith(begin)}

@@ -23,8 +23,9 @@ from cotforge.curation import Curation, Samples
 from cotforge.display import Display
 from cotforge.endings import Stop
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
+from cotforge.estimate.forecast import forecast_follow_ups
 from cotforge.folder import RunFolder
-from cotforge.followups.frame import Common, FollowUp
+from cotforge.followups.frame import Common, FollowUp, SampleFollowUps
 from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missing_work
 from cotforge.forge.pending import SettledReplies
 from cotforge.forge.places import askable_together
@@ -147,10 +148,27 @@ class RunAsking:
 
     def followers(self) -> set[str]:
         """The teachers that are probably asked what follows the vote."""
-        voters = sum(teacher.samples for teacher in self.loaded.pipeline.teachers)
-        return {
-            name for one in self.follow_ups for share in (0.0, 1.0) for name, calls in one.expected_calls(share, voters).items() if calls
-        }
+        expected = [one.expected_calls(accepted, self._voters) for one in self.follow_ups for accepted in (0.0, 1.0)]
+        return {name for each in expected for name, calls in each.items() if calls}
+
+    def expect_follow_ups(self, estimator: Estimator, refreshed: dict[str, int]) -> None:
+        """Add to an estimate what will probably follow the vote, by what the journal holds."""
+        if not self.follow_ups:
+            return
+        steps: Iterable[SampleFollowUps | Fault | None] = ()
+        if not self.journal.empty:
+            curation = self.make_curation()
+            curation.decided()
+            curation.bar_teachers()
+            steps = (curation.curator.follow_ups_of(item) for item in self.reader.samples() if isinstance(item, Sample))
+        by_section = dict(zip(self.loaded.follow_up_names, self.follow_ups, strict=True))
+        lookup = SettledReplies(self.loaded, self.journal, refreshed, again=self.again).replies
+        estimator.expect(forecast_follow_ups(by_section, estimator.found.samples, steps, lookup, voters=self._voters))
+
+    @property
+    def _voters(self) -> int:
+        """Calls of the vote about a Sample."""
+        return sum(teacher.samples for teacher in self.loaded.pipeline.teachers)
 
     # asking
 

@@ -200,8 +200,10 @@ IMAGES = Kind(
 """From (bytes, path) pairs."""
 
 
-OPTIONAL: Columns = {"soft_label": SHARES, "segments": SEGMENTS}
+OPTIONAL: Columns = {"soft_label": SHARES, "segments": SEGMENTS, "language": TEXT}
 """Columns of `data/` that only a pipeline that asks for them has."""
+OPTIONAL_OF_TRACES: Columns = {"language": TEXT}
+"""Those of `traces/`."""
 
 
 def lesson_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Columns:
@@ -213,12 +215,13 @@ def lesson_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Col
     return asked | decided | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT} | wanted
 
 
-def trace_columns(measures: Iterable[str]) -> Columns:
-    """The columns of `traces/`, with those of the measures."""
+def trace_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Columns:
+    """The columns of `traces/`, with those of the measures, and the `optional` ones that the pipeline asks for."""
     asked = {"id": TEXT, "call": TEXT, "teacher": TEXT, "model": TEXT, "origin": TEXT, "index": WHOLE}
     said = {"reasoning": TEXT, "answer": TEXT, "ballot": TEXT, "finish_reason": TEXT, "read_as": TEXT}
+    wanted = {name: OPTIONAL_OF_TRACES[name] for name in optional if name in OPTIONAL_OF_TRACES}
     counted = {"input_tokens": WHOLE, "output_tokens": WHOLE, "cost_usd": NUMBER}
-    return asked | said | counted | {"fate": TEXT, "fate_value": NUMBER} | dict.fromkeys(measures, NUMBER)
+    return asked | said | counted | {"fate": TEXT, "fate_value": NUMBER} | dict.fromkeys(measures, NUMBER) | wanted
 
 
 PREFERENCE: Columns = {"id": TEXT, "prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT, "images": IMAGES}

@@ -102,7 +102,7 @@ def _tests_of_text(name: str, others: tuple[str, ...]) -> list[Test]:
     if not plain:
         return []
     if values := number_in(plain, whole=True):
-        return [number_test(values)]
+        return [number_test(values, is_label=bool(others))]
     if len(plain) == 1 and plain.isascii() and plain.isalpha():
         return [_letter_test(plain.upper(), bare=True)]
     if plain in _BARE:

@@ -199,13 +199,15 @@ class _Step(NamedTuple):
     follow: Follow
     calls: Sequence[Call]
     """What it wants now."""
+    lacking: tuple[Call, ...] = ()
+    """Those of them that had no reply when it was last looked for."""
 
 
 class SampleFollowUps:
     """The follow-ups of one Sample, step by step and side by side."""
 
     def __init__(self, follow_ups: Sequence[FollowUp], about: About) -> None:
-        self.sample = about.sample
+        self.about = about
         self._open: list[_Step] = []
         self._found: list[tuple[int, Found]] = []
         self._asked: dict[str, tuple[Call, Reply | None]] = {}
@@ -226,7 +228,7 @@ class SampleFollowUps:
                 replies = lookup(step.calls)
                 lacking = [call for call in step.calls if call.key not in replies]
                 if lacking and not settled:
-                    self._open.append(step)
+                    self._open.append(step._replace(lacking=tuple(lacking)))
                     wanted |= {call.key: call for call in lacking}
                     continue
                 went_on = True
@@ -235,6 +237,11 @@ class SampleFollowUps:
                 self._go_on(step.place, step.follow, replies)
             if not went_on:
                 return list(wanted.values())
+
+    @property
+    def wanting(self) -> list[tuple[int, tuple[Call, ...]]]:
+        """(which follow-up, the Calls that it lacks) of each that is not over, since the last `advance`."""
+        return [(step.place, step.lacking) for step in self._open]
 
     @property
     def has_begun(self) -> bool:

@@ -36,6 +36,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "measure_*": "Value of each measure that a filter uses; null where it does not apply.",
         "call": "Key of the call, which finds the reply in `journal.sqlite` and in `traces`. Joined sentences have a key and no reply: "
         "they are in `traces` alone, with `sentences` in `read_as`.",
+        "language": "Only with `reasoning_language`, or a filter on it: tag of the reasoning's language, such as `en`; null where it "
+        "cannot be told.",
         "soft_label": "Only with `consensus.soft_labels`: the probability of each possible answer; those with 0 are left out. "
         "Null for a free answer, and under a rule without probabilities.",
         "segments": "Only with `weave`: the parts of a woven reasoning, in order; the kind is `observe`, `candidate`, `doubt`, `check` or "
@@ -63,6 +65,7 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "fate": "What became of the text: see [reasons](reasons.md).",
         "fate_value": "Value of the measure whose filter dropped it; else null.",
         "measure_*": "Value of each measure that a filter uses; null where it does not apply.",
+        "language": "Only with `reasoning_language`, or a filter on it: tag of the reasoning's language; null where it cannot be told.",
     },
     "preference": {
         "id": "Id of the sample.",
@@ -88,7 +91,7 @@ def columns_of(table: Table) -> Mapping[str, Any]:
     """The columns of a table by name, in order; `measure_*` stands for all those of measures."""
     makes = {
         "lessons": lambda: columns.lesson_columns(["measure_*"], columns.OPTIONAL),
-        "traces": lambda: columns.trace_columns(["measure_*"]),
+        "traces": lambda: columns.trace_columns(["measure_*"], columns.OPTIONAL_OF_TRACES),
     }
     plain = {"preference": columns.PREFERENCE, "losses": columns.LOSSES}
     return makes[table]() if table in makes else plain[table]

@@ -88,6 +88,8 @@ class Tally:
     """Lessons by what their traces are for: `solve`, `rescue` or `woven`."""
     follow_ups: dict[str, FollowUpTally] = field(default_factory=dict)
     """By the section of the pipeline file, in the order of `CuratedSample.followed`."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """What follow-ups found out: see `FindingTally.summary`, which tells it."""
 
     def fault(self, fault: Fault) -> None:
         """Count a row that did not become a Sample."""
@@ -194,6 +196,7 @@ class Tally:
         return {
             "origins": {origin: self.origins[origin] for origin in ("solve", "rescue", "woven")},
             "follow_ups": {name: section.summary() for name, section in self.follow_ups.items()},
+            "findings": dict(self.findings),
         }
 
     def _teacher_summary(self, name: str) -> dict[str, Any]:
