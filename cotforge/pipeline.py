@@ -23,6 +23,7 @@ from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
+from cotforge.followups.weave import Weave
 from cotforge.images import Images
 from cotforge.measures.reasoning_language import WantedLanguage, language_name
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
@@ -76,6 +77,8 @@ class Pipeline(Spec):
     sees a label."""
     verify: Verify | None = None
     """Shows texts without their answer to other teachers. Null: nothing is verified."""
+    weave: Weave | None = None
+    """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
     probe: Probe | None = None
     """Tests of whether a reasoning rests on its picture. Null: none."""
     judge: Judge | None = None

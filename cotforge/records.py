@@ -215,6 +215,10 @@ class Reply(Record):
         return self.outcome.passing
 
 
+SENTENCES = "sentences"
+"""`Trace.read_as` where no teacher wrote the text as a whole: it is joined of sentences of several replies, and is no reply itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace(Record):
     """A Reply read: reasoning and a comparable answer."""

@@ -151,11 +151,22 @@ def _text_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
 
 def _share_lists(values: Sequence[Sequence[tuple[str, float]] | None]) -> pa.Array:
     """Lists of (answer, probability) to lists of records; None stays null."""
+    return _nullable_pairs(values, (_text_array, _float_array), ("answer", "probability"))
+
+
+def _segment_lists(values: Sequence[Sequence[tuple[str, str]] | None]) -> pa.Array:
+    """Lists of (kind, text) to lists of records; None stays null."""
+    return _nullable_pairs(values, (_text_array, _text_array), ("kind", "text"))
+
+
+def _nullable_pairs(
+    values: Sequence[Sequence[tuple[Any, Any]] | None], kinds: Sequence[Callable[[Sequence[Any]], pa.Array]], names: Sequence[str]
+) -> pa.Array:
     flat = [pair for pairs in values for pair in pairs or ()]
     offsets = _list_offsets(len(pairs or ()) for pairs in values)
-    fields = [_text_array([answer for answer, _ in flat]), _float_array([share for _, share in flat])]
-    records = pa.StructArray.from_arrays(fields, ["answer", "probability"])
+    fields = [make([pair[place] for pair in flat]) for place, make in enumerate(kinds)]
     mask = _bool_array([pairs is None for pairs in values])
+    records = pa.StructArray.from_arrays(fields, names)
     return pa.ListArray.from_arrays(_arrow_array(pa.int32(), offsets, offsets), records, mask=mask)
 
 
@@ -178,6 +189,8 @@ SHARES = Kind(
     _share_lists,
 )
 """From (answer, probability) pairs, or null."""
+SEGMENTS = _texts_of("kind", "text", build=_segment_lists)
+"""From (kind, text) pairs, or null."""
 IMAGES = Kind(
     pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     [{"_type": "Image"}],
@@ -187,7 +200,7 @@ IMAGES = Kind(
 """From (bytes, path) pairs."""
 
 
-OPTIONAL: Columns = {"soft_label": SHARES, "language": TEXT}
+OPTIONAL: Columns = {"soft_label": SHARES, "segments": SEGMENTS, "language": TEXT}
 """Columns of `data/` that only a pipeline that asks for them has."""
 OPTIONAL_OF_TRACES: Columns = {"language": TEXT}
 """Those of `traces/`."""

@@ -46,6 +46,7 @@ def lesson_row(lesson: Lesson, measures: Sequence[str], optional: Sequence[str] 
 
 OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {
     "soft_label": lambda lesson: lesson.verdict.soft_label or None,
+    "segments": lambda lesson: lesson.judged.segments or None,
     "language": lambda lesson: lesson.judged.language,
 }
 """What stands in the columns of `columns.OPTIONAL`."""
