@@ -22,6 +22,7 @@ PARTS = {
     "residue": "benchmarks.curation.texts:judge_residue",
     "loops": "benchmarks.curation.texts:judge_loops",
     "switches": "benchmarks.curation.texts:judge_switches",
+    "languages": "benchmarks.curation.texts:judge_languages",
     "cuts": "benchmarks.curation.texts:judge_cuts",
     "contradictions": "benchmarks.curation.texts:judge_contradictions",
     "pictures": "benchmarks.curation.pictures:judge_pictures",
