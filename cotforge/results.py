@@ -23,6 +23,7 @@ from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
+from cotforge.gold.people_marks import read_people_marks
 from cotforge.history import ended_calls, simulated_teachers, teacher_histories, unanswered_attempts
 from cotforge.journal import Journal
 from cotforge.pages import About, AboutTeacher, Spent
@@ -37,6 +38,7 @@ from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
+from cotforge.tally.findings import FindingTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
 from cotforge.version import __version__
@@ -69,6 +71,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
+    findings = finding_tally(loaded)
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
@@ -79,7 +82,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
-        tally.unseen = blindness.unseen()
+        tally.unseen, tally.findings = blindness.unseen(), findings.summary()
         tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown, tally.held_out = now.counts().labels_unknown, now.counts().held_out
@@ -87,11 +90,11 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
         about = replace(about_run(loaded, totals, simulated), asked=asked_for(loaded, shown))
-        about = add_card_extras(about, loaded, exported=exported, tally=tally, lesson=chooser.lesson, dataset=folder.dataset)
+        about = add_card_extras(about, loaded, exported=exported, tally=tally, lessons=chooser.lessons, dataset=folder.dataset)
         return redact_text(dataset_card(about, tally, exported))
 
     try:
-        watched = wrong.watch(page.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
+        watched = wrong.watch(page.watch(blindness.watch(chooser.watch(findings.watch(with_first(curation.outcomes(), shown))))))
         stream, optional = unrated.watch(watched), curation.optional_columns
         export_dataset(stream, folder.path, measures=curation.measures, tally=tally, card=told, optional=optional)
     except KeepOldDataset:
@@ -128,7 +131,25 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
     repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
     repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
-    return "\n".join([*blind, *met.notes(), *repeats, *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
+    return "\n".join(
+        [
+            *blind,
+            *met.notes(),
+            *repeats,
+            *findings.warnings(),
+            *filter(None, [first]),
+            *map(clean_value, ending.lines(now.progress.teachers)),
+        ]
+    )
+
+
+def finding_tally(loaded: Loaded) -> FindingTally:
+    """What counts the findings of follow-ups. Raises PipelineError where marks of people cannot be read."""
+    judge = loaded.pipeline.judge
+    if judge is None:
+        return FindingTally()
+    people = read_people_marks(loaded.root / judge.gold, judge.dimensions) if judge.gold is not None else None
+    return FindingTally(judge.dimensions, people)
 
 
 def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:

@@ -1,6 +1,7 @@
 """A reasoning with its answer cut out: what must go, what may stay, and that nothing of the answer is left."""
 
 import re
+from time import process_time
 
 import pytest
 from hypothesis import example, given
@@ -51,6 +52,8 @@ GO: list[tuple[str, tuple[str, ...], str]] = [
     ("yes", ("yes", "no"), 'A "no" would be wrong.'),
     ("7", tuple("0123456789"), "It looks like a seven."),
     ("7", tuple("0123456789"), "The digit is a 7."),
+    ("2", tuple("0123456789"), "The two explains it best."),
+    ("2", tuple("0123456789"), "Here 2 strokes meet."),
     ("B", (), "B holds, as the legs show."),
     ("B", (), "The choice is (b)."),
     ("A", (), "So it is A."),
@@ -98,6 +101,8 @@ STAY: list[tuple[str, tuple[str, ...], str]] = [
     ("1", (), "This one is wider than the other one."),
     ("A", (), "A circle touches a line."),
     ("B", (), "The letters AB and b-flat stand there."),
+    ("2", tuple("0123456789"), "I see two strokes and two-sided curves near the foot."),
+    ("2", tuple("0123456789"), "Seventy-two parts of the ink lie above the middle."),
     ("paris", (), "The tower stands by a river."),
 ]
 
@@ -126,6 +131,11 @@ def test_a_synonym_of_the_answer_goes_and_one_of_another_label_stays() -> None:
     assert cut_answer(f"{SEEN} One feels wonder. One feels dread.", "awe", FEELINGS, names) == f"{SEEN}\n One feels dread.".replace(
         "\n", ""
     )
+
+
+def test_a_text_in_a_script_without_spaces_is_worth_reading_too() -> None:
+    seen = "小さな人々が広い空の下に立っている。光が雲を破っている。"
+    assert cut_answer(f"{seen}これは畏敬の念を起こさせる。", "畏敬", ("畏敬", "恐怖", "喜び")) == seen
 
 
 @pytest.mark.parametrize("text", ["", "awe", "The answer is awe.", "Awe. Awe! Awe?", "A wide sky.", "1 2 3 4 5 6 7 8 9 10 11 12"])
@@ -193,3 +203,16 @@ def test_no_statement_of_the_answer_is_left_nothing_is_added_and_cutting_again_c
 def test_any_text_can_be_cut_and_what_is_left_names_no_answer(text: str, about: tuple[str, tuple[str, ...]]) -> None:
     cut = cut_answer(text, *about)
     assert cut is None or not any(names_of_answer(*about).is_named(line) for line in cut.splitlines())
+
+
+@pytest.mark.parametrize("part", ["one ", "1 ", "x, so ", " ", "It is awe. ", "= ", "\\frac{1}{", "$", "a\n", "...", "1,234"])
+def test_a_long_text_of_one_part_over_and_over_takes_no_time_worth_counting(part: str) -> None:
+    text = (part * 20_000)[:20_000]
+    before = process_time()
+    for answer, options in (("awe", FEELINGS), ("7", ())):
+        cut_answer(text, answer, options)
+    assert process_time() - before < 3  # 0.1 s; what grows with the square of the length takes 10
+
+
+def test_a_text_that_nobody_would_read_to_its_end_is_none() -> None:
+    assert cut_answer(f"{SEEN} " * 2_000, "awe", FEELINGS) is None

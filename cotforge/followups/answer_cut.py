@@ -5,19 +5,25 @@ from collections.abc import Iterator
 
 from cotforge.answers import clean_reasoning
 from cotforge.answers.task import Synonyms
-from cotforge.followups.answer_names import AnswerNames, names_of_answer
+from cotforge.followups.answer_names import UNSPACED, AnswerNames, names_of_answer
 
 LEAST_WORDS = 8
 """Words that must be left to be worth reading (default chosen by us)."""
+LONGEST = 50_000
+"""Characters of a reasoning that another teacher is shown (default chosen by us)."""
+_LONGEST_SENTENCE = 1_000
+"""Characters of a sentence whose beginning may stay."""
 _LEAST_OF_SENTENCE = 4
 """Words of the beginning of a sentence that may stay where its end is cut off."""
 
 _WRAP = r"(?<=[\w,;])\n(?=[a-z])"
 """A line break within a sentence, as of a text that is set in lines of one width."""
-_SENTENCE = re.compile(rf"(?:[^\n]|{_WRAP})+?(?:[.!?…]+[\"'”’)\]*_]*(?=\s|\Z)|[。！？]+|(?!{_WRAP})(?=\n)|\Z)|\n", re.DOTALL)
+_SENTENCE = re.compile(
+    rf"(?:[^\n]|{_WRAP})+?(?:[.!?…]{{1,8}}[\"'”’)\]*_]{{0,8}}(?=\s|\Z)|[。！？]{{1,8}}|(?!{_WRAP})(?=\n)|\Z)|\n", re.DOTALL
+)
 _CLAUSE = re.compile(
-    r"\s*(?:;|:(?=\s)|\s[-–—]\s|—"
-    r"|,?\s+(?:so|and\ so|thus|hence|therefore|which|making|meaning|giving|suggesting|pointing|evoking|leading)\b)"
+    r"\s{0,3}(?:;|:(?=\s)|\s[-–—]\s|—"
+    r"|,?\s{1,3}(?:so|and\ so|thus|hence|therefore|which|making|meaning|giving|suggesting|pointing|evoking|leading)\b)"
 )
 """Where the end of a sentence may be cut off."""
 _CONCLUDES = re.compile(
@@ -43,8 +49,9 @@ _TAGS = re.compile(r"</?\s*(?:reasoning|hint|trace|right|rubric|things)\b[^<>]*>
 
 
 def cut_answer(reasoning: str, answer: str, options: tuple[str, ...] = (), synonyms: Synonyms = ()) -> str | None:
-    r"""The reasoning without what states, concludes or names its answer; None where fewer than `LEAST_WORDS` words are left.
+    r"""The reasoning without what states, concludes or names its answer; None where too little is left, or it is too long.
 
+    Too little are fewer than `LEAST_WORDS` words, too long more than `LONGEST` characters.
     `options`: the closed set, empty for a free answer; `synonyms`: the other names of its labels. A sentence goes that
 
     * names the answer: by its words, words of the same root ("sad" for sadness), a synonym, its letter, or its number in digits or words
@@ -56,11 +63,13 @@ def cut_answer(reasoning: str, answer: str, options: tuple[str, ...] = (), synon
     nothing. It goes by words, and those of English: an answer that is described ("the feeling one has before a storm"), translated, or
     left over because all others were ruled out one by one, is not found.
     """
+    if len(reasoning) > LONGEST:
+        return None
     names = names_of_answer(answer, options, synonyms)
     shown = _TAGS.sub(" ", clean_reasoning(reasoning)[0])
     kept = [part for sentence in _sentences_of(shown) if (part := _kept_part(sentence, names))]
     text = _tidy("".join(_without_split_names(kept, names)))
-    return text if len(text.split()) >= LEAST_WORDS and re.search(r"[^\W\d_]", text) else None
+    return text if _count_words(text) >= LEAST_WORDS and re.search(r"[^\W\d_]", text) else None
 
 
 def states_answer(text: str, names: AnswerNames) -> bool:
@@ -81,9 +90,9 @@ def _kept_part(sentence: str, names: AnswerNames) -> str:
         return sentence
     if not states_answer(sentence, names):
         return sentence
-    for border in reversed(list(_CLAUSE.finditer(sentence))):
+    for border in reversed(list(_CLAUSE.finditer(sentence, 0, _LONGEST_SENTENCE))):
         part = sentence[: border.start()].rstrip(" ,")
-        if len(part.split()) >= _LEAST_OF_SENTENCE and not states_answer(part + ".", names):
+        if _count_words(part) >= _LEAST_OF_SENTENCE and not states_answer(part + ".", names):
             return part + "."
     return ""
 
@@ -101,6 +110,13 @@ def _without_split_names(parts: list[str], names: AnswerNames) -> list[str]:
     return kept
 
 
+def _count_words(text: str) -> int:
+    """What stands between spaces; of scripts without spaces two letters are a word."""
+    unspaced = len(UNSPACED.findall(text))
+    return len(text.split()) + unspaced // 2
+
+
 def _tidy(text: str) -> str:
-    text = re.sub(r"[ \t]+(?=\n)|(?<=\n)[ \t]+(?=\n)", "", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    """Without space at the ends of lines, and with one blank line between two parts at most."""
+    lines = (line.rstrip() for line in text.split("\n"))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -8,11 +8,13 @@ from cotforge.answers.algebra import math_answer
 from cotforge.answers.boxes import find_boxes
 
 _SIGNS = re.compile(r"[\\^=+{}()\[\]*/]|\bsqrt\b|\bpi\b")
-_SHOWN = re.compile(r"\$+([^$]+)\$+|\\\((.+?)\\\)|\\\[(.+?)\\\]")
-_TAIL = re.compile(r"(?:=|\b(?:is|becomes|equals|gives|yields|get|gets|obtain|have|means)\b|:)\s*([^=:;]+?)\s*(?:[.,;]?\s*$|[;,]\s|\.\s)")
+_SHOWN = re.compile(r"\$([^$]{1,200})\$|\\\((.{1,200}?)\\\)|\\\[(.{1,200}?)\\\]")
+_TAIL = re.compile(
+    r"(?:=|\b(?:is|becomes|equals|gives|yields|get|gets|obtain|have|means)\b|:)\s{0,3}([^=:;]{1,200}?)\s{0,3}(?:[.,;]?\s*$|[;,]\s|\.\s)"
+)
 _SPACE = re.compile(r"\s+|\\left|\\right|\\[,;!: ]|[$\\{}()]|\*(?!\*)")
 _LONGEST = 200
-_MOST = 40
+_MOST = 10
 """Formulas of a sentence that are compared."""
 
 

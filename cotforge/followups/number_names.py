@@ -18,7 +18,15 @@ _PRONOUN = re.compile(r"\b(?:the|this|that|no|each|any|every|which|another|other
 _OF = re.compile(r"\s+(?:of|another|can|could|might|may|would|should|sees?|looks?|finds?)\b", re.IGNORECASE)
 """The word "one" that counts nothing."""
 
-_WHOLE = r"(?:[0-9]{1,3}(?:(?:[,'\u202f]| (?=000))[0-9]{3})+(?![0-9])|[0-9]+)"
+_COUNTS = re.compile(
+    r"(?<=[a-z])[\s-]+(?!(?:is|are|was|be|it|that|and|or|but|nor|rather|than|not|as|because|since|so|with|without|would|could|can|may|must|should"
+    r"|seems?|looks?|fits?|explains?|has|have|by|well|then|if|which|who|here|there|again|instead|alone|at|in|on|from|to|for|normally|usually"
+    r"|tends?|remains?|stays?|wins?|clearly|only|after|over|above|before)\b)[a-z]{3,}",
+    re.IGNORECASE,
+)
+"""Behind a number word: what it counts."""
+
+_WHOLE = r"(?:[0-9]{1,3}(?:(?:[,'\u202f]| (?=000))[0-9]{3}){1,8}(?![0-9])|[0-9]+)"
 _DIGITS = re.compile(
     rf"(?<![\w.])(?:(?P<base>{_WHOLE}(?:\.[0-9]+)?)\s*(?:×|x|\*|·|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{{?\s*(?P<power>[-−+]?[0-9]{{1,2}})\}}?"
     rf"|(?P<mixed>[0-9]+)\s+(?P<over>[0-9]+)\s*/\s*(?P<under>[0-9]+)"
@@ -61,6 +69,10 @@ class Number(NamedTuple):
         return frozenset({self.value, self.value / 100} if self.percent else {self.value})
 
 
+_WINDOW = 40
+"""Characters before a number that tell what it is for."""
+
+
 def number_in(text: str, *, whole: bool) -> frozenset[Fraction]:
     """What the number may mean that a normal form is, or with `whole` unset the only one that it holds; empty for all else."""
     spelled = _FRAC.sub(r"\1/\2", text)
@@ -71,13 +83,18 @@ def number_in(text: str, *, whole: bool) -> frozenset[Fraction]:
     return found[0].values() if not (whole and around) else frozenset()
 
 
-def number_test(values: frozenset[Fraction]) -> Callable[[str], bool]:
-    """Whether a plain text states a number: not as an operand, an exponent, or the number of a step. Its sign does not matter."""
+def number_test(values: frozenset[Fraction], *, is_label: bool = False) -> Callable[[str], bool]:
+    """Whether a plain text states a number: not as an operand, an exponent, or the number of a step. Its sign does not matter.
+
+    `is_label`: the number is the name of a class; then a word that counts something ("two strokes") does not name it.
+    """
 
     def states_number(text: str) -> bool:
         spelled = _FRAC.sub(r"\1/\2", text)
         found = (number for number in _numbers_of(spelled) if not values.isdisjoint(number.values()))
-        return any(not _is_operand(spelled, number.start, number.end) for number in found)
+        return any(
+            not _is_operand(spelled, number.start, number.end) and not (is_label and _COUNTS.match(spelled, number.end)) for number in found
+        )
 
     return states_number
 
@@ -92,7 +109,7 @@ def _numbers_of(text: str) -> Iterator[Number]:
             yield Number(value, match["percent"] is not None, *match.span())
     for match in _IN_WORDS.finditer(text):
         for words, start, end in _single_numbers(match[0].lower(), match.start()):
-            if words == "one" and (_PRONOUN.search(text[:start]) or _OF.match(text, end)):
+            if words == "one" and (_PRONOUN.search(text[max(0, start - _WINDOW) : start]) or _OF.match(text, end)):
                 continue
             percent = _PERCENT.match(text, end)
             yield Number(_value_of_words(words), percent is not None, start, percent.end() if percent else end)
@@ -149,11 +166,11 @@ def _value_of_words(words: str) -> Fraction:
 
 def _is_operand(text: str, start: int, end: int) -> bool:
     """Whether a number is worked with and not stated: beside an operator, raised, the number of a step or of a list's entry."""
-    before = text[:start]
-    if _NUMBERED.search(before) and _LISTED.match(text, end) and text[end + 1 :].strip():
+    before = text[max(0, start - _WINDOW) : start]
+    if start < _WINDOW and _NUMBERED.search(before) and _LISTED.match(text, end) and text[end + 1 :].strip():
         return True
     if _COUNTED.search(before):
         return True
     if _EQUALS.search(before):
         return False
-    return _BEFORE.search(before[-40:]) is not None or _AFTER.match(text, end) is not None
+    return _BEFORE.search(before) is not None or _AFTER.match(text, end) is not None

@@ -11,7 +11,7 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
-from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
 from cotforge.tally.quantiles import Spread
@@ -88,6 +88,8 @@ class Tally:
     """Lessons by what their traces are for: `solve`, `rescue` or `woven`."""
     follow_ups: dict[str, FollowUpTally] = field(default_factory=dict)
     """By the section of the pipeline file, in the order of `CuratedSample.followed`."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """What follow-ups found out: see `FindingTally.summary`, which tells it."""
 
     def fault(self, fault: Fault) -> None:
         """Count a row that did not become a Sample."""
@@ -194,6 +196,7 @@ class Tally:
         return {
             "origins": {origin: self.origins[origin] for origin in ("solve", "rescue", "woven")},
             "follow_ups": {name: section.summary() for name, section in self.follow_ups.items()},
+            "findings": dict(self.findings),
         }
 
     def _teacher_summary(self, name: str) -> dict[str, Any]:
@@ -215,7 +218,10 @@ class Tally:
     def _count_asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
-            self._count_reply(judged)
+            if judged.trace.read_as == SENTENCES:  # no reply, and nobody was asked for it
+                self.read_as[SENTENCES] += 1
+            else:
+                self._count_reply(judged)
             self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
