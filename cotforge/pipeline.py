@@ -338,8 +338,7 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
-        asker = Asker(can_be_asked, self.prompts, self.pipeline.task)
+        asker = Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
         return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
 
     @property
