@@ -33,7 +33,7 @@ CALLS = {
     "answer_shuffle": 2, "caption_bridge": 2, "label_audit": 3, "long_cot_math": 4, "one_gpu": 2, "short_or_long": 2,
 }  # fmt: skip
 """Calls about one picture, of recipes that ask each teacher the same about all of them."""
-AT_MOST = {"emoset": 3}
+AT_MOST = {"emoset": 3, "rescue": 4.1, "weave": 5, "self_verify": 8, "grounded": 12, "self_preference": 4}
 """Most Calls about one picture, of all others."""
 COSTS = re.compile(
     r"^# Costs per 1,000 pictures: (?:at most |about )?([\d,]+) calls, [\d.]+ million tokens in and [\d.]+ million out\b", re.M
@@ -120,7 +120,7 @@ def test_a_recipe_passes_its_check_and_makes_lessons_and_a_second_build_asks_not
     first = summary(out)
     assert first["lessons"] == len(table(out, "data")) > 0, first["rejected"]
     most = CALLS.get(name) or AT_MOST[name]
-    assert first["calls"] == most * PICTURES if name in CALLS else 0 < first["calls"] <= most * PICTURES
+    assert first["calls"] == most * PICTURES if name in CALLS else 0 < first["calls"] <= most * PICTURES + 1
     assert first["calls_failed"] == 0
     run("build", name, ground, out, "--limit", PICTURES)
     assert summary(out)["calls"] == 0
@@ -134,5 +134,5 @@ def test_the_costs_in_a_recipe_are_those_of_the_page_and_of_its_calls() -> None:
         text = (PIPELINES / f"{name}.yaml").read_text()
         (told,) = COSTS.findall(text)
         assert told == rows[name], name
-        assert int(told.replace(",", "")) == 1000 * (CALLS.get(name) or AT_MOST[name])
+        assert int(told.replace(",", "")) == round(1000 * (CALLS.get(name) or AT_MOST[name]))
         assert "arXiv" in text or "From no paper" in text
