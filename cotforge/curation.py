@@ -167,8 +167,11 @@ class Curation:
 
     @property
     def optional_columns(self) -> tuple[str, ...]:
-        """Columns of Lessons that only this pipeline asks for."""
-        return ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
+        """Columns of Lessons, or of Lessons and traces, that only this pipeline asks for."""
+        pipeline = self.loaded.pipeline
+        wanted = {"soft_label": pipeline.consensus.soft_labels, "segments": pipeline.weave is not None}
+        wanted["language"] = self.curator.tells_language
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
     @property
     def decider(self) -> Decider:

@@ -9,11 +9,12 @@ from cotforge import answers, selection
 from cotforge.answers.redacted_trace import read_trace
 from cotforge.consensus import Decider, Heard
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, mark_bounds, resolve_filters
+from cotforge.filters import Bound, language_bounds, mark_bounds, resolve_filters
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
+from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     NOT_ASKED,
@@ -53,9 +54,10 @@ class Curator:
         self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
         self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        bounds = resolve_filters(loaded.pipeline.filters, loaded.root)
+        bounds = [*language_bounds(loaded.pipeline.reasoning_language), *resolve_filters(loaded.pipeline.filters, loaded.root)]
         marks = [name for one in self.follow_ups if isinstance(one, MarkingFollowUp) for name in one.marks]
         self.bounds: Sequence[Bound] = [*bounds, *mark_bounds(bounds, marks)]
+        self.tells_language = any(bound.name == reasoning_language.__name__ for bound in bounds)
         self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""
         self.class_bounds: Mapping[str, int] = {}
@@ -224,6 +226,11 @@ class Curator:
             return Judged(trace, "unread", trace.fault)
         if trace.origin == "vote":
             return Judged(trace, "vote")
+        judged = self._judge_read(sample, trace, verdict)
+        return replace(judged, language=language_of(trace.reasoning)) if self.tells_language else judged
+
+    def _judge_read(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
+        """The same of a trace that could be read and is no vote."""
         measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", measures=measures)

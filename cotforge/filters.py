@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_
 from cotforge.errors import PipelineError, show_value
 from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
+from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
 
@@ -104,6 +105,11 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
             name = f"{bound.name}_{times}"
         bounds.append(replace(bound, name=name))
     return bounds
+
+
+def language_bounds(wanted: str | None) -> list[Bound]:
+    """What `reasoning_language:` of the pipeline file demands of a text: nothing where it is null."""
+    return [Bound(reasoning_language.__name__, functools.partial(reasoning_language, wanted=wanted), 1, None)] if wanted else []
 
 
 def mark_bounds(bounds: Sequence[Bound], marks: Iterable[str]) -> list[Bound]:

@@ -23,7 +23,9 @@ from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.verify import Verify
+from cotforge.followups.weave import Weave
 from cotforge.images import Images
+from cotforge.measures.reasoning_language import WantedLanguage, language_name
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
 from cotforge.pipeline_trust import TrustDemand, is_vouched
 from cotforge.plan import Eval, Plan
@@ -61,6 +63,10 @@ class Pipeline(Spec):
     gold: PathText | None = Field(default=None, min_length=1)
     """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
     the run folder, if it is there."""
+    reasoning_language: WantedLanguage | None = None
+    """Language that texts are asked for and have to be in: a tag such as `de`, or `question` for
+    that of the question. A text in another one does not become a lesson, but its answer still
+    votes. Needs `cotforge[language]`. Null: any language."""
     filters: tuple[Filter, ...] = ()
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
@@ -71,6 +77,8 @@ class Pipeline(Spec):
     sees a label."""
     verify: Verify | None = None
     """Shows texts without their answer to other teachers. Null: nothing is verified."""
+    weave: Weave | None = None
+    """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
     probe: Probe | None = None
     """Tests of whether a reasoning rests on its picture. Null: none."""
     judge: Judge | None = None
@@ -368,7 +376,7 @@ def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     faults: list[str] = []
     prompts: Family | None = None
     try:
-        prompts = pipeline.prompts.load(path.parent)
+        prompts = pipeline.prompts.load(path.parent, language_name(pipeline.reasoning_language))
     except PipelineError as error:
         faults += error.faults
     for index, bound in enumerate(pipeline.filters):

@@ -217,6 +217,36 @@ CHECKS: Mapping[str, Explained] = {
         "explained in another language",
         "the text is in another language than the prompt",
     ),
+    "parts": Explained(
+        "A kind of part is missing: observation, candidate, doubt, check or conclusion.",
+        "whose woven text lacks a part",
+        "a part is missing",
+    ),
+    "order": Explained(
+        "The text concludes before its end, does not begin by observing, or doubts before it has a candidate.",
+        "whose woven text has its parts out of order",
+        "the parts are out of order",
+    ),
+    "other_answer": Explained(
+        "The woven text comes to another answer than the accepted one.",
+        "whose woven text has another answer",
+        "the woven text has another answer",
+    ),
+    "unweighed": Explained(
+        "The text weighs neither the accepted answer nor, where one was woven in, a wrong one.",
+        "whose woven text weighs too few answers",
+        "it does not weigh the answers that were given",
+    ),
+    "invented": Explained(
+        "The text brings up an answer that no text that it was made of speaks of.",
+        "whose woven text brings up another answer",
+        "it brings up an answer that nobody gave",
+    ),
+    "sources": Explained(
+        "The text speaks of the texts that it was made of, or of those who wrote them.",
+        "whose woven text speaks of its sources",
+        "it speaks of the texts that it was made of",
+    ),
     "hint_leaked": Explained(
         "The text shows that its answer was told.",
         "whose explanation shows that it was told the answer",
@@ -271,6 +301,26 @@ SKIPPED: Mapping[str, Explained] = {
         "A teacher refused to read a text without its answer.",
         "that a teacher refused to read",
         "a teacher refused to read it",
+    ),
+    "weave:one_trace": Explained(
+        "An answer was accepted, and only one text about the sample can be woven.",
+        "with a single text to weave",
+        "there is only one text to weave",
+    ),
+    "weave:no_wrong": Explained(
+        "All texts about the sample came to the accepted answer; `weave.candidates: any` weaves them too.",
+        "without a wrong text to weave in",
+        "no text came to a wrong answer",
+    ),
+    "weave:no_right": Explained(
+        "An answer was accepted, and no text that came to it can be used.",
+        "without a right text to weave",
+        "no usable text has the accepted answer",
+    ),
+    "weave:too_little": Explained(
+        "There is no writer, and the texts have too few sentences that can stand in another text, or are not in English.",
+        "with too few sentences to weave",
+        "the texts have too few sentences to join",
     ),
     "verify:<reason>": Explained("A teacher read a text without its answer, and its reply could not be read."),
     "probe:no_partner": Explained(

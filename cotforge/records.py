@@ -215,6 +215,10 @@ class Reply(Record):
         return self.outcome.passing
 
 
+SENTENCES = "sentences"
+"""`Trace.read_as` where no teacher wrote the text as a whole: it is joined of sentences of several replies, and is no reply itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace(Record):
     """A Reply read: reasoning and a comparable answer."""
@@ -307,6 +311,8 @@ class Judged(Record):
     """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
+    language: str | None = None
+    """Tag of the reasoning's language (`en`); None where it was not looked at, or cannot be told."""
 
     @property
     def fate_word(self) -> str:

@@ -133,6 +133,11 @@ def test_a_synonym_of_the_answer_goes_and_one_of_another_label_stays() -> None:
     )
 
 
+def test_a_text_in_a_script_without_spaces_is_worth_reading_too() -> None:
+    seen = "小さな人々が広い空の下に立っている。光が雲を破っている。"
+    assert cut_answer(f"{seen}これは畏敬の念を起こさせる。", "畏敬", ("畏敬", "恐怖", "喜び")) == seen
+
+
 @pytest.mark.parametrize("text", ["", "awe", "The answer is awe.", "Awe. Awe! Awe?", "A wide sky.", "1 2 3 4 5 6 7 8 9 10 11 12"])
 def test_a_text_in_which_nothing_is_left_to_read_is_none(text: str) -> None:
     assert cut_answer(text, "awe", FEELINGS) is None

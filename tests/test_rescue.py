@@ -131,6 +131,15 @@ def test_an_explanation_that_cannot_be_a_lesson_says_why_and_nobody_reads_it(rep
     assert why in CHECKS or why in READING
 
 
+def test_where_a_language_is_wanted_its_own_filter_tells_another_one() -> None:
+    in_japanese = f"<think>{'小さな人々が広い空の下に立っている。' * 4}</think><answer>awe</answer>"
+    told = replace(WHO, prompts=WHO.prompts.in_language("Japanese"))
+    found, calls = drive(Rescue(wrong_hints=0).follow_up(told), about(), lambda call: in_japanese)
+    assert "Write the reasoning in Japanese" in text(calls[0])
+    assert len(calls) == 2
+    assert [made.failed for made in found.made] == [""]
+
+
 def test_a_prompt_that_is_repeated_is_no_explanation() -> None:
     def parrot(call: Call) -> str:
         return f"<think>{text(call).partition('After that')[0].replace('<', ' ').replace('>', ' ')}</think><answer>awe</answer>"

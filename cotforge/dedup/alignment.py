@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cotforge.dedup.thumbnail import Floats, halve
+from cotforge.dedup.thumbnail import Floats, halve, weighted
 
 SCALES = (1.0, 0.93, 0.86, 0.79, 0.72)
 """Lengths of the windows that are tried, as shares of a side: a crop takes up to 15 % from either end."""
@@ -50,7 +50,7 @@ def _window_weights() -> Floats:
 def window_views(luma: Floats) -> Floats:
     """Every window (rows, then columns) of a picture of 32 x 32, each of mean 0 and length 1, [W * W, CELLS * CELLS]."""
     weights, count = _window_weights(), len(windows())
-    views = (weights @ luma @ weights.T).reshape(count, CELLS, count, CELLS).transpose(0, 2, 1, 3).reshape(count * count, -1)
+    views = weighted(weights, luma, weights).reshape(count, CELLS, count, CELLS).transpose(0, 2, 1, 3).reshape(count * count, -1)
     return _unit_rows(np.asarray(views, np.float32))
 
 
@@ -118,8 +118,8 @@ def overlap(one: Floats, other: Floats, columns: Map, rows: Map, *, blur: float 
     """Both pictures of one size, sampled where they overlap."""
     size = len(one)
     (one_x, other_x), (one_y, other_y) = _sample_both(columns, size, blur), _sample_both(rows, size, blur)
-    seen = np.asarray(one_y @ one @ one_x.T, np.float32)
-    met = np.asarray(other_y @ other @ other_x.T, np.float32)
+    seen = weighted(one_y, one, one_x)
+    met = weighted(other_y, other, other_x)
     gain, offset = _gain(seen, met)
     return Overlap(seen, np.asarray(gain * met + offset, np.float32), gain, offset)
 

@@ -10,10 +10,12 @@ from functools import lru_cache
 import numpy as np
 
 from cotforge.dedup.alignment import Map, Overlap, overlap, place_roughly, refine, sampling, span_of, window_views
-from cotforge.dedup.thumbnail import CHROMA, SIDE, Floats, Thumbnail, halve
+from cotforge.dedup.thumbnail import CHROMA, SIDE, Floats, Thumbnail, halve, weighted
 
 ROUGH = 0.5
 """Least correlation of the best window: below, the pictures are not compared any closer."""
+HALFWAY = 0.3
+"""Least agreement at half the size: below, the pictures are not compared any closer."""
 BLOCKS = 14
 """Blocks of a side, not counting those between them."""
 NOISE = 5.0
@@ -80,7 +82,7 @@ def compare(one: Viewed, other: Viewed, mirror: Viewed | None = None) -> Likenes
     columns, rows = refine(one.small, other.small, placed.columns, placed.rows, steps=3)
     columns, rows = refine(halve(one.thumbnail.luma), halve(other.thumbnail.luma), columns, rows, steps=4)
     found = overlap(halve(one.thumbnail.luma), halve(other.thumbnail.luma), columns, rows)
-    if not _is_wide(columns, rows) or not _share_detail(found):
+    if not _is_wide(columns, rows) or not _share_detail(found) or agreement(found) < HALFWAY:
         return NONE
     times = _halvings(min(one.thumbnail.sharp, other.thumbnail.sharp))
     if times == 0:
@@ -127,7 +129,7 @@ def _by_block(one: Floats, other: Floats, down: Floats, along: Floats) -> Floats
     """The agreement of each block."""
 
     def mean(values: Floats) -> Floats:
-        return np.asarray(down @ values @ along.T, np.float32)
+        return weighted(down, values, along)
 
     mean_a, mean_b = mean(one), mean(other)
     var_a = np.maximum(mean(one * one) - mean_a * mean_a, 0)
@@ -149,7 +151,7 @@ def _share_detail(found: Overlap) -> bool:
 def _detail(values: Floats) -> Floats:
     """What is finer than a tenth of a side: no gradient."""
     means = [sampling(0, 1, size, size, blur=max(2.0, size / 12)) for size in values.shape]
-    rest = values - means[0] @ values @ means[1].T
+    rest = values - weighted(means[0], values, means[1])
     edge = max(2, min(values.shape) // 12)
     return np.asarray(rest[edge:-edge, edge:-edge], np.float32)
 

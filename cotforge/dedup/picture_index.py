@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cotforge.dedup.bands import layout_bands
 from cotforge.dedup.likeness import Viewed, compare
-from cotforge.dedup.thumbnail import make_thumbnail, read_thumbnail
+from cotforge.dedup.thumbnail import Thumbnail, halve, read_thumbnail
 from cotforge.images.cache_file import CacheFile
 
 FILE = "cache/thumbnails.sqlite"
@@ -25,7 +25,7 @@ _VERSION = 1
 """Of the tables, of thumbnails, of bands and of how pictures are compared; a file of another is made anew."""
 LEAST = 0.3
 """Similarity from which on pairs are kept; what counts as a near-duplicate is decided later."""
-COMPARED = 48
+COMPARED = 24
 """Pictures that one is compared with at most, those with most of the layout in common."""
 
 
@@ -59,8 +59,8 @@ class PictureIndex:
 
         Raises JournalError on a full disk.
         """
-        viewed = None if packed is None else Viewed.of(read_thumbnail(packed))
-        self._file.do(_in_transaction(lambda db: _insert_picture(db, digest, packed, viewed)))
+        thumbnail = None if packed is None else read_thumbnail(packed)
+        self._file.do(_in_transaction(lambda db: _insert_picture(db, digest, packed, thumbnail)))
 
     def near(self, digest: bytes) -> list[Near]:
         """The pictures that are like this one, the likest first."""
@@ -70,11 +70,6 @@ class PictureIndex:
         )
         rows = self._file.do(lambda db: db.execute(query, (digest,)).fetchall())
         return [Near(other, similarity, bool(flipped)) for other, similarity, flipped in rows]
-
-
-def thumbnail_of(load: Callable[[], bytes]) -> bytes | None:
-    """The packed thumbnail of a picture; None where it has none. Raises Fault as `load` does."""
-    return make_thumbnail(load())
 
 
 def _in_transaction(work: Callable[[sqlite3.Connection], None]) -> Callable[[sqlite3.Connection], None]:
@@ -90,17 +85,19 @@ def _in_transaction(work: Callable[[sqlite3.Connection], None]) -> Callable[[sql
     return whole
 
 
-def _insert_picture(db: sqlite3.Connection, digest: bytes, packed: bytes | None, viewed: Viewed | None) -> None:
+def _insert_picture(db: sqlite3.Connection, digest: bytes, packed: bytes | None, thumbnail: Thumbnail | None) -> None:
     if db.execute("SELECT 1 FROM thumbnails WHERE digest = ?", (digest,)).fetchone():
         return
     number = db.execute("INSERT INTO thumbnails (digest, packed) VALUES (?, ?)", (digest, packed)).lastrowid
-    if viewed is None:
+    if thumbnail is None:
         return
-    own, mirrored = (found.tolist() for found in layout_bands(viewed.small))
-    mirror: Viewed | None = None
-    for other, thumbnail in _candidates(db, [*own, *mirrored]):
-        mirror = mirror or viewed.mirrored()
-        likeness = compare(Viewed.of(read_thumbnail(thumbnail)), viewed, mirror)
+    own, mirrored = (found.tolist() for found in layout_bands(halve(thumbnail.luma, 2)))
+    candidates = _candidates(db, [*own, *mirrored])
+    viewed = Viewed.of(thumbnail) if candidates else None
+    mirror = viewed and viewed.mirrored()
+    for other, theirs in candidates:
+        assert viewed is not None
+        likeness = compare(Viewed.of(read_thumbnail(theirs)), viewed, mirror)
         if likeness.similarity >= LEAST:
             pairs = [(number, other), (other, number)]
             db.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?)", [(*pair, likeness.similarity, likeness.flipped) for pair in pairs])

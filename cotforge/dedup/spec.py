@@ -9,7 +9,7 @@ from cotforge.spec import PathText, Spec, WrongKey, off_word
 
 Pictures = Literal["off", "exact", "near"]
 
-NEAR = 0.6
+NEAR = 0.8
 """Least similarity of near-duplicates by default, chosen on planted pairs: `benchmarks/curation`."""
 
 

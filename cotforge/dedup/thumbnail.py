@@ -51,16 +51,15 @@ def make_thumbnail(data: bytes) -> bytes | None:
 
 def read_thumbnail(packed: bytes) -> Thumbnail:
     """The thumbnail that `make_thumbnail` packed. Raises OSError, ValueError where it is none."""
+    sharp = int.from_bytes(packed[:2], "big")
     with Image.open(io.BytesIO(packed[2:]), formats=["JPEG"]) as image:
         image.draft("YCbCr", image.size)
-        values = np.asarray(image)
-    sharp = int.from_bytes(packed[:2], "big")
-    if values.ndim == 2:
-        return Thumbnail(values.astype(np.float32), np.zeros((2, CHROMA, CHROMA), np.float32), sharp)
-    cells = SIDE // CHROMA
-    colour = values[..., 1:].astype(np.float32) - 128
-    chroma = colour.reshape(CHROMA, cells, CHROMA, cells, 2).mean(axis=(1, 3)).transpose(2, 0, 1)
-    return Thumbnail(values[..., 0].astype(np.float32), np.ascontiguousarray(chroma), sharp)
+        image.load()
+        luma = np.asarray(image.getchannel(0), np.float32)
+        if image.mode == "L":
+            return Thumbnail(luma, np.zeros((2, CHROMA, CHROMA), np.float32), sharp)
+        colour = np.asarray(image.reduce(SIDE // CHROMA), np.float32)[..., 1:] - 128
+    return Thumbnail(luma, np.ascontiguousarray(colour.transpose(2, 0, 1)), sharp)
 
 
 def halve(luma: Floats, times: int = 1) -> Floats:
@@ -68,3 +67,22 @@ def halve(luma: Floats, times: int = 1) -> Floats:
     for _ in range(times):
         luma = (luma[::2, ::2] + luma[1::2, ::2] + luma[::2, 1::2] + luma[1::2, 1::2]) / np.float32(4)
     return luma
+
+
+_ALONE = 4 * 65_536
+"""Multiplications up to which OpenBLAS uses one thread: its threads would wait for one another longer than they work.
+
+Source: OpenMathLib/OpenBLAS, interface/gemm.c, `SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD`.
+"""
+
+
+def product(one: Floats, other: Floats) -> Floats:
+    """The matrix product, in parts that one thread computes."""
+    rows = max(1, _ALONE // other.size)
+    parts = [one[start : start + rows] @ other for start in range(0, len(one), rows)]
+    return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts), np.float32)
+
+
+def weighted(down: Floats, values: Floats, along: Floats) -> Floats:
+    """A picture resampled: weights of rows, the picture, weights of columns."""
+    return product(product(down, values), np.ascontiguousarray(along.T))

@@ -97,7 +97,7 @@ class _Tables:
         self._tally = tally
         self._measures = tuple(named.values())
         lessons = columns.lesson_columns(named, optional)
-        self._columns = {"default": lessons, "traces": columns.trace_columns(named), "preference": columns.PREFERENCE}
+        self._columns = {"default": lessons, "traces": columns.trace_columns(named, optional), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
         self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
@@ -110,7 +110,8 @@ class _Tables:
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
         self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
-        self._traces.add(outcome.sample.id, [rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
+        traces = [rows.trace_row(outcome.sample, judged, self._measures, self._optional) for judged in outcome.traces]
+        self._traces.add(outcome.sample.id, traces)
         split = rows.split_name(outcome.sample.split)
         lessons = [rows.lesson_row(lesson, self._measures, self._optional) for lesson in outcome.lessons]
         self._open_shards("default", split).add(outcome, lessons)

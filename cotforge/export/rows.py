@@ -44,11 +44,15 @@ def lesson_row(lesson: Lesson, measures: Sequence[str], optional: Sequence[str] 
     )
 
 
-OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {"soft_label": lambda lesson: lesson.verdict.soft_label or None}
+OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {
+    "soft_label": lambda lesson: lesson.verdict.soft_label or None,
+    "segments": lambda lesson: lesson.judged.segments or None,
+    "language": lambda lesson: lesson.judged.language,
+}
 """What stands in the columns of `columns.OPTIONAL`."""
 
 
-def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
+def trace_row(sample: Sample, judged: Judged, measures: Sequence[str], optional: Sequence[str] = ()) -> Row:
     """A row of `traces/`; only a trace that saw no label has a ballot."""
     trace = judged.trace
     return (
@@ -69,6 +73,7 @@ def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
         judged.fate_word,
         judged.fate_value,
         *map(judged.measures.get, measures),
+        *((judged.language,) if "language" in optional else ()),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from cotforge.answers import clean_reasoning
 from cotforge.answers.task import Synonyms
-from cotforge.followups.answer_names import AnswerNames, names_of_answer
+from cotforge.followups.answer_names import UNSPACED, AnswerNames, names_of_answer
 
 LEAST_WORDS = 8
 """Words that must be left to be worth reading (default chosen by us)."""
@@ -69,7 +69,7 @@ def cut_answer(reasoning: str, answer: str, options: tuple[str, ...] = (), synon
     shown = _TAGS.sub(" ", clean_reasoning(reasoning)[0])
     kept = [part for sentence in _sentences_of(shown) if (part := _kept_part(sentence, names))]
     text = _tidy("".join(_without_split_names(kept, names)))
-    return text if len(text.split()) >= LEAST_WORDS and re.search(r"[^\W\d_]", text) else None
+    return text if _count_words(text) >= LEAST_WORDS and re.search(r"[^\W\d_]", text) else None
 
 
 def states_answer(text: str, names: AnswerNames) -> bool:
@@ -92,7 +92,7 @@ def _kept_part(sentence: str, names: AnswerNames) -> str:
         return sentence
     for border in reversed(list(_CLAUSE.finditer(sentence, 0, _LONGEST_SENTENCE))):
         part = sentence[: border.start()].rstrip(" ,")
-        if len(part.split()) >= _LEAST_OF_SENTENCE and not states_answer(part + ".", names):
+        if _count_words(part) >= _LEAST_OF_SENTENCE and not states_answer(part + ".", names):
             return part + "."
     return ""
 
@@ -108,6 +108,12 @@ def _without_split_names(parts: list[str], names: AnswerNames) -> list[str]:
             continue
         place += 1
     return kept
+
+
+def _count_words(text: str) -> int:
+    """What stands between spaces; of scripts without spaces two letters are a word."""
+    unspaced = len(UNSPACED.findall(text))
+    return len(text.split()) + unspaced // 2
 
 
 def _tidy(text: str) -> str:

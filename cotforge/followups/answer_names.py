@@ -17,7 +17,7 @@ Test = Callable[[str], bool]
 
 _MARKUP = re.compile(r"[*`~]+|(?<!\\)_{1,2}(?=\w)|(?<=\w)_{1,2}(?!\w)")
 _WORD = re.compile(r"[^\W_]+")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 """Letters of scripts that put no space between words."""
 _BARE = frozenset({"yes", "no", "true", "false", "none", "neither", "both", "other"})
 """Labels that are words of every text: they are named where they stand as an answer does."""
@@ -131,7 +131,7 @@ def _last_word_tests(plain: str, others: tuple[str, ...]) -> list[Test]:
 
 def _phrase_test(plain: str) -> Test:
     """Whole words, the last one also in words of its root; of scripts without spaces the letters wherever they stand."""
-    if _UNSPACED.search(plain):
+    if UNSPACED.search(plain):
         return lambda text: plain in normal_text(text)
     words = _WORD.findall(plain)
     if not words:

@@ -108,7 +108,7 @@ class RescueFollowUp:
         trace = self.asker.read(reply, call)
         if trace is None or reply is None:
             return NOTHING
-        if fault := _explanation_fault(about, call, reply, trace, hint):
+        if fault := self._explanation_fault(about, call, reply, trace=trace, hint=hint):
             # A refusal is told as such, not as a reply without an answer.
             return Found(made=(Made(replace(trace, fault=None) if fault == "refused" else trace, hint, fault),))
         text = cut_answer(trace.reasoning, hint, about.sample.options, self.asker.task.synonyms)
@@ -116,6 +116,22 @@ class RescueFollowUp:
             return Found(made=(Made(trace, hint, "not_verifiable"),))
         asked = [ask_reader(self.asker, trace, about.sample, text, reader) for reader in self._readers(about, trace, hint)]
         return (yield from self._verify(trace, hint, asked))
+
+    def _explanation_fault(self, about: About, call: Call, reply: Reply, *, trace: Trace, hint: str) -> str:
+        """Why an explanation cannot be a lesson, as a published word; empty where it may, before other teachers have read it."""
+        if trace.fault is not None:
+            return "refused" if trace.answer is None and is_refusal(reply) else trace.fault
+        if trace.answer != hint:
+            return "declined"
+        if is_answer_alone(trace.reasoning, hint):
+            return "hint_alone"
+        prompt = as_text(call)
+        if repeats_prompt(trace.reasoning, prompt):
+            return "repeats_prompt"
+        is_chosen = self.asker.prompts.explain.language is not None  # by `reasoning_language`, whose filter tells another one
+        if not is_chosen and is_other_language(about.sample, trace, prompt):
+            return "other_language"
+        return "hint_leaked" if leaks(trace.reasoning, hint, about.sample.options) else ""
 
     def _verify(self, trace: Trace, hint: str, asked: list[Asked]) -> Follow:
         reads = yield from read_all(self.asker, asked, {trace.call: hint})
@@ -166,19 +182,3 @@ def trusted_answer(about: About, trust: float) -> str | None:
 
 def _marks_of_sample(about: About) -> tuple[str, ...]:
     return (*(picture.digest for picture in about.sample.pictures), about.sample.question)
-
-
-def _explanation_fault(about: About, call: Call, reply: Reply, trace: Trace, hint: str) -> str:
-    """Why an explanation cannot be a lesson, as a published word; empty where it may, before other teachers have read it."""
-    if trace.fault is not None:
-        return "refused" if trace.answer is None and is_refusal(reply) else trace.fault
-    if trace.answer != hint:
-        return "declined"
-    if is_answer_alone(trace.reasoning, hint):
-        return "hint_alone"
-    prompt = as_text(call)
-    if repeats_prompt(trace.reasoning, prompt):
-        return "repeats_prompt"
-    if is_other_language(about.sample, trace, prompt):
-        return "other_language"
-    return "hint_leaked" if leaks(trace.reasoning, hint, about.sample.options) else ""

@@ -6,7 +6,7 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 import functools
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
+from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
@@ -46,6 +47,7 @@ _POSITION = re.compile(
     r"\b(?:(?:[Ff]irst|[Ss]econd|[Tt]hird|[Ff]ourth|[Ff]ifth|[Ll]ast|[Nn]ext) (?:option|choice|label|category)"
     r"|(?:[Oo]ption|[Cc]hoice) (?:[A-H]|[0-9]{1,2}))\b"
 )
+_PLACED = ("option", "choice", "label", "category")
 _GIVEN = re.compile(r"\b(?:the|given|known|true|correct|truth) (?:label|answer|annotation) (?:says|states|is|was|being)\b|\bas labell?ed\b")
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
@@ -73,10 +75,13 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
     text = lower_case(trace.reasoning)
-    if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
-        return 1.0
-    named = "option" in text or "choice" in text or "label" in text or "category" in text
-    return float(named and _POSITION.search(trace.reasoning) is not None)
+    for stem, phrases in _INSTRUCTIONS.items():
+        if stem in text and any(phrase in text for phrase in phrases):
+            return 1.0
+    for noun in _PLACED:
+        if noun in text and any(_POSITION.search(trace.reasoning, max(0, at - 9), at + 14) for at in _places_of(text, noun)):
+            return 1.0
+    return 0.0
 
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -184,6 +189,14 @@ def find_measure(name: str, *, root: Path) -> Measure:
     raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
+def _places_of(text: str, word: str) -> Iterator[int]:
+    """Where a text has a word."""
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
 @functools.lru_cache(maxsize=1_024)
 def _scripts_of_text(text: str) -> frozenset[str]:
     return frozenset(filter(None, map(script_of_letter, text)))
@@ -215,6 +228,7 @@ MEASURES: tuple[Measure, ...] = (
     cut_thought,
     contradicts_answer,
     code_switching,
+    reasoning_language,
     verified,
     verified_unseen,
 )

@@ -4,48 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from cotforge.measures.cues import find_cues
 from cotforge.measures.scripts import script_of_letter
-from cotforge.measures.texts import lower_case, sentences_of, words_of
+from cotforge.measures.small_words import FOREIGN, SMALL_WORDS
+from cotforge.measures.texts import lower_case, sentences_of
 from cotforge.records import Sample, Trace, Verdict
 
-_SMALL_WORDS: Mapping[str, str] = {
-    "en": "the of and to in is that it for was on are with as his they be at have this from or had by but what some we can out "
-    "other were all there when up your how an each she which do their if will about then them would so these her him has "
-    "more could no most who its now than been not here only into very just where against between because while both does i",
-    "de": "der die das und ist nicht ein eine einen einem einer den dem des im zu mit für auf auch es sich von sie ich wird wirkt "
-    "sind aus noch nur aber wie man kann kein keine keinen sehr dass oder bei nach über einmal werden wenn",
-    "fr": "le la les des une un est et que qui dans pour pas sur au aux avec ce cette ces il elle on ne se du de plus sont par "
-    "mais ou son sa ses aussi encore y n'y l'on c'est qu'il aucune",
-    "es": "el la los las una un es y que en de del no se por con para su sus al lo como más pero está hay también muy este esta "
-    "eso o hacia sin vez ninguna",
-    "it": "il lo la gli le una un è e che di del della dei nel nella con per non si sono anche più ma come questo questa al alla "
-    "dal da su ancora verso volta",
-    "pt": "o os as uma um é e que de do da dos das em no na não se por com para seu sua mais mas como está também isso esta este "
-    "ao vou nenhuma outra vez",
-    "nl": "de het een en is niet van dat op te in met voor zijn er aan ook als maar dit die naar nog bij om uit je ik geen wordt "
-    "worden kan anders keer",
-    "pl": "nie się jest na że to do w z i jak po co tak ale czy od za przez dla są jeszcze też widać raz nikt ma żeby inaczej patrzę",
-    "id": "yang dan di itu ini dengan untuk tidak dari ke pada adalah ada saya juga akan sekali lagi orang hal jelas selain tersebut",
-    "tr": "bir ve bu için de da ile çok daha ne gibi olarak olan değil var ama kadar ki ayr\u0131ca a\u00e7\u0131k\u00e7a görülüyor "
-    "ilk kimsenin",
-    "vi": "và là của có không cho được một các những trong với này đó khi ra người điều thấy rõ vào ngoài nhìn ai",
-    "sv": "och att det som en på är av för med den till inte om ett han men var jag sig från vi så kan nu också när eller bara mycket",
-}
-"""By language: what a Latin script's languages are told by."""
 _LANGUAGES: dict[str, list[str]] = {}
-for _language, _words in _SMALL_WORDS.items():
+"""By small word the languages that have it."""
+for _language, _words in SMALL_WORDS.items():
     for _word in _words.split():
         _LANGUAGES.setdefault(_word, []).append(_language)
-_ENGLISH = frozenset(_SMALL_WORDS["en"].split())
-_ALSO_ENGLISH = (
-    "die des den dem man war also in an on so no me do as o a i e y son sale sin par pour plus come dare van per men de la el al di da"
-    " un ma un ten at is was by il le las los una or y vi w z om als er te je kan ne ki var ada di"
-)
-"""Words of other languages that are English ones too, or parts of names."""
-_FOREIGN = frozenset(
-    form for word in set(_LANGUAGES) - _ENGLISH - set(_ALSO_ENGLISH.split()) for form in (word, word.capitalize(), f"{word},")
-)
-"""Words that an English text has only where it changes its language, or quotes."""
 _QUOTED = re.compile(
     '"[^"\n]{1,80}"|\u201c[^\u201d\n]{1,80}\u201d|\u00ab[^\u00bb\n]{1,80}\u00bb|\u300c[^\u300d\n]{1,80}\u300d'
     "|(?<!\\w)'[^'\n]{1,80}'(?!\\w)"
@@ -54,6 +23,8 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _WITHIN = 8
 """Letters of another script that make a sentence switch though most of it is in its own."""
+_FEWEST_LATIN = 12
+"""Letters of another script, beside a main one that is not Latin, from which on a sentence may switch; at twice as many it does."""
 _FEWEST = 2
 """Small words of another language that make a sentence switch, where they are more than its own."""
 
@@ -68,7 +39,7 @@ def code_switching(sample: Sample, trace: Trace, verdict: Verdict | None) -> flo
     if not text.strip():
         return None
     if text.isascii():
-        if len(_FOREIGN.intersection(words_of(text))) < _FEWEST:
+        if len(find_cues(text) & FOREIGN) < _FEWEST:
             return 0.0
     elif not any(char.isalpha() for char in _BEYOND_ASCII.findall(text)):
         return 0.0
@@ -137,7 +108,7 @@ def _is_other_script(sentence: str, main: str) -> bool:
     others = _count_others(counts, main)
     if main == "LATIN":
         return others >= _WITHIN or (others >= 4 and 2 * others > sum(counts.values()))
-    return others >= 12 and 3 * others > 2 * sum(counts.values())
+    return others >= _FEWEST_LATIN and (others >= 2 * _FEWEST_LATIN or 3 * others > 2 * sum(counts.values()))
 
 
 def _count_others(counts: Mapping[str, int], main: str) -> int:

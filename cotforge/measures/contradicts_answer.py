@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from cotforge.measures.texts import lower_case, sentences_of
+from cotforge.measures.texts import last_sentences, lower_case
 from cotforge.records import Sample, Trace, Verdict
 
 _LOOKED_AT = 3
@@ -18,9 +18,9 @@ _CONCLUDES = re.compile(
     re.VERBOSE,
 )
 _DENIED_BEFORE = re.compile(
-    r"""(?:\b(?:not|never|than|over|against|instead\ of|rather\ than|exclud(?:e|es|ing)|rul(?:e|es|ing)\ out|without|although|though
+    r"""(?:\b(?:not|never|than|over|against|instead\ of|rather\ than|exclud(?:e|es|ing)|rul(?:e|es|ing)\ out|,\ with|without|although|though
       |even\ if
-          |unless|if|argue\ for|neither|nor|thought\ of|think\ of|seemed\ (?:to\ be\ )?|would\ be|could\ be|might\ be|may\ be|with|dismiss
+          |unless|if|argue\ for|neither|nor|thought\ of|think\ of|seemed\ (?:to\ be\ )?|would\ be|could\ be|might\ be|may\ be|dismiss
           |reject|except|but\ for|some\ would\ say|for\ so\ long\ was|excluded|beats?|unlike|despite)|n't)
         (?:\ (?:a|an|the|be|of|as|it\ (?:is|was)|answer|likely|clearly|really|just|only)){0,3}[ "'*]{0,3}\Z""",
     re.VERBOSE,
@@ -40,10 +40,11 @@ _SAID = re.compile(
         ["'*]{0,3}(?P<is>[\w'\u2019-]+(?:\ [\w'\u2019-]+){0,2})["'*]{0,3}(?=[,;]|\Z|\ (?:and|since|because|but|rather|not)\b)
       | \b(?:settle\ on|choose|go\ with|decide\ for|would\ say|i\ say|conclude\ that\ it\ is|makes|leaves|gives|points\ to)[ :]
         ["'*]{0,3}(?P<takes>[\w'\u2019-]+)["'*]{0,3}(?=[,;]|\Z|\ (?:the|as|and|since|because|but|rather|not|over)\b)
-      | \b(?:so|conclusion|therefore|hence|thus|answer)[,:]\ ["'*]{0,3}(?P<so>[\w'\u2019-]+)["'*]{0,3}\Z""",
+      | \bfollows\ that\ (?:it\ (?:is|says)\ )?(?P<follows>[\w'\u2019-]+)\ (?:is|must)\b
+      | \b(?:so|conclusion|therefore|hence|thus|answer)[,:]?\ ["'*]{0,3}(?P<so>[\w'\u2019-]+)["'*]{0,3}\Z""",
     re.VERBOSE,
 )
-_POINTING = "this that it one these those what which there not clear right wrong likely more most a the my"
+_POINTING = "this that it one these he she we i they those what which there not clear right wrong likely more most a the my"
 _POINTS = frozenset(_POINTING.split())
 """With which what is said is no answer."""
 
@@ -58,8 +59,9 @@ def contradicts_answer(sample: Sample, trace: Trace, verdict: Verdict | None) ->
     if trace.answer is None or not trace.reasoning:
         return None
     answer = trace.answer.lower()
-    for sentence in reversed(sentences_of(lower_case(trace.reasoning[-2_000:]))[-_LOOKED_AT:]):
-        said = _concluded(sentence, answer, tuple(map(str.lower, sample.options)))
+    options = tuple(map(str.lower, sample.options))
+    for sentence in last_sentences(lower_case(trace.reasoning), _LOOKED_AT):
+        said = _concluded(sentence, answer, options)
         if said is not None:
             return float(not said)
     return None

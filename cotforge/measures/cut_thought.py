@@ -2,10 +2,10 @@
 
 import re
 
-from cotforge.measures.texts import lower_case
+from cotforge.measures.texts import last_sentences, lower_case
 from cotforge.records import Sample, Trace, Verdict
 
-_LAST = 600
+_LAST = 300
 """Characters from the end that are looked at."""
 _STOPS = ".!?\u2026\u3002\uff01\uff1f\u0964\u061f"
 _CLOSERS = "\"'\u201d\u2019\u00bb\u300d\u300f)]}*_`$ \t\n"
@@ -29,7 +29,6 @@ _ANNOUNCES = re.compile(
       | \A(?:on\ the\ other\ hand|next|then|first|second|finally|moreover|furthermore|however|also)\W*\Z""",
     re.VERBOSE,
 )
-_SENTENCE_START = re.compile(r"(?:[.!?\u2026\u3002\uff01\uff1f\u0964\u061f](?=\s|\Z)|[\u3002\uff01\uff1f]|\n)\s*")
 
 
 def cut_thought(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -42,22 +41,13 @@ def cut_thought(sample: Sample, trace: Trace, verdict: Verdict | None) -> float 
     if not text:
         return None
     bare = _SMILE.sub("", text[-_LAST:]).rstrip(_CLOSERS)
-    last = lower_case(_last_sentence(bare))
+    last = next(iter(last_sentences(lower_case(trace.reasoning), 1)), "").rstrip(_CLOSERS)
     if not bare or bare[-1] not in _STOPS:
         return float(not _is_whole_line(sample, trace, text, bare, last))
     named = bool(trace.answer) and str(trace.answer).lower() in last
     if bare[-1] in "?\uff1f\u061f":
         return float(not named)
     return float(_ANNOUNCES.search(last) is not None and not (named and _CONCLUDES.search(last)))
-
-
-def _last_sentence(bare: str) -> str:
-    """The last sentence of a text's end, with its stop."""
-    begun = 0
-    for stop in _SENTENCE_START.finditer(bare):
-        if stop.end() < len(bare):
-            begun = stop.end()
-    return bare[begun:]
 
 
 def _is_whole_line(sample: Sample, trace: Trace, text: str, bare: str, last: str) -> bool:

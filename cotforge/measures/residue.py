@@ -1,8 +1,10 @@
 """What a rewriter, a prompt or a chat template left in a reasoning, as published sets carry it (R1-Onevision#5 shipped "revised chain")."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Literal, get_args
 
+from cotforge.measures import cues
 from cotforge.measures.texts import lower_case
 from cotforge.records import Sample, Trace, Verdict
 
@@ -24,29 +26,41 @@ _HEADING = re.compile(
 _NEW = r"(?:revised|improved|rewritten|corrected|updated|polished|refined|edited|rephrased|reworded|modified|cleaned|adjusted|natural)"
 _TEXT = r"(?:chains?|chain[- ]of[- ]thought|reasoning|version|thought(?:s|\ process)?|text|response|answer|wording|rationale|cot|paragraph)"
 _REVISION = re.compile(
-    rf"""\b(?:here(?:'s|\ is|\ are|\ you\ go)|below\ is|following\ is|this\ is)\b[^.\n]{{0,40}}\b{_NEW}\b[^.\n]{{0,30}}\b{_TEXT}\b
-      | (?:\A|[\n.:!]\s*)\W{{0,3}}(?:final\ )?{_NEW}\b[^.\n]{{0,40}}(?::|\]|\Z|\n|below\b)
-      | \b(?:i|we)(?:'ve|\ have)?\ (?:also\ |only\ |just\ )?(?:revised|rewrote|rewritten|rephrased|edited|reworded|polished|kept
+    rf"""\b(?:
+        (?:here(?:'s|\ is|\ are|\ you\ go)|below\ is|following\ is|this\ is)\b[^.\n]{{0,40}}\b{_NEW}\b[^.\n]{{0,30}}\b{_TEXT}\b
+      | (?:i|we)(?:'ve|\ have)?\ (?:also\ |only\ |just\ )?(?:revised|rewrote|rewritten|rephrased|edited|reworded|polished|kept
       |changed|removed)
         \b[^.\n]{{0,60}}\b(?:{_TEXT}|mentions?|descriptions?|original|sentences?)\b
-      | \bthe\ (?:original|{_NEW})\ {_TEXT}\b
-      | \blet\ me\ (?:rewrite|rephrase|revise|reword|polish)\b
-      | \bchanges\ made\b | \(\s*note:\s | \b(?:as|like\ you)\ requested\b""",
+      | the\ (?:original|{_NEW})\ {_TEXT}\b
+      | let\ me\ (?:rewrite|rephrase|revise|reword|polish)\b
+      | changes\ made\b | \(\s*note:\s
+      | (?:as|like\ you)\ requested\b)
+      | (?:\A|[\n.:!]\s*)\W{{0,3}}(?:final\ )?{_NEW}\b[^.\n]{{0,40}}(?::|\]|\Z|\n|below\b)""",
     re.VERBOSE,
 )
 _ASSISTANT = re.compile(
-    r"""\b(?:as|just|i'm|i\ am)\ (?:an?|your)\ (?:\w+\ ){0,2}?(?:ai|artificial\ intelligence|assistant|chatbot|language\ model
+    r"""\b(?:
+        (?:as|just|i'm|i\ am)\ (?:an?|your)\ (?:\w+\ ){0,2}?(?:ai|artificial\ intelligence|assistant|chatbot|language\ model
       |multimodal\ model
           |vision[- ]language\ model|vlm|llm|mllm|model)\b
-      | \bi(?:'m|\ am)\ (?:sorry|afraid)\b[^.\n]{0,40}\b(?:can(?:not|'t)|unable|not\ able) | \bi\ apologi[sz]e\b
-      | \bi\ (?:can(?:not|'t)|am\ (?:unable|not\ able)\ to|don't\ have\ the\ ability\ to|do\ not\ have\ the\ ability\ to)[ ]
+      | i(?:'m|\ am)\ (?:sorry|afraid)\b[^.\n]{0,40}\b(?:can(?:not|'t)|unable|not\ able)
+      | i\ apologi[sz]e\b
+      | i\ (?:can(?:not|'t)|am\ (?:unable|not\ able)\ to|don't\ have\ the\ ability\ to|do\ not\ have\ the\ ability\ to)[ ]
         (?:directly\ |actually\ |physically\ )?(?:view|see|access|open|assist|help|process|comply|fulfil)\b[^.\n]{0,30}
         (?:\bimages?\b|\bpictures?\b|\bphotos?\b|\brequest\b|\bthat\b|\bit\b|\bthem\b|\bwith\b)
-      | \b(?:happy|glad)\ to\ (?:help|assist)\b | \bhope\ (?:this|that)\ helps\b | \blet\ me\ know\ if\b | \bfeel\ free\ to\ ask\b
-      | \bif\ you\ (?:need|have)\ (?:anything\ else
-      |any\ (?:other\ |more\ |further\ )?questions?)\b | \bjust\ ask\b | \bis\ there\ anything\ else\b
-      | \b(?:great|good|excellent)\ question\b | \bthank(?:s|\ you)\ for\ (?:sharing|providing|your|the)\b | \bmy\ training\ data\b
-      | \blet\ me\ help\ you\b | \bas\ a\ (?:large\ )?(?:language|multimodal)\b""",
+      | (?:happy|glad)\ to\ (?:help|assist)\b
+      | hope\ (?:this|that)\ helps\b
+      | let\ me\ know\ if\b
+      | feel\ free\ to\ ask\b
+      | if\ you\ (?:need|have)\ (?:anything\ else
+      |any\ (?:other\ |more\ |further\ )?questions?)\b
+      | just\ ask\b
+      | is\ there\ anything\ else\b
+      | (?:great|good|excellent)\ question\b
+      | thank(?:s|\ you)\ for\ (?:sharing|providing|your|the)\b
+      | my\ training\ data\b
+      | let\ me\ help\ you\b
+      | as\ a\ (?:large\ )?(?:language|multimodal)\b)""",
     re.VERBOSE,
 )
 _DESCRIPTION = (
@@ -55,78 +69,105 @@ _DESCRIPTION = (
 )
 _ON_THING = r"(?!\ (?:under|on|below|beside|above|next|beneath|at|in)\ (?:the|a|it|its)\b)"
 _CAPTION = re.compile(
-    rf"""\b(?:according\ to|based\ on|from|in|per|given|as|by|since|with|only\ have|of)\ (?:the|this|that|a)\ {_DESCRIPTION}\b{_ON_THING}
+    rf"""\b(?:
+        (?:according\ to|based\ on|from|in|per|given|as|by|since|with|only\ have|of)\ (?:the|this|that|a)\ {_DESCRIPTION}\b{_ON_THING}
         (?!\ of\ a\b)
-      | \b(?:the|this)\ {_DESCRIPTION}\ (?:provided\ |given\ |itself\ |also\ |only\ |of\ the\ (?:image|picture|scene|photo)\ )?
+      | (?:the|this)\ {_DESCRIPTION}\ (?:provided\ |given\ |itself\ |also\ |only\ |of\ the\ (?:image|picture|scene|photo)\ )?
         (?:says?|said|states?|mentions?|mentioned|describes?|tells?|reads|notes?|lists?|does|do|speaks?|gives?|indicates?|suggests?|specif\w+
           |points?|refers?|contains?|includes?|explains?|provides?)\b
-      | \b(?:image|picture|photo|scene)(?:'s)?\ (?:caption|description)s?\b{_ON_THING}
-      | \b(?:caption|description)s?\ (?:that\ (?:was|is)\ )?(?:provided|given)\b
-      | \b(?:textual|text|written)\ description\b | \bdescription\ of\ (?:the|this)\ (?:image|picture|photo|scene)\b
-      | \bdescribed\ (?:as\ [\w ]{{1,30}}?\ )?(?:in|by)\ the\ (?:{_DESCRIPTION}|text|prompt)\b
-      | \b(?:text|prompt|passage)\ describes\b | \bpseudo[- ]?cot\b""",
+      | (?:image|picture|photo|scene)(?:'s)?\ (?:caption|description)s?\b{_ON_THING}
+      | (?:caption|description)s?\ (?:that\ (?:was|is)\ )?(?:provided|given)\b
+      | (?:textual|text|written)\ description\b
+      | description\ of\ (?:the|this)\ (?:image|picture|photo|scene)\b
+      | described\ (?:as\ [\w ]{{1,30}}?\ )?(?:in|by)\ the\ (?:{_DESCRIPTION}|text|prompt)\b
+      | (?:text|prompt|passage)\ describes\b
+      | pseudo[- ]?cot\b)""",
     re.VERBOSE,
 )
 _ECHO = re.compile(
-    r"""\bexactly\ one\ of\ these\b | \bwork\ out\ the\ answer\ to\ a\ question\b | \blook\ at\ the\ images?\ and\ answer\b
-      | \breason\ at\ length\b | \bwrite\ these\ two\ blocks\b | \bwrite\ the\ answer\ alone\b | \bcopied\ word\ for\ word\b
-      | \bfirst\ observe:\ | \bdescribe\ what\ can\ be\ seen\b | \bname\ (?:every\ answer\ that\ could|at\ least\ two)\b
-      | \b(?:place|position)\ (?:a\ |the\ )?(?:candidate|answer|option)s?\ (?:was|is|were|are)\ listed\b
-      | \bthe\ user\ (?:wants?|asks?|asked|is\ asking|requests?|needs?|would\ like|has\ asked|provided|gave)\b
-      | \b(?:the|these|my|those)\ (?:system\ )?(?:prompt|instructions?)\ (?:says?|asks?|asked|tells?|told|wants?|requires?|states?|is
+    r"""\b(?:
+        exactly\ one\ of\ these\b
+      | work\ out\ the\ answer\ to\ a\ question\b
+      | look\ at\ the\ images?\ and\ answer\b
+      | reason\ at\ length\b
+      | write\ these\ two\ blocks\b
+      | write\ the\ answer\ alone\b
+      | copied\ word\ for\ word\b
+      | first\ observe:\
+      | describe\ what\ can\ be\ seen\b
+      | name\ (?:every\ answer\ that\ could|at\ least\ two)\b
+      | (?:place|position)\ (?:a\ |the\ )?(?:candidate|answer|option)s?\ (?:was|is|were|are)\ listed\b
+      | the\ user\ (?:wants?|asks?|asked|is\ asking|requests?|needs?|would\ like|has\ asked|provided|gave)\b
+      | (?:the|these|my|those)\ (?:system\ )?(?:prompt|instructions?)\ (?:says?|asks?|asked|tells?|told|wants?|requires?|states?|is
       |are|was|were|specif\w+|given)\b
-      | \b(?:follow|according\ to|per|as|by)\ (?:the|these|my)\ (?:instructions?|prompt)\b | \bas\ instructed\b | \bsystem\ prompt\b
-      | \b(?:i|we)\ (?:am|are|was|were|have\ been|'m)\ (?:asked|told|instructed|required)\ to\b
-      | \b(?:i|we)(?:\ am|\ are|'m|'re)\ supposed\ to\ (?:put|write|give|output|answer|choose|reason|think|name|list|describe)\b
-      | \b(?:think|answer)\ tags?\b | \btags\ as\ required\b | \brequired\ format\b | \bthe\ format\ (?:requires|is|should|must|asks)\b
-      | \b(?:output|provide|give)\ (?:the|my)\ (?:final\ )?answer\ (?:in|inside|within|as)\b
-      | \b(?:given|provided|listed)\ (?:options|choices|candidates|answers)\b | \btask\ is\ to\ (?:pick|choose|select|determine
+      | (?:follow|according\ to|per|as|by)\ (?:the|these|my)\ (?:instructions?|prompt)\b
+      | as\ instructed\b
+      | system\ prompt\b
+      | (?:i|we)\ (?:am|are|was|were|have\ been|'m)\ (?:asked|told|instructed|required)\ to\b
+      | (?:i|we)(?:\ am|\ are|'m|'re)\ supposed\ to\ (?:put|write|give|output|answer|choose|reason|think|name|list|describe)\b
+      | (?:think|answer)\ tags?\b
+      | tags\ as\ required\b
+      | required\ format\b
+      | the\ format\ (?:requires|is|should|must|asks)\b
+      | (?:output|provide|give)\ (?:the|my)\ (?:final\ )?answer\ (?:in|inside|within|as)\b
+      | (?:given|provided|listed)\ (?:options|choices|candidates|answers)\b
+      | task\ is\ to\ (?:pick|choose|select|determine
       |identify|answer|decide)\b
-      | (?:\A|\n)\s*(?:question|options|choices|task|instructions?|prompt|input|output)\s*: | \bquestion:\s
+      | question:\s)
+      | (?:\A|\n)\s*(?:question|options|choices|task|instructions?|prompt|input|output)\s*:
       | (?:\A|\n)\s*your\ (?:reasoning|answer)\s*(?:\n|\Z)""",
     re.VERBOSE,
 )
-_MARKS = ("<", "#", "**", "[", "---", "===", "***", "__", ":")
-_STEMS = {
-    "revision": "revis|rewr|rephras|improved|correct|updated|polish|refined|edited|reword|natural|the original |changes made|note:"
-    "|requested",
-    "assistant": "language model|as an a|assist|i'm |i am |i can|happy to|glad to|helps|let me know|feel free|if you |anything else"
-    "|question!|thank|apolog|training data|help you|a large |just ask",
-    "caption": "caption|descri|pseudo",
-    "prompt_echo": "prompt|instruct|the user|exactly one|work out|tags|format|the given |provided |task|question|asked to|supposed to"
-    "|at length|word for word|two blocks|answer alone|observe:|can be seen|at least two|listed|final answer|your reasoning|your answer"
-    "|told to|required|every answer|options:|answer the",
-}
-"""What a text has one of, where it has residue of this kind; it is not searched without."""
-_BY_STEMS: tuple[tuple[ResidueKind, tuple[str, ...], re.Pattern[str]], ...] = (
-    ("revision", tuple(_STEMS["revision"].split("|")), _REVISION),
-    ("assistant", tuple(_STEMS["assistant"].split("|")), _ASSISTANT),
-    ("caption", tuple(_STEMS["caption"].split("|")), _CAPTION),
-    ("prompt_echo", tuple(_STEMS["prompt_echo"].split("|")), _ECHO),
+_BY_WORDS: tuple[tuple[ResidueKind, frozenset[str], re.Pattern[str]], ...] = (
+    ("revision", frozenset(cues.RESIDUE["revision"].split()), _REVISION),
+    ("assistant", frozenset(cues.RESIDUE["assistant"].split()), _ASSISTANT),
+    ("caption", frozenset(cues.RESIDUE["caption"].split()), _CAPTION),
+    ("prompt_echo", frozenset(cues.RESIDUE["prompt_echo"].split()), _ECHO),
 )
+"""(kind, words of which its texts have one, pattern)."""
+_SPEAKERS = ("assistant", "user", "human", "system", "ai:", "#")
+_AROUND = 160
+"""Characters on either side of a word that are searched."""
 
 
-def find_residue(reasoning: str) -> ResidueKind | None:
+def find_residue(reasoning: str, *, headings: bool = True) -> ResidueKind | None:
     """The kind of residue that a reasoning carries; None where none is found. By English phrases, and markup of any language."""
-    text = lower_case(reasoning)
-    if any(mark in text for mark in _MARKS):
-        if _TEMPLATE.search(text):
-            return "template"
-        if _HEADING.search(text):
-            return "heading"
-    for kind, stems, pattern in _BY_STEMS:
-        if any(stem in text for stem in stems) and pattern.search(text):
-            return kind
+    marked = "<" in reasoning or "[" in reasoning or "\n" in reasoning or reasoning[:9].lower().startswith(_SPEAKERS)
+    if marked and _TEMPLATE.search(lower_case(reasoning)):
+        return "template"
+    if (
+        headings
+        and ("#" in reasoning or "*" in reasoning or "_" in reasoning or "--" in reasoning or "==" in reasoning)
+        and _HEADING.search(reasoning)
+    ):
+        return "heading"
+    found = cues.find_cues(reasoning)
+    for kind, words, pattern in _BY_WORDS:
+        if here := found & words:
+            text = lower_case(reasoning)
+            if any(pattern.search(part) for part in _parts_with(text, here)):
+                return kind
     return None
 
 
-def residue(sample: Sample, trace: Trace, verdict: Verdict | None, *, ignore: tuple[ResidueKind, ...] = ()) -> float | None:
+def _parts_with(text: str, words: Iterable[str]) -> Iterator[str]:
+    """The parts of a text around its words, each part from a line or sentence on."""
+    for word in words:
+        at, past = text.find(word), 0
+        while at >= 0:
+            if at >= past:
+                start = max(text.rfind(". ", 0, at) + 2, text.rfind("\n", 0, at), at - _AROUND, 0)
+                past = at + _AROUND
+                yield text[start if start > 1 else 0 : past]
+            at = text.find(word, at + 1)
+
+
+def residue(sample: Sample, trace: Trace, verdict: Verdict | None, *, headings: bool = True) -> float | None:
     """1 if the reasoning carries residue of a rewriter, prompt or chat template, else 0; None without reasoning.
 
-    Kinds, of which `ignore` names those that count as none: template (`<|im_end|>`), heading (markdown), revision ("here is the revised
-    chain"), assistant ("as an AI"), caption ("according to the caption"), prompt_echo ("the user asks"). Phrases are English.
+    Kinds: template (`<|im_end|>`), heading (markdown; only with `headings`), revision ("here is the revised chain"), assistant ("as an
+    AI"), caption ("according to the caption"), prompt_echo ("the user asks"). Phrases are English.
     """
     if not trace.reasoning:
         return None
-    kind = find_residue(trace.reasoning)
-    return float(kind is not None and kind not in ignore)
+    return float(find_residue(trace.reasoning, headings=headings) is not None)

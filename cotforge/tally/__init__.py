@@ -11,7 +11,7 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
-from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
 from cotforge.tally.quantiles import Spread
@@ -218,7 +218,10 @@ class Tally:
     def _count_asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
-            self._count_reply(judged)
+            if judged.trace.read_as == SENTENCES:  # no reply, and nobody was asked for it
+                self.read_as[SENTENCES] += 1
+            else:
+                self._count_reply(judged)
             self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
