@@ -256,9 +256,8 @@ class Loaded:
             asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
-            loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
-            )
+            asks = None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
+            loaded = cls._make_loaded(kept.absolute(), said, earlier, sets, asks)
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
