@@ -7,7 +7,7 @@ _ASKED: Mapping[tuple[str, str], str] = {
     ("verify", "picture"): "its answer is found again from its text without the answer, with the picture",
     ("verify", "no_picture"): "its answer is found again from its text without the answer, and without the picture",
     ("verify", "woven"): "the answer of its woven texts is found again from them without the answer, with the picture",
-    ("verify", "rescue"): "the label that it explained is found again from its text without the label, with the picture",
+    ("verify", "hinted"): "the label that it explained is found again from its text without the label, with the picture",
     ("hint", "all"): "explains an answer that is wrong",
     ("probe", "blank"): "gives the same answer for a blank picture",
     ("probe", "swap"): "gives the same answer for the picture of another sample",
