@@ -30,6 +30,7 @@ def survived(content: str, answer: str | None, *, field: str = "", own: str = "I
         ("I cannot see any image, so I guess.", "awe", False),
         ("There is no visible content in it.", None, False),
         ("A solid gray rectangle, nothing more.", "awe", False),
+        ("The surface is almost blank, without any stroke.", "awe", False),
         ("I cannot determine the emotion.", None, False),
         ("None of the options fits.", None, False),
         ("I cannot tell whether it is dusk or dawn, but the valley is vast.", "awe", True),
@@ -129,13 +130,14 @@ def test_things_are_found_as_well_as_measured(part: str, precision: float, recal
     [
         "There is no dog in the picture, and without a leash it would be a stray.",
         "If there were a knife, this could be a crime.",
+        "On the other hand it is the 6 well ahead of the 7 that fits, and two fifths of the weight lie low.",
         "Der Mann steht vor einem alten Haus und hält eine rote Tasse in der Hand.",
         "El hombre lleva una chaqueta roja y está cerca de la ventana.",
         "画面中有一个男人和一只狗。",
         "",
     ],
 )
-def test_what_is_denied_supposed_or_in_another_language_names_nothing(text: str) -> None:
+def test_what_is_denied_supposed_measured_or_in_another_language_names_nothing(text: str) -> None:
     assert named_things(text) == []
 
 
@@ -150,5 +152,5 @@ def test_labels_are_no_things_and_a_list_has_an_end() -> None:
 def test_decoys_are_drawn_and_never_hold_a_word_that_was_said() -> None:
     drawn = {thing for mark in map(str, range(200)) for thing in decoys_for("A giraffe under a RED sky", mark)}
     assert len(drawn) > 20
-    assert not any(word in thing for thing in drawn for word in ("giraffe", "red"))
+    assert not any(word in thing for thing in drawn for word in ("giraffe", "red "))
     assert decoys_for("", "m") == decoys_for("", "m") != decoys_for("", "n")

@@ -13,11 +13,12 @@ FUNCTION_WORDS = _as_words(
 """The commonest words of English that carry no meaning of their own."""
 ENDS = _as_words(
     """
-    a above across against all along also am an and any are around as at be because been behind being below beside between both but by
-    can could did do does down each even for from had has have he her here herself himself his i if in inside into is it its itself just
-    less may me might more most must my near no not of on one ones only onto or our outside over quite rather she should so some still
-    than that the their them themselves then there these they this those through to too toward towards under up us very was we were when
-    where which while who whose will with within without would you your
+    a above across again against ahead all alone along already also altogether am an and any apart are around as at away be because been
+    behind being below beside between both but by can could did do does down each even for far from had has have he her here herself himself
+    his however i if in inside instead into is it its itself just less may me might more most must my near no not of on once one ones
+    only onto or otherwise our outside over quite rather she should so some still than that the their them themselves then there
+    therefore these they this those through to together too toward towards twice under up us very was we well were when where which
+    while who whose will with within without would yet you your
     """
 )
 """A noun phrase ends before these."""
@@ -40,14 +41,15 @@ ABSTRACT = _as_words(
     beginning best bit bits bottom calm candidate candidates case category center centre chance check choice choices clue clues color
     colors colour colours combination composition conclusion contentment context contrast corner couple dark day degree description
     detail details difference direction disgust distance edge effect emotion emotions end ends environment equation event everything
-    evidence example excitement expression expressions eye fact fear feeling feelings few first focus foreground form former frame front
-    gesture group happiness hint idea image impression interest interpretation joy kind label labels last latter least left less letter
-    level light lighting look lot main many meaning middle mind mix mixture moment mood more most next nothing number numbers object
-    objects only option options other others overall pair part parts peace photo photograph picture piece pieces place point points
-    position possibility posture presence problem question range reading reason reasons region rest result right row sadness same scene
-    second sense series set setting several shape shapes side sides similarity situation size solution something sorrow sort space step
-    steps style subject sum surprise text texture thing things third time tone top total type value variety view viewer way ways whole
-    word words
+    evidence example excitement expression expressions eye fact facts fear feeling feelings few fifths first focus foreground form
+    former fourths frame front gesture group guess guesses half halves happiness height hint hypotheses hypothesis idea image impression
+    interest interpretation joy kind label labels last latter least left length less letter level light lighting look lot main many mass
+    meaning middle mind mix mixture moment mood more most next nothing number numbers object objects only option options other others
+    overall pair part parts peace photo photograph picture piece pieces place point points position possibility posture presence problem
+    proportion quarter quarters question range reading readings reason reasoning reasons region rest result right row sadness same scene
+    second sense series set setting several shape shapes share side sides similarity situation size solution something sorrow sort space
+    step steps style subject sum surprise tenths text texture thing things third thirds thought thoughts time tone top total type value
+    variety view viewer way ways weight whole width word words
     """
 )
 """Heads that nobody can point at, or that name the picture itself."""
@@ -65,3 +67,5 @@ THINGS_IN_ING = _as_words(
     """
 )
 """Nouns that look like gerunds."""
+PLURALS = _as_words("people children men women feet teeth mice geese fish sheep deer")
+"""Plurals without -s."""

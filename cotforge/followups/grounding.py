@@ -14,9 +14,10 @@ ALIKE = 0.5
 
 _PICTURE = r"(?:image|picture|photo|photograph|frame|canvas|figure)"
 _EMPTY = r"(?:blank|empty|gr[ae]y|featureless|uniform|monochrome|solid|plain)"
-_IS_EMPTY = rf"(?:is|was|seems|appears|looks)(?: to be)?(?: just| only| simply)?(?: an?)?(?: \w+ly)? {_EMPTY}"
+_IS_EMPTY = rf"(?:is|was|seems|appears|looks)(?: to be)?(?: just| only| simply| almost)?(?: an?)?(?: \w+ly)? {_EMPTY}"
 _NO_PICTURE = re.compile(
     rf"\b{_PICTURE} (?:that (?:was|is) \w+ )?{_IS_EMPTY}\b|\b{_EMPTY} {_PICTURE}\b"
+    r"|\b(?:surface|page|sheet|square|area) (?:is|was|seems|appears)(?: almost| nearly| completely)? (?:blank|empty|featureless)\b"
     r"|\b(?:solid|uniform|plain|blank|mid) gr[ae]y (?:square|rectangle|field|area|block|surface|screen|expanse|void)\b"
     rf"|\b(?:can ?not|can't|unable to|do not|don't) (?:actually )?(?:see|view|access|open) (?:an?|any|the|this|your) {_PICTURE}\b"
     r"|\bno (?:visible|discernible|recogni[sz]able|visual) (?:content|information|object|objects|features?|details?|elements?)\b"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
-from cotforge.followups.english_words import ABSTRACT, ADJECTIVES, ENDS, FUNCTION_WORDS, THINGS_IN_ING, VERBS
+from cotforge.followups.english_words import ABSTRACT, ADJECTIVES, ENDS, FUNCTION_WORDS, PLURALS, THINGS_IN_ING, VERBS
 
 MOST = 12
 """Things of one trace that are asked about: a list that a model answers line by line without losing count."""
@@ -85,16 +85,15 @@ def _concrete(determiner: str, words: Sequence[str]) -> str | None:
             break
         if kept and determiner in ("a", "an", "another") and re.search(r"[^sui]s$", word):
             break  # after a singular a word in -s is its verb
+        if kept and word.endswith("s") and re.search(r"[^']s$", kept[-1]):
+            break  # as it is after a plural: "the strokes overturns" was cut from another clause
         kept.append(word)
     if not kept or len(kept) > LONGEST:
         return None
     head = kept[-1]
-    if (
-        head in ABSTRACT
-        or head in ADJECTIVES
-        or len(head) < 3
-        or head.endswith(("'s", "ness", "ity", "ment", "tion", "sion", "ed", "ful", "ous", "ive", "less"))
-    ):
+    if kept[-2:] == ["other", "hand"] or (_is_number(determiner) and not head.endswith("s") and head not in PLURALS):
+        return None
+    if head in ABSTRACT or head in ADJECTIVES or len(head) < 3 or head.endswith(_NO_THINGS):
         return None
     return " ".join([determiner, *kept]) if _is_number(determiner) else " ".join(kept)
 
@@ -104,10 +103,10 @@ def _is_number(determiner: str) -> bool:
 
 
 _DECOYS = (
-    "a giraffe", "a red umbrella", "a grand piano", "a fire hydrant", "a zebra", "a birthday cake", "a sailing boat", "a traffic light",
-    "a bunch of bananas", "a chess board", "a hot air balloon", "a pair of skis", "a wedding dress", "a parking meter", "a lighthouse",
-    "a penguin", "a typewriter", "a violin", "a snowman", "a helicopter", "a pineapple", "a wheelchair", "a beehive", "a tractor",
-    "a surfboard", "a telescope", "a cactus", "a teddy bear", "a windmill", "an elephant", "a toaster", "a jellyfish",
+    "giraffe", "red umbrella", "grand piano", "fire hydrant", "zebra", "birthday cake", "sailing boat", "traffic light",
+    "bananas", "chess board", "hot air balloon", "skis", "wedding dress", "parking meter", "lighthouse",
+    "penguin", "typewriter", "violin", "snowman", "helicopter", "pineapple", "wheelchair", "beehive", "tractor",
+    "surfboard", "telescope", "cactus", "teddy bear", "windmill", "elephant", "toaster", "jellyfish",
 )  # fmt: skip
 """Things that are in few pictures, so that who says that they are there most likely did not look."""
 
@@ -118,7 +117,7 @@ def decoys_for(known: str, mark: str, *, many: int = DECOYS) -> list[str]:
     Source of the test: POPE (arXiv 2305.10355) asks in the same way for objects that are not in the picture.
     """
     said = set(re.findall(r"[a-z]+", known.casefold()))
-    strange = [decoy for decoy in _DECOYS if said.isdisjoint(decoy.split()[1:])]
+    strange = [decoy for decoy in _DECOYS if said.isdisjoint(decoy.split())]
     return in_drawn_order(strange, mark)[:many]
 
 

@@ -142,7 +142,7 @@ class Thinker:
         if grid is not None and seen.cells is not None and len(seen.sizes) == 1:
             woven = weave_cells(task, grid, self._cell_scores(asked, seen.cells, rng), style=self._style, rng=rng)
         own = self._solve(asked, seen, rng).text if seen.sizes else ""
-        return SaidText(segments_text(woven or weave_sentences(task, own, rng=rng)), task.right, form="segments")
+        return SaidText(segments_text(woven or weave_sentences(task, own, self._labels, rng=rng)), task.right, form="segments")
 
     def _agreement(self, asked: ParsedRequest, seen: SeenPictures, task: JudgeTask) -> float:
         """How far its own eye agrees with a reasoning and its answer, in [0, 1]; a half where it cannot see."""

@@ -1,7 +1,7 @@
 """One text out of several traces, as a simulated writer makes it: from the traces' own sentences, and from what it sees itself."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 
 from cotforge.simulate.cells import Style, cell_places, work_out
@@ -15,7 +15,7 @@ Segment = tuple[str, str]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _AGAINST = re.compile(r"against|other hand|disturbs|if it were|would need|falls away|rather than|but i make out", re.IGNORECASE)
-_MOST_OBSERVED = 3
+_MOST_OBSERVED = 5
 """Sentences of plain observation that are taken over."""
 
 _AGREED = ("{said}.", "So much is plain: {said}.", "Without doubt {said}.", "I begin with what is clear: {said}.")
@@ -88,22 +88,30 @@ def _cell_segments(
     yield "conclude", rng.choice(_ENDED).format(right=task.right)
 
 
-def weave_sentences(task: WeaveTask, own: str, *, rng: Random) -> list[Segment]:
-    """The segments from the traces' sentences, and from the writer's own reasoning about the picture."""
-    answers = list(dict.fromkeys([*(trace.answer for trace in task.traces), task.right]))
-    words = {answer: re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)", re.IGNORECASE) for answer in answers if answer}
-    of_right = [sentence for trace in task.traces if trace.answer == task.right for sentence in _sentences(trace.reasoning)]
-    everything = [sentence for trace in task.traces for sentence in _sentences(trace.reasoning)]
-    observed = [each for each in of_right or everything if not any(word.search(each) for word in words.values())]
-    mine = [each for each in _sentences(own) if not any(word.search(each) for word in words.values())]
+def weave_sentences(task: WeaveTask, own: str, labels: Iterable[str] = (), *, rng: Random) -> list[Segment]:
+    """The segments from the traces' sentences, and from the writer's own reasoning about the picture; `labels` are those of the task.
+
+    A sentence that names a label is taken for that label alone.
+    """
+    answers = list(dict.fromkeys([*(trace.answer for trace in task.traces if trace.answer), task.right]))
+    words = {label: re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE) for label in dict.fromkeys([*answers, *labels])}
+
+    def named(sentence: str) -> set[str]:
+        return {label for label, word in words.items() if word.search(sentence)}
+
+    everything = list(dict.fromkeys(sentence for trace in task.traces for sentence in _sentences(trace.reasoning)))
+    of_right = {sentence for trace in task.traces if trace.answer == task.right for sentence in _sentences(trace.reasoning)}
+    plain = [each for each in everything if not named(each)]
+    observed = [each for each in plain if each in of_right] or plain
+    mine = [each for each in _sentences(own) if not named(each)]
     segments = [
         ("observe", " ".join(rng.sample(observed, min(_MOST_OBSERVED, len(observed))) or mine[:2] or ["There is something to see."]))
     ]
-    for answer in rng.sample(list(words), len(words)):
-        speaks = [each for each in everything if words[answer].search(each) and not _AGAINST.search(each)]
+    for answer in rng.sample(answers, len(answers)):
+        speaks = [each for each in everything if named(each) == {answer} and not _AGAINST.search(each)]
         segments.append(("candidate", _pick_or_say(speaks, _NO_SUPPORT, answer, rng)))
-    for answer in (answer for answer in words if answer != task.right):
-        against = [each for each in everything if words[answer].search(each) and _AGAINST.search(each)]
+    for answer in (answer for answer in answers if answer != task.right):
+        against = [each for each in everything if named(each) == {answer} and _AGAINST.search(each)]
         segments.append(("doubt", _pick_or_say(against, _NO_DOUBT, answer, rng)))
     segments.append(("check", rng.choice(_SECOND_LOOK).format(said=rng.choice(mine) if mine else "Nothing changes.")))
     return [*segments, ("conclude", rng.choice(_DECIDED).format(right=task.right))]
