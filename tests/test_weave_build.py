@@ -121,6 +121,8 @@ def test_without_a_writer_the_journal_alone_gives_joined_sentences_that_are_no_r
     lessons = [row for row in table(joined, "data") if row["origin"] == "woven"]
     assert {row["call"] for row in lessons} == {row["call"] for row in made}
     assert all(row["segments"] for row in lessons)
+    assert "no model wrote them as a whole" in (joined / "dataset" / "README.md").read_text()
+    assert "no model wrote them as a whole" not in (run / "dataset" / "README.md").read_text()
 
 
 def test_without_the_section_there_is_no_column_of_parts(run: Path, project: tuple[Path, dict[str, Teacher]]) -> None:
