@@ -256,9 +256,8 @@ class Loaded:
             asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
-            loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
-            )
+            asks = None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
+            loaded = cls._make_loaded(kept.absolute(), said, earlier, sets, asks)
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
@@ -339,8 +338,7 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
-        asker = Asker(can_be_asked, self.prompts, self.pipeline.task)
+        asker = Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
         return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
 
     @property

@@ -25,9 +25,20 @@ class SampleReader:
     """Reads what a run asks about; Samples that `eval:` holds out are left out."""
 
     def __init__(
-        self, loaded: Loaded, store: PictureStore, limit: int | None = None, *, spreads: bool = True, tell: Tell = lambda lines: None
+        self,
+        loaded: Loaded,
+        store: PictureStore,
+        limit: int | None = None,
+        *,
+        spreads: bool = True,
+        judges: bool = True,
+        tell: Tell = lambda lines: None,
     ) -> None:
-        """`limit` and `spreads` as `sources.samples` has them; `tell` gets lines where something takes long."""
+        """`limit` and `spreads` as `sources.samples` has them; `tell` gets lines where something takes long.
+
+        Without `judges`, duplicates stay among the Samples, each with its own pictures: for who looks Samples up by their ids.
+        """
+        self._judges = judges
         self._tell = tell
         self._loaded, self._store, self._limit, self._spreads = loaded, store, limit, spreads
         self._indexed: tuple[Guide, Index] | None = None
@@ -53,7 +64,7 @@ class SampleReader:
     def _duplicates(self) -> "DuplicateReadings | None":
         """What judges duplicates, where the pipeline looks for any."""
         pipeline = self._loaded.pipeline
-        if not pipeline.dedup.looks_for_any:
+        if not pipeline.dedup.looks_for_any or not self._judges:
             return None
         from cotforge.dedup.readings import DuplicateReadings  # numpy
 
