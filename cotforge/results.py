@@ -23,7 +23,7 @@ from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
-from cotforge.gold.people_marks import read_people_marks
+from cotforge.gold.people_marks import find_people_marks
 from cotforge.history import ended_calls, simulated_teachers, teacher_histories, unanswered_attempts
 from cotforge.journal import Journal
 from cotforge.pages import About, AboutTeacher, Spent
@@ -71,7 +71,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
-    findings = finding_tally(loaded)
+    findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
@@ -141,15 +141,6 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
             *map(clean_value, ending.lines(now.progress.teachers)),
         ]
     )
-
-
-def finding_tally(loaded: Loaded) -> FindingTally:
-    """What counts the findings of follow-ups. Raises PipelineError where marks of people cannot be read."""
-    judge = loaded.pipeline.judge
-    if judge is None:
-        return FindingTally()
-    people = read_people_marks(loaded.root / judge.gold, judge.dimensions) if judge.gold is not None else None
-    return FindingTally(judge.dimensions, people)
 
 
 def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:

@@ -21,6 +21,7 @@ from cotforge.folder import RunFolder, demand_apart
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.forge.batches import waiting_lines
 from cotforge.forge.retry import Retry
+from cotforge.gold.people_marks import find_people_marks
 from cotforge.images import PictureStore
 from cotforge.journal import Journal
 from cotforge.notices import give_notices
@@ -136,6 +137,7 @@ class RunSession:
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        find_people_marks(self.loaded)
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self.asking.make_guide(), self._refreshes.unfinished()
@@ -176,6 +178,7 @@ class RunSession:
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        find_people_marks(self.loaded)
         keep_larger = not replace and (offline or self._is_limited)
         stays = keep_larger and self._sample_limit is not None and self._sample_limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
