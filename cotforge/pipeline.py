@@ -27,7 +27,7 @@ from cotforge.followups.weave import Weave
 from cotforge.images import Images
 from cotforge.measures.reasoning_language import WantedLanguage, language_name
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
-from cotforge.pipeline_trust import TrustDemand, is_vouched
+from cotforge.pipeline_trust import TrustDemand, is_vouched, read_origin
 from cotforge.plan import Eval, Plan
 from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
@@ -227,7 +227,7 @@ class Loaded:
         path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
         near = is_vouched(path)
-        asks = None if trust else TrustDemand(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        asks = None if trust else TrustDemand(sends, vouched=near and read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
@@ -250,7 +250,7 @@ class Loaded:
         kept = run / RunFolder.PIPELINE
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(no_run(run))
-        path, earlier = _read_origin(said)
+        path, earlier = read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
             vouched = is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
             asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
@@ -284,7 +284,7 @@ class Loaded:
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
         chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        told = tree.user_text(text, raw, None if read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
         return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
@@ -338,8 +338,7 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
-        asker = Asker(can_be_asked, self.prompts, self.pipeline.task)
+        asker = Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
         return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
 
     @property
@@ -363,11 +362,6 @@ class Loaded:
             *(f"# set once: {given}" for given in self.sets[len(lasting) :]),
         ]
         return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
-
-
-def _read_origin(text: str) -> tuple[Path | None, list[str]]:
-    path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
-    return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
 
 
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:

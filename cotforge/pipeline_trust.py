@@ -1,5 +1,6 @@
 """What a pipeline file from elsewhere may not do before its user has said yes."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +37,9 @@ def is_vouched(path: Path) -> bool:
     """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
     ours = shipped_folder("pipelines").resolve()
     return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
+
+
+def read_origin(text: str) -> tuple[Path | None, list[str]]:
+    """(the pipeline file that a run folder's own text comes from, what `--set` changed in it); None and nothing of any other text."""
+    path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
+    return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)

@@ -65,8 +65,7 @@ class EchoingLoaded(Loaded):
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """The one."""
-        can_be_asked = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None and teacher.takes_follow_ups)
-        return (EchoedAnswer(Asker(can_be_asked, self.prompts, self.pipeline.task)),)
+        return (EchoedAnswer(Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)),)
 
     @property
     def follow_up_names(self) -> tuple[str, ...]:

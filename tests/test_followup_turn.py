@@ -239,13 +239,16 @@ def test_check_plans_and_prices_what_follows_and_asks_nothing(tmp_path: Path) ->
     lines = checked(tmp_path)
     assert lines["in all"] == "0 calls to make"
     assert lines["echo:"] == "no call to make after the vote"
+    more = checked(tmp_path, "teachers.0.samples=2", offline=True)
+    assert more["one"].startswith("10 calls to make, 10 in the journal, about "), "what was asked later is no vote"
+    assert "teacher" not in more, "and no Call of the vote in other words"
 
 
-def checked(folder: Path) -> dict[str, str]:
+def checked(folder: Path, *sets: str, offline: bool = False) -> dict[str, str]:
     """What `check` says, by how its lines begin; servers that are not needed are not looked for."""
     told: list[str] = []
-    with opened(folder) as run:
-        run.check(told.append)
-    begins = ("one", "two", "in all", "echo:", "calls after the vote:", "budget:")
+    with opened(folder, *sets) as run:
+        run.check(told.append, offline=offline)
+    begins = ("one", "two", "in all", "echo:", "calls after the vote:", "budget:", "teacher")
     lines = [line for text in told for line in text.splitlines()]
     return {begin: line.removeprefix(begin).strip() for begin in begins for line in lines if line.startswith(begin)}

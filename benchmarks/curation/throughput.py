@@ -9,7 +9,7 @@ from statistics import median
 
 import yaml
 
-from benchmarks.curation.reasonings import ENGLISH, Text, make_text
+from benchmarks.curation.reasonings import ENGLISH, make_text, sound_templates
 from benchmarks.forge.table import print_table
 from cotforge.filters import Bound, Filter, resolve_filters
 from cotforge.records import Sample, Trace, Verdict
@@ -35,18 +35,18 @@ Asked = tuple[Sample, Trace, Verdict]
 
 
 def make_asked(count: int, seed: int) -> list[Asked]:
-    """Sound English traces of 200 words, no two alike, each with the verdict that a vote would give."""
+    """Sound English traces of about 200 words, no two alike and no sentence twice, each with the verdict that a vote would give."""
     random = Random(f"throughput {seed}")
     made = []
     for index in range(count):
         domain = ENGLISH[index % len(ENGLISH)]
         text = make_text(random, domain, "held out")
-        while len(text.reasoning.split()) < WORDS - 10:
-            more = make_text(random, domain, "tuned on")
-            text = Text(domain, (*text.sentences[:-1], *more.sentences[:-1], text.sentences[-1]), (), text.names)
+        before = [text.fill(template) for stage, template in sound_templates(domain) if stage != "conclude"]
+        random.shuffle(before)
+        while len(before) > 3 and sum(len(sentence.split()) for sentence in before) > WORDS:
+            before.pop()
         # A number of its own, so that no text is met twice.
-        kept = " ".join(text.reasoning.split()[:WORDS])
-        sample, trace = text.with_sentences([f"{kept[:-1]} {index}.", text.sentences[-1]]).asked()
+        sample, trace = text.with_sentences([*before, f"This is look {index}.", text.sentences[-1]]).asked()
         made.append((sample, trace, Verdict(trace.answer, 1.0, True)))
     return made
 

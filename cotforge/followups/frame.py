@@ -8,7 +8,7 @@ with its section of the pipeline file, whose `follow_up` gives the follow-up, an
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from cotforge.answers import Task
 from cotforge.answers.redacted_trace import read_trace
@@ -128,6 +128,11 @@ class Asker:
     """Those that can be asked anything, Call by Call, in the file's order: no batch, and no replies that exist already."""
     prompts: Family
     task: Task
+
+    @classmethod
+    def of(cls, teachers: Iterable[TeacherKind], prompts: Family, task: Task) -> Self:
+        """The asker of a pipeline with these teachers: a batch, and replies that exist already, are none of its own."""
+        return cls(tuple(one for one in teachers if one.batched is None and one.takes_follow_ups), prompts, task)
 
     def call(
         self,

@@ -55,7 +55,7 @@ _UNFIT = re.compile(
 """What can stand in no other text."""
 _PROCESS = re.compile(
     r"""\b(?:let\ me|let\ us|let's|i\ (?:will|'ll|start|begin|go\ over|describe|need|should|want|have\ to|am\ (?:going|not)|hesitate)
-        |i'll|i'm|before\ (?:i|naming|judging|deciding)|my\ (?:task|goal|job)) | \b(?:candidates?|readings?|comes?\ to\ mind)\b
+        |i'll|i'm|before\ (?:i|naming|judging|deciding)|my\ (?:task|goal|job)) | \b(?:candidates?|readings?|comes?\ to\ mind|plain\ facts)\b
       | \b(?:answers?|options?|labels?|categor(?:y|ies)|choices?|conclusions?|decide[sd]?|decision)\b""",
     re.IGNORECASE | re.VERBOSE,
 )

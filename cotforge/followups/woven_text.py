@@ -116,6 +116,8 @@ class _Loom:
 
     def _support(self) -> tuple[str, str]:
         speaks = without_repeats([one for one in self.right if one.supports(self.answer)], self.taken)
+        free = without_repeats(self.seen, self.taken)
+        speaks = speaks or (free[-1:] if len(free) > 1 else [])  # one is left for the check
         named = self.draw.sentence(joining.RIVAL if self.errors else joining.CANDIDATE, self.answer)
         return "candidate", " ".join(filter(None, (named, self._take(speaks[:2]))))
 

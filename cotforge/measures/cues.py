@@ -43,12 +43,14 @@ LEAKS_NAMING: Mapping[str, str] = {
 """The same, of a sentence that names the answer: these words are too common to look at every sentence that has one."""
 RESIDUE: Mapping[str, str] = {
     "revision": "revised revision rewritten rewrote rewrite rephrased rephrase improved corrected updated polished refined edited reworded"
-    " modified original requested note changes wording adjusted cleaned",
+    " modified original requested note (note: changes wording adjusted cleaned natural revise reword polish removed",
     "assistant": "ai ai-generated assistant chatbot llm vlm mllm sorry apologize apologise hope questions question! happy glad multimodal"
-    " artificial language sharing providing anything feel training unable cannot can't ability ask help!",
-    "caption": "caption captions description descriptions described describes pseudo-cot pseudo-CoT",
+    " artificial language sharing providing anything feel training unable cannot can't ability ask help!"
+    " model know thank thanks",
+    "caption": "caption captions description descriptions described describes pseudo-cot",
     "prompt_echo": "prompt prompts instruction instructions instructed user user's tag tags format exactly listed task question: questions:"
-    " options: choices: task: asked supposed told required given provided output alone blocks observe: copied study answer: reasoning",
+    " options: choices: task: asked supposed told required given provided output alone blocks observe: copied study answer: reasoning"
+    " question reason describe name final",
 }
 """By kind of residue, but for markup."""
 PROMPT = "prompt instruction instructions instructed asked user user's tag tags option options choice choices label category"
@@ -73,7 +75,11 @@ _AROUND = (*(("", end) for end in _ENDS), *_PAIRS)
 
 def _forms(words: Iterable[str]) -> dict[str, str]:
     """How a word may stand in a text, with its case and the punctuation around it, and the word."""
-    cases = {cased: word for word in words for cased in {word, word.capitalize(), word.upper() if len(word) < 5 else word}}
+    cases = {
+        cased: word
+        for word in words
+        for cased in {word, word.capitalize(), word.upper() if len(word) < 5 else word.replace("-cot", "-CoT")}
+    }
     return {f"{begun}{cased}{end}": word for cased, word in cases.items() for begun, end in _AROUND}
 
 

@@ -10,7 +10,7 @@ from typing import Literal, cast, get_args
 
 from cotforge.measures import cues
 from cotforge.measures.leak_checks import CHECKS, Suspect, has_label_thing, is_answer_first
-from cotforge.measures.texts import first_sentence, lower_case, names_answer, split_sentences
+from cotforge.measures.texts import lower_case, names_answer, split_sentences
 from cotforge.records import Sample, Trace, Verdict
 
 LeakKind = Literal[
@@ -57,7 +57,7 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
             for kind, needed, check in CHECKS:
                 if kind in kinds and any(map(suspect.text.__contains__, needed)) and check(suspect):
                     return cast(LeakKind, kind)
-    first = first_sentence(text)[:_LONGEST]
+    first = split_sentences(text)[0][:_LONGEST]
     if len(first) < len(text) and names_answer(first, lowered):
         suspect = Suspect(first, lowered, tuple(map(str.lower, options)), 0.0, things=False)
         return "answer_first" if is_answer_first(suspect) else None

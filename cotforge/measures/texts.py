@@ -45,12 +45,6 @@ def count_ngrams(text: str, n: int) -> tuple[int, int]:
     return max(0, len(words) - n + 1), len(set(zip(*(words[i:] for i in range(n)), strict=False)))
 
 
-def first_sentence(text: str) -> str:
-    """What stands before the first full stop and space, other stop, or line break; all of a text that has none."""
-    ends = [found for found in map(text.find, (". ", "! ", "? ", "\n")) if found >= 0]
-    return text[: min(ends, default=len(text))]
-
-
 def last_sentences(text: str, most: int) -> list[str]:
     """Of the last `most` sentences those that have words, last first, without their stops."""
     last = (sentence.strip(" .!?\t\r") for sentence in reversed(split_sentences(text)[-most - 1 :]))

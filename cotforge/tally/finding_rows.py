@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 _ASKED: Mapping[tuple[str, str], str] = {
     ("verify", "picture"): "its answer is found again from its text without the answer, with the picture",
     ("verify", "no_picture"): "its answer is found again from its text without the answer, and without the picture",
+    ("verify", "woven"): "the answer of its woven texts is found again from them without the answer, with the picture",
+    ("verify", "hinted"): "the label that it explained is found again from its text without the label, with the picture",
     ("hint", "all"): "explains an answer that is wrong",
     ("probe", "blank"): "gives the same answer for a blank picture",
     ("probe", "swap"): "gives the same answer for the picture of another sample",
-    ("seen", "all"): "things that its texts name and another teacher sees",
+    ("seen", "thing"): "things that its texts name and another teacher sees",
     ("seen", "decoy"): "sees things that nobody named",
 }
 """By kind and detail of a finding; told of the teacher that wrote the text, and of a decoy of the one that was asked."""
