@@ -79,8 +79,8 @@ def compare(one: Viewed, other: Viewed, mirror: Viewed | None = None) -> Likenes
             placed, other, flipped = turned, mirror, True
     if placed.score < ROUGH:
         return NONE
-    columns, rows = refine(one.small, other.small, placed.columns, placed.rows, steps=3)
-    columns, rows = refine(halve(one.thumbnail.luma), halve(other.thumbnail.luma), columns, rows, steps=4)
+    columns, rows = refine(one.small, other.small, placed.columns, placed.rows, steps=8)
+    columns, rows = refine(halve(one.thumbnail.luma), halve(other.thumbnail.luma), columns, rows, steps=10)
     found = overlap(halve(one.thumbnail.luma), halve(other.thumbnail.luma), columns, rows)
     if not _is_wide(columns, rows) or not _share_detail(found) or agreement(found) < HALFWAY:
         return NONE
