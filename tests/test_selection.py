@@ -226,7 +226,7 @@ def test_an_answer_that_people_checked_has_all_the_probability(tmp_path: Path) -
 
 def test_a_free_answer_has_no_soft_label(tmp_path: Path) -> None:
     answers = {"row-0": "<think>Counting them all.</think><answer>12</answer>"}
-    task = {"kind": "answer", "question": "How many?", "verifier": "number"}
+    task = {"kind": "answer", "question": "How many?", "verifier": "exact"}
     run = build(tmp_path, {"one": answers, "two": answers}, task=task, consensus={"label": "ignore", "soft_labels": True})
     (row,) = table(run, "data")
     assert row["soft_label"] is None
