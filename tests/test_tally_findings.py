@@ -8,6 +8,7 @@ import pytest
 
 from cotforge.followups.judge_marks import Dimension
 from cotforge.records import CuratedSample, Finding, Judged, Lesson, Trace
+from cotforge.tally.finding_rows import finding_lines
 from cotforge.tally.findings import FindingTally, PeopleMarks
 from tests.outcomes import judged, lesson, trace
 
@@ -49,6 +50,22 @@ def test_a_rate_per_teacher_stands_beside_what_guessing_would_give() -> None:
     assert blank["interval"][0] < 2 / 3 < blank["interval"][1]
     assert blank["by_guessing"] == pytest.approx(0.75), "of its four answers three are the probed one"
     assert made.summary()["probe"]["t0"]["swap"]["share"] == 0
+
+
+def test_the_commonest_words_of_woven_lessons_are_told() -> None:
+    made = [lesson(number) for number in range(4)]
+    texts = ["so it must be a dog", "so it must be a cat", "I look again", "so it must be plain"]
+    for place, text in enumerate(texts):
+        judged_ = replace(
+            made[place].lessons[0].judged, trace=replace(trace(place, "t0"), reasoning=text, origin="woven" if place < 3 else "solve")
+        )
+        made[place] = replace(made[place], lessons=(replace(made[place].lessons[0], judged=judged_),))
+    found_ = tally(made).summary()
+    assert found_["commonest_phrase"] == {"texts": 3, "phrase": "so it must be a", "in": 2, "share": pytest.approx(2 / 3)}
+    (line,) = finding_lines(found_)
+    assert line.endswith("\u201cso it must be a\u201d, are in 66.7% of 3 woven texts")
+        "The commonest five words of woven texts, \u201cso it must be a\u201d, are in 66.7% of 3 woven texts"
+    ]
 
 
 def test_verify_and_hint_have_rates_too_and_skipped_is_counted() -> None:

@@ -73,6 +73,15 @@ def mark_rows(found: Mapping[str, Any]) -> list[MarkRow]:
     return rows
 
 
+def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each teacher that wrong labels were planted on, and one for the phrase that most woven texts share."""
+    for teacher, details in found.get("hint", {}).items():
+        yield f"Wrong labels to explain, {teacher}: {details['all']['in_words']}"
+    if phrase := found.get("commonest_phrase"):
+        share = f"{phrase['share']:.1%} of {phrase['texts']:,} woven texts"
+        yield f"The commonest five words of woven texts, \u201c{phrase['phrase']}\u201d, are in {share}"
+
+
 def judge_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each judge: how many replies, and how many marks they lack."""
     for judge, told in found.get("judge", {}).get("judges", {}).items():
@@ -93,5 +102,5 @@ def origin_rows(origins: Mapping[str, int]) -> Sequence[tuple[str, str, int]]:
     return [(origin, words, origins[origin]) for origin, words in ORIGINS.items() if origins.get(origin)]
 
 
-FOUND_WORDS = {"rates": finding_rows, "marks": mark_rows, "judges": judge_lines, "origins": origin_rows}
+FOUND_WORDS = {"lines": finding_lines, "rates": finding_rows, "marks": mark_rows, "judges": judge_lines, "origins": origin_rows}
 """For templates."""

@@ -7,9 +7,11 @@ from typing import Any
 
 from cotforge.followups.alpha import Agreement
 from cotforge.followups.judge_marks import Dimension
+from cotforge.followups.wrong_hints import HintRecord
 from cotforge.plain_record import Record
 from cotforge.records import CuratedSample, Fault, Finding, Trace
 from cotforge.scores import wilson_interval
+from cotforge.tally.common_phrases import CommonPhrases
 
 MANY = 1_000
 """Different answers of a teacher that are counted: free answers have no end."""
@@ -126,6 +128,8 @@ class FindingTally:
         self._writers: dict[tuple[str, str], list[float]] = {}
         """By writer and dimension: sum and number of its marks."""
         self._skipped: Counter[str] = Counter()
+        self._phrases = CommonPhrases()
+        """Of woven lessons."""
 
     def watch(self, stream: Iterable[CuratedSample | Fault]) -> Iterator[CuratedSample | Fault]:
         """The stream as it is, having counted it in passing."""
@@ -137,6 +141,9 @@ class FindingTally:
     def add(self, outcome: CuratedSample) -> None:
         """Count one Sample."""
         self._skipped.update(outcome.skipped)
+        for lesson in outcome.lessons:
+            if lesson.judged.trace.origin == "woven":
+                self._phrases.add(lesson.judged.trace.reasoning)
         traces = {judged.trace.call: judged.trace for judged in outcome.traces}
         for judged in outcome.traces:
             trace = judged.trace
@@ -201,6 +208,8 @@ class FindingTally:
             told = kinds.setdefault(kind, {}).setdefault(teacher, {})[detail or "all"] = rate.summary()
             if kind == "probe":
                 told["by_guessing"] = self._by_guessing(teacher, detail)
+            if kind == "hint":
+                told["in_words"] = HintRecord(rate.of, rate.yes).in_words()
         found: dict[str, Any] = dict(kinds)
         if self._judges:
             found["judge"] = {
@@ -208,6 +217,8 @@ class FindingTally:
                 "judges": {judge: self._judge_summary(counted) for judge, counted in sorted(self._judges.items())},
                 "writers": self._writer_means(),
             }
+        if (phrase := self._phrases.commonest()) is not None:
+            found["commonest_phrase"] = {"texts": self._phrases.texts, "phrase": phrase.words, "in": phrase.texts, "share": phrase.share}
         return found | ({"skipped": dict(sorted(self._skipped.items()))} if self._skipped else {})
 
     def warnings(self) -> list[str]:
