@@ -64,8 +64,6 @@ def test_the_commonest_words_of_woven_lessons_are_told() -> None:
     assert found_["commonest_phrase"] == {"texts": 3, "phrase": "so it must be a", "in": 2, "share": pytest.approx(2 / 3)}
     (line,) = finding_lines(found_)
     assert line.endswith("\u201cso it must be a\u201d, are in 66.7% of 3 woven texts")
-        "The commonest five words of woven texts, \u201cso it must be a\u201d, are in 66.7% of 3 woven texts"
-    ]
 
 
 def test_verify_and_hint_have_rates_too_and_skipped_is_counted() -> None:
