@@ -1,6 +1,7 @@
 """A vision-language model of a third of a million parameters, trained in seconds: a LLaVA of CLIP and Qwen2 that tells colours."""
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -71,7 +72,9 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _prompts() -> list[str]:
-    return [file.read_text() for file in sorted(shipped_folder("prompts").glob("*/solve.jinja"))]
+    """The texts of prompts as they are without a language of the reasoning."""
+    optional = re.compile(r"\{% if reasoning_language is defined %\}.*?\{% endif %\}\n{0,2}", re.DOTALL)
+    return [optional.sub("", file.read_text()) for file in sorted(shipped_folder("prompts").glob("*/solve.jinja"))]
 
 
 def _model(words: PreTrainedTokenizerFast) -> LlavaForConditionalGeneration:
