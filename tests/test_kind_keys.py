@@ -90,8 +90,8 @@ def faults(path: Path) -> list[str]:
 KINDS = list(unions(Pipeline))
 
 
-def test_the_unions_of_the_file_are_sources_teachers_and_stages() -> None:
-    assert {written(place) for place, _ in KINDS} == {"source", "teachers[0]", "train.stages[0]"}
+def test_the_unions_of_the_file_are_sources_teachers_stages_and_what_must_not_be_repeated() -> None:
+    assert {written(place) for place, _ in KINDS} == {"source", "teachers[0]", "train.stages[0]", "dedup.against[0]"}
 
 
 @pytest.mark.parametrize(("place", "model"), KINDS, ids=[kind(model) for _, model in KINDS])
