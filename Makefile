@@ -56,12 +56,16 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m benchmarks.pretrained
 	$(BIN)/python -m benchmarks.sums
+	$(BIN)/python -m benchmarks.followups
+	$(BIN)/python -m benchmarks.student
 	$(BIN)/python -m benchmarks.merging
 	$(BIN)/python -m benchmarks.priors
 	$(BIN)/python -m benchmarks.gpu
 	$(BIN)/python -m benchmarks.share
+	$(BIN)/python -m benchmarks.curation
+	$(BIN)/python -m benchmarks.curation --throughput
 
-bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained merging priors gpu share)
+bench-smoke: $(addprefix smoke-,forge forge.trouble forge.sequential forge.counters forge.scale images replies replies.hostile fuzz consensus consensus.sweep consensus.claims consensus.promises train families pretrained followups student merging priors gpu share curation)
 
 smoke-images: small = --rows 40
 smoke-%: $(VENV)/.dev

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from cotforge.endings import Stop
 from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
-from cotforge.records import Call, Stop
+from cotforge.records import Call
 from cotforge.replies.attempt import Attempt
 from cotforge.spec import Spec
 from cotforge.teachers.teacher import Teacher

@@ -13,6 +13,7 @@ from cotforge.pages import About, Exported, page_environment
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
+from cotforge.tally.finding_rows import FOUND_WORDS
 
 LONGEST = 300
 """Most characters of a class name, model or other word in a sentence or table."""
@@ -30,9 +31,8 @@ class Markdown(str):
 def dataset_card(about: About, tally: Tally, exported: Exported) -> str:
     """The text of `dataset/README.md`. What data, models and files say stands in it as text, never as markup."""
     header = yaml.safe_dump(_card_header(about, exported), sort_keys=False, allow_unicode=True, width=1_000)
-    return (
-        f"---\n{header}---\n\n{card_template('card.md').render(about=about, tally=tally, exported=exported, share=share_of, claims=claims)}"
-    )
+    told = {"about": about, "tally": tally, "exported": exported, "share": share_of, "claims": claims, "checks": FOUND_WORDS}
+    return f"---\n{header}---\n\n{card_template('card.md').render(told)}"
 
 
 @cache

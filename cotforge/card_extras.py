@@ -1,7 +1,7 @@
 """What a dataset's card has beside its counts: a lesson with its picture, the funnel drawn, licence, lineage and citation."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from cotforge.plots.svg import standalone_file
 from cotforge.records import Lesson
 from cotforge.report.figures import funnel_figure
 from cotforge.tally import Tally
+from cotforge.tally.finding_rows import ORIGINS
 from cotforge.version import __version__
 
 FOLDER = "assets"
@@ -29,7 +30,7 @@ WIDE, MARGIN = 560, 14
 """Pixels of the funnel's width, and units of the margin around it."""
 
 
-def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lesson: Lesson | None, dataset: Path) -> About:
+def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: Tally, lessons: Sequence[Lesson], dataset: Path) -> About:
     """What the card tells of a run, with all that it shows; its pictures are written to `dataset/assets/`. Raises OSError.
 
     Without lessons there are no pictures: `datasets` would take them for the data.
@@ -37,8 +38,8 @@ def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: 
     pipeline, files = loaded.pipeline, dict[str, bytes]()
     if exported.rows("default"):
         files[FUNNEL] = draw_funnel(tally).encode()
-        if lesson is not None and (jpeg := small_jpeg(lesson.sample.pictures[0], SIDE)):
-            files[EXAMPLE] = jpeg
+        shown = {example_file(lesson): lesson for lesson in lessons}
+        files |= {name: jpeg for name, lesson in shown.items() if (jpeg := small_jpeg(lesson.sample.pictures[0], SIDE))}
     write_card_files(dataset / FOLDER, files)
     licence = choose_licence(pipeline.source.license, {teacher.model: teacher.license for teacher in pipeline.teachers})
     return replace(
@@ -48,10 +49,16 @@ def add_card_extras(about: About, loaded: Loaded, *, exported: Exported, tally: 
         license_notes=licence.reasons,
         lineage=hub_lineage(loaded),
         citation=bibtex(pipeline.name, about.source),
-        example=example_of(lesson, f"{FOLDER}/{EXAMPLE}") if lesson is not None and EXAMPLE in files else None,
+        examples=[example_of(lesson, f"{FOLDER}/{name}") for lesson in lessons if (name := example_file(lesson)) in files],
         funnel=f"{FOLDER}/{FUNNEL}" if FUNNEL in files else "",
         pipeline=mask_places(loaded.written),
     )
+
+
+def example_file(lesson: Lesson) -> str:
+    """The name of its picture: one for each origin."""
+    origin = lesson.judged.trace.origin
+    return EXAMPLE if origin == "solve" else f"lesson-{origin}.jpg"
 
 
 def draw_funnel(tally: Tally) -> str:
@@ -88,7 +95,7 @@ def _without_braces(text: str) -> str:
 
 def write_card_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put the pictures of a card in place, each whole, and remove those of an earlier card that are not among them. Raises OSError."""
-    for name in {EXAMPLE, FUNNEL} - files.keys():
+    for name in {EXAMPLE, *(f"lesson-{origin}.jpg" for origin in ORIGINS), FUNNEL} - files.keys():
         (folder / name).unlink(missing_ok=True)
     sweep_folder(folder, pattern=f"{PREFIX}*{SUFFIX}")
     for name, content in files.items():

@@ -35,6 +35,27 @@ def run_coroutine(work: Coroutine[Any, Any, T], *, interrupt: Callable[[], objec
     return found
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """What `work` returns. Whoever is cancelled, or ends the loop, does not wait for it: an executor would."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(how: Callable[[Any], object], what: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(lambda: done.done() or how(what))
+
+    def run() -> None:
+        try:
+            found = work()
+        except Exception as fault:
+            tell(done.set_exception, fault)
+        else:
+            tell(done.set_result, found)
+
+    Thread(target=run, name="learning", daemon=True).start()
+    return await done
+
+
 @contextmanager
 def _interrupts_to(interrupt: Callable[[], object]) -> Iterator[list[int]]:
     """Inside, SIGINT calls that and raises nothing, for an exception could fall anywhere; what it gives grows with each.

@@ -3,258 +3,40 @@
 A pure function of pipeline file, source, journal, and `difficulty.parquet` where `select.difficulty` goes by it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from cotforge import answers, selection
-from cotforge.answers.redacted_trace import read_trace
+from cotforge import selection
 from cotforge.consensus import Decider, Heard
 from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
-from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, resolve_filters
-from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import About, Common, Followed, SampleFollowUps
-from cotforge.heard import Answered, heard_answers
+from cotforge.curator import NOTHING_COMMON, Curator
+from cotforge.followups.frame import BarringFollowUp, Common
 from cotforge.journal import Journal
 from cotforge.parallel import in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
-    NOT_ASKED,
-    Call,
     CuratedSample,
     Fault,
     Finding,
     Gold,
     Judged,
-    Lesson,
-    Outcome,
-    OutcomeKind,
-    Reply,
     Sample,
-    Trace,
-    Verdict,
 )
-from cotforge.redaction import redact_text
-from cotforge.replies.text import one_line
-from cotforge.sequence import Guide, vote_setting, voter_name
+from cotforge.sample_finding import without_repeats
+from cotforge.sequence import Guide, vote_setting
 from cotforge.sources import not_only_faults
+
+if TYPE_CHECKING:
+    from cotforge.dedup.lesson_rule import LessonRule
 
 MANY = 100_000
 """Attempts in the journal from which on other processes help (ours): below, starting them costs more time than they save."""
 
-SHOWN = 200
-"""Characters of an unread reply that its loss shows."""
-
-_NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
-NOTHING_COMMON = Common()
-
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning; called again where a rule must see all ballots first, and where `select.per_class` is set."""
-
-
-class SampleFinding(NamedTuple):
-    """All that is found out about one Sample; an CuratedSample but for the Sample."""
-
-    verdict: Verdict
-    traces: tuple[Judged, ...]
-    taught: tuple[tuple[int, str, str | None], ...]
-    """(place in `traces`, completion, what was mended for it) of each Lesson."""
-    prompt: str
-    pair: tuple[str, str] | None
-    rejected: str
-    failed: tuple[tuple[str, Reply], ...]
-    findings: tuple[Finding, ...] = ()
-    skipped: tuple[str, ...] = ()
-    rescued: Verdict | None = None
-    """That of the Lessons, where the vote accepted no answer and a rescue did."""
-
-    def outcome(self, sample: Sample) -> CuratedSample:
-        """The same with the Sample, and with its Lessons as such."""
-        verdict = self.rescued or self.verdict
-        return CuratedSample(
-            sample=sample,
-            verdict=self.verdict,
-            traces=self.traces,
-            lessons=tuple(Lesson(sample, verdict, self.traces[place], self.prompt, text, mended) for place, text, mended in self.taught),
-            prompt=self.prompt,
-            pair=self.pair,
-            rejected=self.rejected,
-            failed=self.failed,
-            findings=self.findings,
-            skipped=self.skipped,
-        )
-
-
-class Curator:
-    """Reads, votes, filters and selects, one Sample at a time; every process has its own."""
-
-    def __init__(self, loaded: Loaded, journal: Journal, decider: Decider | None = None, common: Common = NOTHING_COMMON) -> None:
-        """`decider`: by which verdicts are found; without one Samples can only be heard. `common`: what follow-ups know beside a Sample."""
-        self.loaded, self.journal, self.decider, self.common = loaded, journal, decider, common
-        self.follow_ups = loaded.follow_ups()
-        self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
-        self.bounds: Sequence[Bound] = resolve_filters(loaded.pipeline.filters, loaded.root)
-        self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
-        """Pass rates by the samples' ids, where lessons are selected by them."""
-        self.class_bounds: Mapping[str, int] = {}
-        """Which Samples `select.per_class` takes: see `ClassCap.bounds`. Empty, which takes all, until that is known."""
-
-    @classmethod
-    def again(
-        cls, path: str, sets: Sequence[str], journal: str, decider: Decider | None, common: Common, class_bounds: Mapping[str, int]
-    ) -> "Curator":
-        """The same in another process."""
-        curator = cls(Loaded.load(path, sets), Journal(Path(journal)), decider, common)
-        curator.class_bounds = class_bounds
-        return curator
-
-    @property
-    def reads_rates(self) -> bool:
-        """Whether `difficulty.parquet` decides which Samples have Lessons."""
-        return self.select.difficulty is not None and self.select.difficulty.by_student
-
-    def find(self, sample: Sample) -> SampleFinding | Fault:
-        """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
-        assert self.decider is not None
-        try:
-            replies = self._read_replies(sample)
-            heard = heard_answers(replies)
-            verdict, lacking = self.decider.verdict(sample, heard)
-            if self.loaded.pipeline.consensus.soft_labels:
-                verdict = replace(verdict, soft_label=self.decider.soft_label(sample, heard))
-            if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
-                replies = [one for one in replies if one[1].error != NOT_ASKED or voter_name(one[0]) in lacking]
-            return self._judge_all(sample, verdict, self._explain_unanswered(replies))
-        except Fault as fault:
-            return fault
-
-    def lesson_class(self, sample: Sample) -> str | Fault | None:
-        """The answer of a Sample's Lessons; None where it has none."""
-        found = self.find(sample)
-        if isinstance(found, Fault):
-            return found
-        return found.traces[found.taught[0][0]].trace.answer if found.taught else None
-
-    def heard(self, sample: Sample) -> list[Heard] | Fault:
-        """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
-        try:
-            return heard_answers(self._read_replies(sample))
-        except Fault as fault:
-            return fault
-
-    def _read_replies(self, sample: Sample) -> list[Answered]:
-        """Every Call about a Sample with its Reply, and that read where it has no error. Raises Fault where it cannot be asked about."""
-        pairs = self.loaded.calls(sample)
-        stored = self.journal.replies([call.key for _, call in pairs])
-        replies = []
-        for _, call in pairs:
-            found = stored.get(call.key)
-            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
-            replies.append((call, reply, read_trace(reply, call, self.task) if reply.outcome.has_text else None))
-        return replies
-
-    def _explain_unanswered(self, replies: Sequence[Answered]) -> Sequence[Answered]:
-        """With how the last attempt ended, where a Call was asked and not to the end."""
-        lacking = [call.key for call, reply, _ in replies if reply.error == NOT_ASKED]
-        if not lacking or not (begun := self.journal.begun(lacking)):
-            return replies
-        return [
-            (call, replace(reply, outcome=replace(reply.outcome, detail=begun[call.key])) if call.key in begun else reply, trace)
-            for call, reply, trace in replies
-        ]
-
-    def _judge_all(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> SampleFinding:
-        """The fate of every trace, and the Lessons."""
-        judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
-        after = AfterVote.of(self.followed(sample, verdict, judged), judged, self.judge, sample, verdict)
-        judged, blind = after.judged, len(judged)
-        good = [one.trace for one in judged[:blind] if one.fate == "surplus"]
-        made = [one.trace for one in judged[blind:] if one.fate == "surplus"]
-        left_out = self._why_left_out(sample, verdict, [*made, *good])
-        chosen = [] if left_out else [trace.call for trace in self.select.choose(good, sample.id, first=made)]
-        for place, one in enumerate(judged):
-            if one.trace.call in chosen:
-                judged[place] = replace(one, fate="lesson")
-        places = sorted(
-            (place for place, one in enumerate(judged) if one.fate == "lesson"), key=lambda place: chosen.index(judged[place].trace.call)
-        )
-        taught = tuple((place, *self._lesson_completion(sample, judged[place].trace)) for place in places)
-        return SampleFinding(
-            verdict=verdict,
-            traces=tuple(judged),
-            taught=taught,
-            prompt=self.loaded.prompts.student.render(sample),
-            pair=self._preference_pair(sample, taught, judged),
-            rejected="" if taught else left_out or _rejection_reason(verdict, judged[:blind]),
-            failed=(*_part_replies(replies)[1], *after.failed),
-            findings=after.findings,
-            skipped=after.skipped,
-            rescued=after.verdict,
-        )
-
-    def _why_left_out(self, sample: Sample, verdict: Verdict, usable: Sequence[Trace]) -> str:
-        """The key of `select` that leaves out a Sample with usable traces, as it is counted; else empty."""
-        difficulty = self.select.difficulty
-        if usable and difficulty is not None and not difficulty.takes(verdict, self.rates.get(sample.id)):
-            return selection.DIFFICULTY
-        return selection.PER_CLASS if usable and not selection.is_within_cap(usable[0].answer, sample.id, self.class_bounds) else ""
-
-    def follow_ups_of(self, sample: Sample) -> SampleFollowUps | Fault:
-        """What follows the vote about a Sample, at its beginning: `advance` it. A Fault where the Sample cannot be asked about."""
-        assert self.decider is not None
-        try:
-            replies = self._read_replies(sample)
-            verdict, _ = self.decider.verdict(sample, heard_answers(replies))
-            judged = [self.judge(sample, trace, verdict) for _, _, trace in replies if trace is not None]
-            return SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
-        except Fault as fault:
-            return fault
-
-    def followed(self, sample: Sample, verdict: Verdict, judged: Sequence[Judged]) -> Followed | None:
-        """What the journal has of all that follows the vote; None where nothing does."""
-        if not self.follow_ups:
-            return None
-        steps = SampleFollowUps(self.follow_ups, About(sample, verdict, tuple(judged), self.common))
-        steps.advance(self._known_replies, settled=True)
-        return steps.followed()
-
-    def _known_replies(self, calls: Sequence[Call]) -> dict[str, Reply]:
-        return {key: found.reply for key, found in self.journal.replies(call.key for call in calls).items()}
-
-    def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
-        """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
-        if trace.fault is not None:
-            return Judged(trace, "unread", trace.fault)
-        if trace.origin == "vote":
-            return Judged(trace, "vote")
-        measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
-        if not verdict.accepted:
-            return Judged(trace, "undecided", measures=measures)
-        if trace.answer != verdict.answer:
-            return Judged(trace, "wrong", measures=measures)
-        for bound in self.bounds:
-            if not bound.holds(measures[bound.name]):
-                return Judged(trace, "filter", bound.name, measures[bound.name], measures)
-        if self.loaded.prompts.needs_reasoning and not answers.clean_reasoning(trace.reasoning)[0]:
-            return Judged(trace, "unread", "no_reasoning", measures=measures)
-        return Judged(trace, "surplus", measures=measures)
-
-    def _lesson_completion(self, sample: Sample, trace: Trace) -> tuple[str, str | None]:
-        """What a student learns of a Trace, without tags and tokens in its text, and what was mended for that."""
-        mended = answers.clean_trace(trace if self.loaded.prompts.needs_reasoning else replace(trace, reasoning=""), options=sample.options)
-        return redact_text(self.loaded.prompts.completion.complete(mended.reasoning, mended.answer)), mended.named()
-
-    def _preference_pair(
-        self, sample: Sample, taught: Sequence[tuple[int, str, str | None]], judged: Sequence[Judged]
-    ) -> tuple[str, str] | None:
-        """The first Lesson beside a well-formed trace with a wrong answer, chosen by the same rule."""
-        wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
-        wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
-        return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong, sample.id)[0])[0]) if taught and wrong else None
 
 
 class Curation:
@@ -269,14 +51,16 @@ class Curation:
         gold: Gold | None = None,
         guide: Guide | None = None,
         rows: Rows | None = None,
+        repeats: "LessonRule | None" = None,
         many: int = MANY,
+        common: Common | None = NOTHING_COMMON,
     ) -> None:
         """`guide`: of a run whose teachers are asked in turn; `rows`: what the journal has of all Samples, where that is counted already;
-        `many`: attempts in the journal from which on other processes help.
+        `many`: attempts in the journal from which on other processes help; `common`: see `Curator`; `repeats`: which texts repeat others.
         """
         self.loaded, self.journal, self.samples = loaded, journal, samples
         self.setting = vote_setting(loaded.pipeline, gold) if guide is None else guide.setting
-        self.curator = Curator(loaded, journal)
+        self.curator = Curator(loaded, journal, common=common)
         self.measures = list(dict.fromkeys(bound.name for bound in self.curator.bounds))
         self._rule = loaded.pipeline.consensus.make_rule if guide is None else guide.rule
         self._first = self._rule.learns or self.setting.terms.promise is not None or rows is not None
@@ -288,6 +72,7 @@ class Curation:
         self._everybody = guide.waves.everybody if guide is not None else lambda id: True
         self._decider: Decider | None = None
         self._counted = rows
+        self.repeats = repeats
         self._many = journal.latest() >= many
 
     def outcomes(self) -> Iterator[CuratedSample | Fault]:
@@ -300,6 +85,7 @@ class Curation:
             for sample, said in self.heard():
                 rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
+        self.bar_teachers()
         self._cap_classes()
         for sample, found in self._map_samples(Curator.find):
             if isinstance(found, Fault):
@@ -307,6 +93,8 @@ class Curation:
             else:
                 if not self._first:
                     rows.add(sample, [Heard(ballot.teacher, ballot.answer) for ballot in found.verdict.ballots])
+                if self.repeats is not None:
+                    found = without_repeats(sample, found, self.repeats, self.curator.choose_lessons)
                 self._try_simpler(sample, found.traces)
                 yield found.outcome(sample)
         self._decider = self._rule.learn(rows) if not self._first else self._decider
@@ -337,12 +125,40 @@ class Curation:
         return ((sample, found) for sample, found in self._map_samples(Curator.heard) if not isinstance(found, Fault))
 
     def decided(self) -> Decider:
-        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once."""
-        rows = self._rule.rows(self.setting)
-        for sample, said in self.heard():
-            rows.add(sample, said)
+        """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once, unless that is counted already."""
+        if (rows := self._counted) is None:
+            rows = self._rule.rows(self.setting)
+            for sample, said in self.heard():
+                rows.add(sample, said)
         self._decider = self.curator.decider = self._rule.learn(rows)
         return self._decider
+
+    @property
+    def bars(self) -> bool:
+        """Whether a follow-up bars teachers by what it finds out over all Samples."""
+        return any(isinstance(one, BarringFollowUp) for one in self.curator.follow_ups)
+
+    @property
+    def is_barring(self) -> bool:
+        """Whether it is still to be found out who is barred."""
+        return self.curator.common is not None and self.curator.common.barring
+
+    def begin_barring(self) -> None:
+        """From now on only the Calls that tell who is barred follow the vote; see `Common.barring`."""
+        self.curator.common = replace(self.curator.common or NOTHING_COMMON, barring=True, barred=frozenset())
+
+    def bar_teachers(self) -> None:
+        """Find out by the journal who is barred; the source is read once for each follow-up that bars, and not where none does."""
+        if not self.bars:
+            return
+        self.begin_barring()
+        barred = [one.bars(self._findings()) for one in self.curator.follow_ups if isinstance(one, BarringFollowUp)]
+        self.curator.common = replace(self.curator.common or NOTHING_COMMON, barring=False, barred=frozenset().union(*barred))
+
+    def _findings(self) -> Iterator[Finding]:
+        for _, found in self._map_samples(Curator.findings):
+            if not isinstance(found, Fault):
+                yield from found
 
     @property
     def rates(self) -> Mapping[str, float] | None:
@@ -351,8 +167,11 @@ class Curation:
 
     @property
     def optional_columns(self) -> tuple[str, ...]:
-        """Columns of Lessons that only this pipeline asks for."""
-        return ("soft_label",) if self.loaded.pipeline.consensus.soft_labels else ()
+        """Columns of Lessons, or of Lessons and traces, that only this pipeline asks for."""
+        pipeline = self.loaded.pipeline
+        wanted = {"soft_label": pipeline.consensus.soft_labels, "segments": pipeline.weave is not None}
+        wanted["language"] = self.curator.tells_language
+        return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
     @property
     def decider(self) -> Decider:
@@ -367,31 +186,3 @@ class Curation:
         told = (self.curator.decider, self.curator.common, self.curator.class_bounds)
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), *told)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
-
-
-def _with_beginning(judged: Judged, reply: Reply) -> Judged:
-    """With the beginning of the reply, where it was not read: its loss shows that, and nobody has to look the reply up again."""
-    if judged.fate != "unread":
-        return judged
-    return replace(judged, said=one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * SHOWN])[:SHOWN])
-
-
-def _part_replies(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:
-    """(what was answered, read; what was not)."""
-    traces, failed = [], []
-    for call, reply, trace in replies:
-        if trace is not None:
-            traces.append(trace)
-        else:
-            failed.append((call.teacher, reply))
-    return traces, failed
-
-
-def _rejection_reason(verdict: Verdict, judged: Sequence[Judged]) -> str:
-    """The one word under which a Sample without Lesson is counted."""
-    if not judged and verdict.reason != "not_wanted":
-        return "vote:no_replies"
-    if not verdict.accepted:
-        return f"vote:{verdict.reason}"
-    fates = [one.fate_word for one in judged if one.because and one.trace.origin == "solve"]
-    return min(fates, default="no_trace")

@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cotforge.endings import Closing
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.notices import progress_console
-from cotforge.records import Closing
 from cotforge.sources.values import clean_value
 from cotforge.visible import show_invisible
 

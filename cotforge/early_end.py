@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from cotforge.endings import Closing, Stop
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.pipeline import Loaded
-from cotforge.records import Closing, Stop
 from cotforge.sources.values import clean_value
 
 _GO_ON = "what was paid for is kept and in the dataset, the same command goes on from here"

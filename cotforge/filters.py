@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -10,8 +10,9 @@ from typing import Any, Self
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
-from cotforge.measures import find_measure
+from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
+from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.records import Sample, Trace, Verdict
 from cotforge.spec import PathText, Spec
 
@@ -89,7 +90,7 @@ class Filter(Measured):
 
     def resolve(self, root: Path) -> Bound:
         """The measure found, paths relative to `root`; raises PipelineError (`measure: ...` or `with: ...`) where it cannot be."""
-        return Bound(self.measure.rpartition(":")[2], self.found(root), self.min, self.max)
+        return Bound(measure_column(self.measure, self.with_), self.found(root), self.min, self.max)
 
 
 def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
@@ -104,6 +105,21 @@ def resolve_filters(filters: Iterable[Filter], root: Path) -> list[Bound]:
             name = f"{bound.name}_{times}"
         bounds.append(replace(bound, name=name))
     return bounds
+
+
+def language_bounds(wanted: str | None) -> list[Bound]:
+    """What `reasoning_language:` of the pipeline file demands of a text: nothing where it is null."""
+    return [Bound(reasoning_language.__name__, functools.partial(reasoning_language, wanted=wanted), 1, None)] if wanted else []
+
+
+def mark_bounds(bounds: Sequence[Bound], marks: Iterable[str]) -> list[Bound]:
+    """Bounds that everything is within, of the marks that none of `bounds` is about: so that they are columns too."""
+    known = {bound.name for bound in bounds}
+    return [Bound(name, functools.partial(_take_mark, name), None, None) for name in marks if name not in known]
+
+
+def _take_mark(name: str, sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
+    return trace.marks.get(name)
 
 
 def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any]:

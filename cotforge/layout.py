@@ -11,7 +11,7 @@ from pathlib import Path
 from cotforge.regular_files import fault_of
 
 _NAMES = (
-    r"lock|gold\.lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|difficulty\.parquet|report\.html|conflicts\.csv|"
+    r"lock|gold\.lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|difficulty\.parquet|report\.html|conflicts\.csv|duplicates\.csv|"
     r"gold\.(?:csv|html)|gold-to-fill\.csv|audit\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
 )
 _FILES = re.compile(

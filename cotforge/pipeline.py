@@ -13,14 +13,23 @@ from cotforge.answers import Task
 from cotforge.budget import Budget
 from cotforge.consensus import Consensus
 from cotforge.consensus.votes import WIDEST
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
+from cotforge.followups.filter_marks import demand_marks
 from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.judge import Judge
+from cotforge.followups.probe import Probe
+from cotforge.followups.rescue import Rescue
+from cotforge.followups.verify import Verify
+from cotforge.followups.weave import Weave
 from cotforge.images import Images
+from cotforge.measures.reasoning_language import WantedLanguage, language_name
 from cotforge.pipeline_paths import absolute_paths, find_pipeline, is_file
+from cotforge.pipeline_trust import TrustDemand, is_vouched, read_origin
 from cotforge.plan import Eval, Plan
-from cotforge.prompts import Family, Prompt, Prompts, make_call, shipped_folder
+from cotforge.prompts import Family, Prompt, Prompts, make_call
 from cotforge.records import Call, Fault, Origin, Sample
 from cotforge.redaction.variables import remember_variables
 from cotforge.selection import Select
@@ -45,6 +54,8 @@ class Pipeline(Spec):
     `family/name`."""
     images: Images = Images()
     """Size limits of images, and how they are sent to the teachers."""
+    dedup: Dedup = Dedup()
+    """Duplicates among samples and lessons, and samples that a benchmark has too."""
     teachers: tuple[AnyTeacher, ...]
     """The models that are asked. At least one is needed."""
     consensus: Consensus = Consensus()
@@ -52,11 +63,26 @@ class Pipeline(Spec):
     gold: PathText | None = Field(default=None, min_length=1)
     """CSV file with the columns `id` and `answer`: answers that people checked. Null: `gold.csv` in
     the run folder, if it is there."""
+    reasoning_language: WantedLanguage | None = None
+    """Language that texts are asked for and have to be in: a tag such as `de`, or `question` for
+    that of the question. A text in another one does not become a lesson, but its answer still
+    votes. Needs `cotforge[language]`. Null: any language."""
     filters: tuple[Filter, ...] = ()
     """Bounds on reasoning texts. A text outside of them does not become a lesson, but its answer
     still votes."""
     select: Select = Select()
     """Which samples, and which of their remaining texts, become lessons."""
+    rescue: Rescue | None = None
+    """Explains the trusted labels of samples without agreement. Null: no teacher that reasons ever
+    sees a label."""
+    verify: Verify | None = None
+    """Shows texts without their answer to other teachers. Null: nothing is verified."""
+    weave: Weave | None = None
+    """Makes one long text out of several about a sample, right and wrong. Null: nothing is woven."""
+    probe: Probe | None = None
+    """Tests of whether a reasoning rests on its picture. Null: none."""
+    judge: Judge | None = None
+    """Marks for reasoning texts by teachers of other families. Null: none."""
     budget: Budget = Budget()
     """Limits on what a run may spend."""
     max_failures: float = Field(default=0.5, ge=0, le=1)
@@ -121,10 +147,20 @@ class Pipeline(Spec):
         return self
 
     @model_validator(mode="after")
+    def _something_is_held_out(self) -> Self:
+        self.dedup.demand_held_out(self.eval is not None)
+        return self
+
+    @model_validator(mode="after")
     def _pictures_share_classes(self) -> Self:
         own = getattr(getattr(self.source, "columns", None), "options", None) is not None
         if self.consensus.image is not None and (self.task.kind != "classify" or own or not 2 <= len(self.task.closed) <= WIDEST):
             raise WrongKey("consensus.image", f"needs a task of kind classify with 2 to {WIDEST} labels that all samples share")
+        return self
+
+    @model_validator(mode="after")
+    def _marks_are_given(self) -> Self:
+        demand_marks(self.filters, probe=self.probe, judge=self.judge)
         return self
 
     @model_validator(mode="after")
@@ -190,8 +226,8 @@ class Loaded:
             return cls._load_again(name, sets, sends)
         path = find_pipeline(str(name))
         said = tree.read_tree_text(path)
-        near = _is_vouched(path)
-        asks = None if trust else _Asks(sends, vouched=near and _read_origin(said)[0] is None, near=near)
+        near = is_vouched(path)
+        asks = None if trust else TrustDemand(sends, vouched=near and read_origin(said)[0] is None, near=near)
         return cls._make_loaded(path, said, (), sets, asks)
 
     @classmethod
@@ -214,19 +250,18 @@ class Loaded:
         kept = run / RunFolder.PIPELINE
         if name_in(run) is None or (said := read_kept(kept)) is None:
             raise PipelineError(no_run(run))
-        path, earlier = _read_origin(said)
+        path, earlier = read_origin(said)
         if path is not None and path.is_absolute() and is_file(path):
-            vouched = _is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
-            asks = None if trust else _Asks(sends, vouched=vouched, near=is_near(kept) and _is_vouched(path))
+            vouched = is_vouched(path) and not path.resolve().is_relative_to(run.resolve())
+            asks = None if trust else TrustDemand(sends, vouched=vouched, near=is_near(kept) and is_vouched(path))
             loaded = cls._make_loaded(path, tree.read_tree_text(path), earlier, sets, asks)
         else:
-            loaded = cls._make_loaded(
-                kept.absolute(), said, earlier, sets, None if trust else _Asks(sends, vouched=False, near=is_near(kept))
-            )
+            asks = None if trust else TrustDemand(sends, vouched=False, near=is_near(kept))
+            loaded = cls._make_loaded(kept.absolute(), said, earlier, sets, asks)
         return replace(loaded, passing=len(sets), earlier=tuple(earlier))
 
     @classmethod
-    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "_Asks | None") -> Self:
+    def _make_loaded(cls, path: Path, text: str, earlier: Sequence[str], sets: Sequence[str], asks: "TrustDemand | None") -> Self:
         """`earlier`: what a run folder says was set; `sets`: what is set now, and is the user's own."""
         written = tree.parse_tree(text, path)
         kept = tree.override_keys(written, earlier)
@@ -249,7 +284,7 @@ class Loaded:
         unexpanded = tree.merge_unexpanded(pipeline.model_dump(mode="json", by_alias=True), raw)
         does = tuple(found for found in trust_findings(raw, values, path.parent) if not found.outside)
         chosen = pipeline.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        told = tree.user_text(text, raw, None if _read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
+        told = tree.user_text(text, raw, None if read_origin(text)[0] is None else chosen, is_changed=bool(earlier or sets))
         return cls(pipeline, path, prompts, (*earlier, *sets), unexpanded, written=told, does=does)
 
     def origin(self, section: str, key: str) -> str:
@@ -303,10 +338,13 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        sections = [section for name in FOLLOW_UPS if (section := getattr(self.pipeline, name, None)) is not None]
-        one_by_one = tuple(teacher for teacher in self.pipeline.teachers if teacher.batched is None)
-        asker = Asker(one_by_one, self.prompts, self.pipeline.task)
-        return tuple(section.follow_up(asker) for section in sections)
+        asker = Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
+        return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
+
+    @property
+    def follow_up_names(self) -> tuple[str, ...]:
+        """The sections that `follow_ups` come from."""
+        return tuple(name for name in FOLLOW_UPS if getattr(self.pipeline, name, None) is not None)
 
     @staticmethod
     def limit(run: Path) -> tuple[int | None, bool]:
@@ -326,46 +364,12 @@ class Loaded:
         return "\n".join(head) + "\n" + bounded_yaml.dump_yaml(absolute_paths(tree.override_keys(self.unexpanded, ()), self.root))
 
 
-@dataclass(frozen=True)
-class _Asks:
-    """What a file may not do before the user has said yes."""
-
-    sends: bool
-    """Whether the command sends anything to a teacher."""
-    vouched: bool
-    """Whether the file is the user's own or shipped, so that only what a run folder changes in it is a stranger's."""
-    near: bool
-    """Whether all lies under the present folder or is shipped; what a run folder says there may still have come from anywhere."""
-
-    def demand(self, path: Path, written: tree.Tree, kept: tree.Tree) -> None:
-        """Raises PipelineError with a line for each thing; `kept` is the file with what a run folder says was set."""
-        known = set(_trust_findings(written, path.parent)) if self.vouched else set()
-        asked = [found for found in _trust_findings(kept, path.parent) if found not in known and (found.does == "runs" or not self.near)]
-        if lines := [str(found) for found in asked if self.sends or found.does != "sends"]:
-            raise PipelineError(*(f"{path}: {line}; it comes from elsewhere: read it, then say --trust" for line in lines))
-
-
-def _trust_findings(raw: tree.Tree, root: Path) -> list[TrustFinding]:
-    return trust_findings(raw, tree.expand_variables(raw, missing=lambda where, variable: None), root)
-
-
-def _is_vouched(path: Path) -> bool:
-    """Whether the file is under the present folder, or comes with cotforge: a shipped pipeline, or an example of a checkout."""
-    ours = shipped_folder("pipelines").resolve()
-    return is_near(path) or any(path.resolve().is_relative_to(folder) for folder in (ours, ours.parent / "examples"))
-
-
-def _read_origin(text: str) -> tuple[Path | None, list[str]]:
-    path = re.search(r"^# from: (.+)$", text, re.MULTILINE)
-    return (Path(path.group(1)) if path else None), re.findall(r"^# set: (.+)$", text, re.MULTILINE)
-
-
 def _assemble_sections(pipeline: Pipeline, path: Path) -> Family:
     """What the sections need beside the file, found and tried: prompts, and the measures of the filters."""
     faults: list[str] = []
     prompts: Family | None = None
     try:
-        prompts = pipeline.prompts.load(path.parent)
+        prompts = pipeline.prompts.load(path.parent, language_name(pipeline.reasoning_language))
     except PipelineError as error:
         faults += error.faults
     for index, bound in enumerate(pipeline.filters):

@@ -23,6 +23,8 @@ def absolute_paths(values: tree.Tree, root: Path) -> tree.Tree:
     if isinstance(image := values["consensus"].get("image"), dict):
         for name in image:
             _made_absolute(image, name, root)
+    for reference in (values.get("dedup") or {}).get("against", ()):
+        _made_absolute(reference, "path", root)
     for teacher in values["teachers"]:
         _made_absolute(teacher, "path", root)
     for bound in values["filters"]:

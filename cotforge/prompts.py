@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +38,11 @@ class Family:
         """Whether what the student learns holds a reasoning."""
         return "reasoning" in self.completion.inputs
 
+    def in_language(self, language: str) -> "Family":
+        """The same, with the templates that ask for a reasoning told its language, by its English name."""
+        told = {name: replace(getattr(self, name), language=language) for name in ("solve", "explain", "weave")}
+        return replace(self, **told)
+
     def lacking(self, *, closed: bool, short_votes: bool) -> Iterator[str]:
         """A line for everything that a template most likely should hold and does not; `closed`: there is a set of answers."""
         wanted = {"question": "what is asked about each sample"} | ({"options": "the answers that there are"} if closed else {})
@@ -46,6 +51,8 @@ class Family:
             for name, what in wanted.items():
                 if name not in prompt.inputs:
                     yield f"{prompt.path}: does not use {name!r}, {what}; write {{{{ {name} }}}} unless the text says it itself"
+        if self.solve.language is not None and "reasoning_language" not in self.solve.inputs:
+            yield f"{self.solve.path}: does not use 'reasoning_language', the language that is wanted of a reasoning; say it in the text"
         for prompt in asking:
             if not _ANSWER_FORM.search(prompt.text):
                 yield f"{prompt.path}: does not ask for <answer>...</answer>; replies in other forms may not be read"
@@ -84,8 +91,11 @@ class Prompts(Spec):
     seen: PathText = "long_cot/seen"
     """Template that asks which of some `things` are in the picture, for `probe.mentions`."""
 
-    def load(self, root: Path) -> Family:
-        """All templates, each tried once. Raises PipelineError with the faults of all of them."""
+    def load(self, root: Path, language: str | None = None) -> Family:
+        """All templates, each tried once; those that ask for a reasoning are told its language, by its English name.
+
+        Raises PipelineError with the faults of all of them.
+        """
         prompts: list[Prompt] = []
         faults: list[str] = []
         own = {"solve": ASKING, "vote": ASKING, "student": ASKING, "completion": LEARNING}
@@ -97,7 +107,8 @@ class Prompts(Spec):
                 faults += [fault if fault.startswith("/") else f"prompts.{key}: {fault}" for fault in error.faults]
         if faults:
             raise PipelineError(*faults)
-        return Family(*prompts)
+        family = Family(*prompts)
+        return family if language is None else family.in_language(language)
 
 
 def option_order(options: Sequence[str], *, digests: Sequence[str], question: str, model: str, index: int) -> tuple[str, ...]:

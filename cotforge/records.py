@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from cotforge.endings import Closing
 from cotforge.plain_record import Record
 
 Origin = Literal["solve", "vote", "rescue", "woven", "verify", "probe", "judge"]
@@ -19,6 +20,8 @@ VoteReason = Literal[
     "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
 ]  # fmt: skip
 """Why a Verdict was not accepted; empty where it was."""
+NO_MEASURES = ("duplicate", "contaminated")
+"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote", "gate", "check"]
 """What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts.
 
@@ -66,25 +69,34 @@ class Sample(Record):
     meta: Mapping[str, Any] = field(default_factory=dict)
     where: str = ""
     """File and line, for messages."""
+    own: tuple[Picture, ...] = ()
+    """Those of the row itself, where `pictures` are those of a near-duplicate that is asked about in its place; else empty."""
+
+    @property
+    def lesson_pictures(self) -> tuple[Picture, ...]:
+        """Those that a student learns from."""
+        return self.own or self.pictures
 
 
 class Fault(Exception):
     """Why one row, image or file of the data did not become a Sample: data to be counted, not an error of the run."""
 
-    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None) -> None:
+    def __init__(self, reason: str, detail: str = "", *, where: str = "", id: str | None = None, stage: str = "source") -> None:
         super().__init__(f"{where}: {detail or reason}" if where else detail or reason)
         self.reason = reason
-        """A short word in snake_case: the summary counts it as `source:<reason>`."""
+        """A short word in snake_case: the summary counts it as `<stage>:<reason>`."""
         self.detail = detail
         self.where = where
         self.id = id
+        self.stage = stage
+        """`source`, or `dedup` for a row that is sound and left out as a duplicate."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make_fault, (self.reason, self.detail, self.where, self.id)
+        return _make_fault, (self.reason, self.detail, self.where, self.id, self.stage)
 
 
-def _make_fault(reason: str, detail: str, where: str, id: str | None) -> Fault:
-    return Fault(reason, detail, where=where, id=id)
+def _make_fault(reason: str, detail: str, where: str, id: str | None, stage: str) -> Fault:
+    return Fault(reason, detail, where=where, id=id, stage=stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,47 +132,6 @@ class OutcomeKind(StrEnum):
     """The key, the account or its quota was refused: about the teacher, so the next build asks again."""
     GONE = "gone"
     """The model, or something that the server needs, is not there: about the teacher, so the next build asks again."""
-
-
-class Closing(StrEnum):
-    """Why a teacher is asked nothing more in this run."""
-
-    QUOTA = "quota"
-    KEY = "key"
-    MODEL = "model"
-    ACCOUNT = "account"
-    """The account, or this machine's address, is shut out: only a person can settle it."""
-    FILES = "files"
-    """The server cannot read images by `file:` URL."""
-    ENGINE = "engine"
-    """The engine on this machine died again."""
-    TROUBLE = "trouble"
-    """A batch provider failed for too long."""
-    REPEATED = "repeated"
-    """It ended one Call after another in the same words, and answered none in between."""
-    COUNTS = "counts"
-    """It counts, or writes, more tokens than can be, and a budget could not hold."""
-    OUT_OF_REACH = "out of reach"
-    """No replica can be reached; it is asked again once one can."""
-    OVER = "over"
-    """Its turn, or the run, has ended."""
-
-
-class Stop(StrEnum):
-    """Why a run stopped asking before all was asked."""
-
-    INTERRUPTED = "interrupted"
-    """By Ctrl-C or SIGTERM."""
-    FAILURES = "failures"
-    """More Calls were given up than `max_failures` allows."""
-    BUDGET = "budget"
-    """`budget.usd`, `tokens` or `calls` is used up; a higher bound goes on."""
-    MINUTES = "minutes"
-    """`budget.minutes` are over."""
-    UNREACHABLE = "unreachable"
-    """No teacher at all could be reached."""
-    FAULT = "fault"
-    """A bug, or a journal that can keep no more."""
 
 
 NOT_ASKED = "not_asked"
@@ -242,6 +213,10 @@ class Reply(Record):
     def passing(self) -> bool:
         """Whether the next build asks again."""
         return self.outcome.passing
+
+
+SENTENCES = "sentences"
+"""`Trace.read_as` where no teacher wrote the text as a whole: it is joined of sentences of several replies, and is no reply itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +308,11 @@ class Judged(Record):
     """The measure's value, where a filter dropped it."""
     measures: Mapping[str, float | None] = field(default_factory=dict)
     said: str = ""
-    """The beginning of the reply, on one line of at most 200 characters; only of one that was not read."""
+    """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
+    language: str | None = None
+    """Tag of the reasoning's language (`en`); None where it was not looked at, or cannot be told."""
 
     @property
     def fate_word(self) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ from cotforge.card_extras import add_card_extras
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
-from cotforge.export import Exported, conflicts, export_dataset
+from cotforge.dedup.found import FoundDuplicates
+from cotforge.dedup.sample_rule import DuplicateReading
+from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
+from cotforge.gold.people_marks import find_people_marks
 from cotforge.history import ended_calls, simulated_teachers, teacher_histories, unanswered_attempts
 from cotforge.journal import Journal
 from cotforge.pages import About, AboutTeacher, Spent
@@ -32,7 +37,8 @@ from cotforge.sources.sample_stream import LABELS_NAMED
 from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
-from cotforge.tally.counts import TeacherTally
+from cotforge.tally.counts import FollowUpTally, TeacherTally
+from cotforge.tally.findings import FindingTally
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
 from cotforge.version import __version__
@@ -60,8 +66,12 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     folder.demand_sound()
     loaded, journal, previous = curation.loaded, curation.journal, Previous.of(folder.path)
     totals, simulated = journal.totals() | {"calls_ended": ended_calls(journal)}, simulated_teachers(journal)
-    tally = Tally(teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers})
+    tally = Tally(
+        teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
+        follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
+    )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
+    findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
     wrong = conflicts.Conflicts(loaded.root / loaded.pipeline.source.path, folder.path)
     made: list[Exported] = []
     shown: list[Lesson] = []
@@ -72,7 +82,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
-        tally.unseen = blindness.unseen()
+        tally.unseen, tally.findings = blindness.unseen(), findings.summary()
         tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown, tally.held_out = now.counts().labels_unknown, now.counts().held_out
@@ -80,11 +90,11 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         if now.keep_larger and previous.larger_than(tally):
             raise KeepOldDataset
         about = replace(about_run(loaded, totals, simulated), asked=asked_for(loaded, shown))
-        about = add_card_extras(about, loaded, exported=exported, tally=tally, lesson=chooser.lesson, dataset=folder.dataset)
+        about = add_card_extras(about, loaded, exported=exported, tally=tally, lessons=chooser.lessons, dataset=folder.dataset)
         return redact_text(dataset_card(about, tally, exported))
 
     try:
-        watched = wrong.watch(page.watch(blindness.watch(chooser.watch(with_first(curation.outcomes(), shown)))))
+        watched = wrong.watch(page.watch(blindness.watch(chooser.watch(findings.watch(with_first(curation.outcomes(), shown))))))
         stream, optional = unrated.watch(watched), curation.optional_columns
         export_dataset(stream, folder.path, measures=curation.measures, tally=tally, card=told, optional=optional)
     except KeepOldDataset:
@@ -103,17 +113,40 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     summary |= {"labels_astray": dict(met.astray.most_common(LABELS_NAMED)), "label_clashes": met.clashes.count}
     summary["attempts_charged"] = unanswered_attempts(journal)
     summary |= unrated.summary()
+    if loaded.pipeline.dedup.looks_for_any:
+        found = sum((one.counts for one in found_duplicates(curation, met)), Counter())
+        summary["dedup"] = {f"{kind}:{fate}": count for (kind, fate), count in sorted(found.items())}
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
+    listed = 0
     if not stays:
         folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
         folder.write(conflicts.FILE, wrong.text())
+        if loaded.pipeline.dedup.looks_for_any:
+            listed = duplicates.write_duplicates(folder.path, chain(*found_duplicates(curation, met)))
         seen = replace(
             about_run(loaded, totals, simulated), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path)
         )
         folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
-    return "\n".join([*blind, *met.notes(), *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))])
+    repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
+    repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
+    return "\n".join(
+        [
+            *blind,
+            *met.notes(),
+            *repeats,
+            *findings.warnings(),
+            *filter(None, [first]),
+            *map(clean_value, ending.lines(now.progress.teachers)),
+        ]
+    )
+
+
+def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:
+    """Those among the samples, then those among the lessons."""
+    of_samples = [met.repeated.found] if isinstance(met.repeated, DuplicateReading) else []
+    return [*of_samples, *([curation.repeats.found] if curation.repeats is not None else [])]
 
 
 def page_collector(curation: Curation) -> PageCollector:

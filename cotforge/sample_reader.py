@@ -10,9 +10,12 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
 from cotforge.sequence import Guide
 from cotforge.sources import Counts, Index, RawRow, read_samples
+from cotforge.sources.sample_rules import DuplicateRule
 
 if TYPE_CHECKING:
     from cotforge.consensus.image.features import Features
+    from cotforge.dedup.lesson_rule import LessonRule
+    from cotforge.dedup.readings import DuplicateReadings
 
 
 Tell = Callable[[Sequence[str]], object]
@@ -22,9 +25,20 @@ class SampleReader:
     """Reads what a run asks about; Samples that `eval:` holds out are left out."""
 
     def __init__(
-        self, loaded: Loaded, store: PictureStore, limit: int | None = None, *, spreads: bool = True, tell: Tell = lambda lines: None
+        self,
+        loaded: Loaded,
+        store: PictureStore,
+        limit: int | None = None,
+        *,
+        spreads: bool = True,
+        judges: bool = True,
+        tell: Tell = lambda lines: None,
     ) -> None:
-        """`limit` and `spreads` as `sources.samples` has them; `tell` gets lines where something takes long."""
+        """`limit` and `spreads` as `sources.samples` has them; `tell` gets lines where something takes long.
+
+        Without `judges`, duplicates stay among the Samples, each with its own pictures: for who looks Samples up by their ids.
+        """
+        self._judges = judges
         self._tell = tell
         self._loaded, self._store, self._limit, self._spreads = loaded, store, limit, spreads
         self._indexed: tuple[Guide, Index] | None = None
@@ -46,15 +60,37 @@ class SampleReader:
         if self.features is not None:
             self.features.demand()
 
+    @cached_property
+    def _duplicates(self) -> "DuplicateReadings | None":
+        """What judges duplicates, where the pipeline looks for any."""
+        pipeline = self._loaded.pipeline
+        if not pipeline.dedup.looks_for_any or not self._judges:
+            return None
+        from cotforge.dedup.readings import DuplicateReadings  # numpy
+
+        return DuplicateReadings(
+            pipeline.dedup, self._store, source=pipeline.source, held=pipeline.eval, root=self._loaded.root, tell=self._tell
+        )
+
+    def _judge_duplicates(self) -> DuplicateRule | None:
+        """For one reading of the source from its beginning."""
+        return None if self._duplicates is None else self._duplicates.begin(question=self._loaded.pipeline.task.question)
+
+    def lesson_rule(self) -> "LessonRule | None":
+        """For one curating: which texts repeat others; None where all may. Raises SourceError for what is compared with."""
+        return None if self._duplicates is None else self._duplicates.lesson_rule()
+
     def close(self) -> None:
         """Lets go of the rows that wait for their wave."""
+        if (duplicates := self.__dict__.get("_duplicates")) is not None:
+            duplicates.close()
         if self._indexed is not None:
             self._indexed[1].close()
             self._indexed = None
 
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
-        counts = self.counts = Counts()
+        counts = self.counts = Counts(repeated=self._judge_duplicates())
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
         return read_samples(
             source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads,
@@ -75,7 +111,7 @@ class SampleReader:
             wave, root = guide.waves.wave, self._loaded.root
             self._indexed = guide, Index(
                 source, task, self._store, root=root, wave=wave, limit=self._limit, spreads=self._spreads,
-                held_out=self._loaded.pipeline.eval,
+                held_out=self._loaded.pipeline.eval, repeated=self._judge_duplicates,
             )  # fmt: skip
         return self._indexed[1]
 

@@ -16,8 +16,8 @@ from cotforge.bounded_jinja import MOST_WORK, Exhausted, Sandbox, bounded_size, 
 from cotforge.errors import MOST_FAULTS, PipelineError, in_words, show_value
 from cotforge.records import Fault, Sample
 
-ASKING = frozenset({"question", "options", "images", "meta"})
-"""What a template that asks may use; `images` is (1, ..., n), one number per picture."""
+ASKING = frozenset({"question", "options", "images", "meta", "reasoning_language"})
+"""What a template that asks may use; `images` is (1, ..., n), one number per picture; `reasoning_language` is there where one is wanted."""
 LEARNING = frozenset({"reasoning", "answer"})
 """What the template of a completion may use."""
 FOLLOWING: Mapping[str, frozenset[str]] = {
@@ -73,6 +73,8 @@ class Prompt:
     inputs: frozenset[str]
     """What it uses of `ASKING` or `LEARNING`."""
     template: Template = field(repr=False)
+    language: str | None = None
+    """The language that is wanted of a reasoning, by its English name; None where any will do."""
 
     @classmethod
     def load(cls, name: str, root: Path, inputs: frozenset[str] = ASKING) -> Self:
@@ -137,6 +139,8 @@ def _fill_prompt(
     given: Mapping[str, Any] | None = None,
 ) -> str:
     values = {"question": question, "options": options, "images": images, "meta": meta, **(given or {})}
+    if prompt.language is not None:
+        values["reasoning_language"] = prompt.language
     text = render_bounded(prompt.template, values, longest=MOST_CHARACTERS).rstrip()
     text.encode()  # raises ValueError on half a surrogate pair, as broken JSON may hold: it could not be sent
     return text

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from cotforge.records import Record
+from cotforge.plain_record import Record
 
 UNREAD = "(unread)"
 """In a confusion, where an answer could not be read."""

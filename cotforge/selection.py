@@ -155,7 +155,7 @@ def class_rank(id: str) -> int:
 
 def is_within_cap(answer: str | None, id: str, bounds: Mapping[str, int]) -> bool:
     """Whether `per_class` takes a Sample, by the bounds of a `ClassCap`."""
-    return answer not in bounds or class_rank(id) <= bounds[answer]
+    return answer is None or answer not in bounds or class_rank(id) <= bounds[answer]
 
 
 def shingle_overlap(one: str, other: str) -> float:

@@ -1,50 +1,39 @@
 """A run from end to end: check, forge, curate, export. Everything that a command does, and the Python face calls."""
 
-import asyncio
-import contextlib
-import signal
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from threading import Thread, current_thread, main_thread
 from typing import Self
 
 from cotforge import gold
-from cotforge.budget import Purse
-from cotforge.consensus.decider import Rows
+from cotforge.asking import RunAsking
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
-from cotforge.coroutines import run_coroutine
-from cotforge.curation import Curation
-from cotforge.display import Display
 from cotforge.early_end import CLOSED, ended_early
 from cotforge.errors import Stopped, demand_count
-from cotforge.estimate import LOOKED_AT, Estimate, Estimator, answered_elsewhere, asked_anew
+from cotforge.estimate import Estimate, Estimator
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.export.previous import Previous
 from cotforge.folder import RunFolder, demand_apart
-from cotforge.forge import Forge, PendingSample, Progress, TeacherCounts, missing_work
+from cotforge.forge import Progress, TeacherCounts
 from cotforge.forge.batches import waiting_lines
-from cotforge.forge.places import askable_together
 from cotforge.forge.retry import Retry
-from cotforge.forge.wave_tour import remaining_work, work_left
-from cotforge.images import PictureStore, Sending
+from cotforge.gold.people_marks import find_people_marks
+from cotforge.images import PictureStore
 from cotforge.journal import Journal
-from cotforge.notices import give_notice, give_notices
+from cotforge.notices import give_notices
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import plan_lines, plan_notes
-from cotforge.records import Fault, Sample, Stop
+from cotforge.records import Fault, Sample
 from cotforge.refreshes import RefreshMarks
 from cotforge.sample_reader import SampleReader
-from cotforge.sequence import Guide, saves_nothing
+from cotforge.sequence import saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.sources.files import absolute_path
 from cotforge.tally import claims
-from cotforge.teachers.preflight import check_teachers
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -68,19 +57,14 @@ class RunSession:
     """Whether these are spread over the classes; else they are the first ones, as in a run folder of an earlier version."""
     rule: Sequential | None = None
     """How teachers are asked in turn; None for the pipeline's own rule."""
-    again: Retry | None = None
-    """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     begun: float = field(default_factory=time.monotonic)
     _open: ExitStack = field(default_factory=ExitStack)
-    _heard: Rows | None = None
-    """What was said of all Samples, once it is known that nothing is left to ask in turn."""
-    _end: Callable[[], object] | None = None
-    """Ends the asking from any thread, while it goes on."""
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(
             closing(SampleReader(self.loaded, self.store, self.limit, spreads=self.spreads, tell=give_notices))
         )
+        self.asking = RunAsking(self.loaded, self.folder, self.journal, self.reader, self.store, limit=self._sample_limit, rule=self.rule)
 
     @classmethod
     def open(
@@ -153,15 +137,17 @@ class RunSession:
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        find_people_marks(self.loaded)
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
-        guide, refreshed = self._make_guide(), self._refreshes.unfinished()
+        guide, refreshed = self.asking.make_guide(), self._refreshes.unfinished()
         estimator = Estimator(self.loaded, self.journal, everybody=guide.waves.everybody if guide else None, limited=self._is_limited)
         if self.journal.empty:
             found = estimator.read_unasked(self.samples(), draw=probe)
         else:
-            works = self._missing_work(refreshed) if guide is None else not_only_faults(self._remaining_work(refreshed, guide))
+            works = self.asking.missing_work(refreshed) if guide is None else not_only_faults(self.asking.remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
+        self.asking.expect_follow_ups(estimator, refreshed)
         give_notices([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
         if not probe:
             tell(estimator.text())
@@ -171,37 +157,19 @@ class RunSession:
             tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
             give_notices([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])
         asked = {name for name, share in found.shares.items() if share.calls}
+        following = {name for name, share in found.shares.items() if share.following}
         if self.loaded.does:
             tell("\n".join(["what the file does beside asking:", *(f"  {found}" for found in self.loaded.does)]))
         if asked:
-            give_notices(self._replies_elsewhere(refreshed, guide))
+            give_notices(self.asking.replies_elsewhere(refreshed, guide))
         give_notices([*waiting_lines(self.loaded, self.journal), *saves_nothing(guide)])
-        self._look_at(() if offline else asked)
+        self.asking.look_at(() if offline else asked | following)
         if probe:
-            self._run_probe(estimator, asked)
+            self._keep_pipeline()
+            self.asking.ask_probe(estimator, asked)
+            self.asking.expect_follow_ups(estimator, refreshed)
             tell(estimator.text())
         return estimator.found
-
-    def _look_at(self, asked: Collection[str]) -> None:
-        """See that the teachers with calls to make are there, before anything is paid. Raises TeacherError with all that is wrong."""
-        self.reader.demand_features()
-        teachers = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in asked]
-        if self.loaded.pipeline.consensus.sequential:
-            askable_together(teachers)
-        for teacher in teachers:
-            teacher.look(self.loaded.root)
-        give_notices(run_coroutine(check_teachers(teachers)))
-
-    def _run_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
-        """Ask about the Samples that were drawn, as a build would."""
-        self._keep_pipeline()
-        progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
-        run_coroutine(self._run_forge(progress, {}, asked, lambda: iter(estimator.drawn)), interrupt=self.interrupt)
-        if progress.stopped is Stop.INTERRUPTED:
-            raise KeyboardInterrupt
-        if progress.stopped:
-            give_notices([f"the probe ended early: {progress.told}"])
-        estimator.probed()
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = (), replace: bool = False) -> str:
         """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is.
@@ -210,16 +178,17 @@ class RunSession:
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        find_people_marks(self.loaded)
         keep_larger = not replace and (offline or self._is_limited)
         stays = keep_larger and self._sample_limit is not None and self._sample_limit < Previous.of(self.folder.path).samples
         if not stays and not (offline and self.folder.pipeline.exists()):
             self._keep_pipeline()
-        self.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
+        self.asking.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
         before = self._refreshes.unfinished()
         refreshed = self._refreshes.begin(refresh, self.journal.latest())
         if offline:
-            give_notices(self._replies_elsewhere(refreshed, self._make_guide()))
+            give_notices(self.asking.replies_elsewhere(refreshed, self.asking.make_guide()))
         else:
             give_notices(
                 [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
@@ -244,7 +213,7 @@ class RunSession:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
         from cotforge.whatif import what_if  # polars
 
-        return what_if(self._make_curation(), self.folder, lambda: self.reader.total)
+        return what_if(self.asking.make_curation(follows=False), self.folder, lambda: self.reader.total)
 
     def gold(self, *, count: int | None = None, answers: Path | None = None, audit: bool = False) -> str:
         """Samples drawn for a person to check, with `audit` the likeliest wrong labels, or the answers in a file put to those of the run.
@@ -261,7 +230,12 @@ class RunSession:
                 self.loaded, self.folder, replace(self, limit=None).samples, answers
             )  # people may have seen more than a trial has
         return ask_person(
-            self.loaded, self.folder, self.samples, None if self.journal.empty else self._make_curation, count=count, audit=audit
+            self.loaded,
+            self.folder,
+            self.samples,
+            None if self.journal.empty else partial(self.asking.make_curation, follows=False),
+            count=count,
+            audit=audit,
         )
 
     def _keep_pipeline(self) -> None:
@@ -273,120 +247,19 @@ class RunSession:
         from cotforge import results  # pyarrow: not before the first call is out
 
         now = results.Invocation(progress, self.begun, lambda: self.counts, keep_larger)
-        return results.write_results(self._make_curation(), self.folder, now, settled=self._keep_pipeline)
-
-    def _make_curation(self) -> Curation:
-        found = gold.find_gold(self.loaded, self.folder.path)
-        guide, rows = self._make_guide(), self._heard
-        same = guide is not None and rows is not None and rows.setting.waves.total == guide.waves.total
-        return Curation(self.loaded, self.journal, self.samples, gold=found, guide=guide, rows=rows if same else None)
+        return results.write_results(self.asking.make_curation(), self.folder, now, settled=self._keep_pipeline)
 
     @property
     def _refreshes(self) -> RefreshMarks:
         return RefreshMarks(self.folder, [teacher.name for teacher in self.loaded.pipeline.teachers])
 
-    def _replies_elsewhere(self, refreshed: dict[str, int], guide: Guide | None) -> list[str]:
-        """A line for each other run folder that has what this one lacks."""
-        return answered_elsewhere(self.loaded, islice(self._missing_work(refreshed, guide), LOOKED_AT), self.journal)
-
     def forge(self, progress: Progress, refreshed: dict[str, int], *, first: Sequence[str] = ()) -> None:
-        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing`; `first` is told before."""
-        guide = self._make_guide()
-        asked = self._to_ask(refreshed, guide)
-        if not asked:
-            return
-        give_notices(saves_nothing(guide))
-        give_notices(first)
-        give_notices(self._replies_elsewhere(refreshed, guide))
-        give_notices(asked_anew(self.loaded, self._missing_work(refreshed, guide), self.journal, limited=self._is_limited))
-        self._look_at(asked)
-        with Display(progress) as display:
-            Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
-            run_coroutine(self._run_forge(progress, refreshed, asked, guide=guide), interrupt=self.interrupt)
-        if progress.stopped is Stop.INTERRUPTED:
-            raise KeyboardInterrupt
-        if progress.lacking > self.loaded.pipeline.max_failures:
-            progress.stop(Stop.FAILURES)
-
-    def _count_samples(self, display: Display, guide: Guide | None) -> None:
-        """Find out about how many Samples there will be, so that the display can tell the time left."""
-        source = self.loaded.pipeline.source
-        with contextlib.suppress(Exception):  # whoever reads the source for good tells what is wrong with it
-            if (rows := source.size(self.loaded.root) if guide is None else guide.total) is not None:
-                display.expected = min(rows, self.limit or rows, source.limit or rows)
-
-    def _make_guide(self) -> Guide | None:
-        """By what teachers are asked one after another; None where they are asked all at once."""
-        if not self.loaded.pipeline.consensus.sequential:
-            return None
-        return Guide.of(self.loaded, self.folder.path, lambda: self.reader.total, rule=self.rule, features=self.reader.features)
-
-    def _to_ask(self, refreshed: dict[str, int], guide: Guide | None = None) -> set[str]:
-        """The teachers with, or under `sequential` perhaps with, calls to make. Reads the source only until all are found."""
-        teachers, found = {teacher.name for teacher in self.loaded.pipeline.teachers}, set[str]()
-        if guide is not None:
-            more, self._heard = work_left(guide, self._remaining_work(refreshed, guide))
-            return teachers if more else found
-        for work in self._missing_work(refreshed):
-            if isinstance(work, PendingSample):
-                found |= {teacher.name for teacher, _ in work.calls}
-            if found == teachers:
-                break
-        return found
-
-    def _remaining_work(self, refreshed: dict[str, int], guide: Guide) -> Iterator[PendingSample | Fault]:
-        return remaining_work(guide, lambda wave: self._missing_work(refreshed, guide, wave))
-
-    def _missing_work(self, refreshed: dict[str, int], guide: Guide | None = None, wave: int = 0) -> Iterator[PendingSample | Fault]:
-        """What is still to be asked about each Sample, with a `guide` those of one wave.
-
-        Raises SourceError where, of all, the prompt can be made for none.
-        """
-        read = self.samples() if guide is None else self.reader.of_wave(guide, wave)
-        found = missing_work(self.loaded, read, self.journal, refreshed, again=self.again)
-        return not_only_faults(found) if guide is None else found
-
-    async def _run_forge(
-        self,
-        progress: Progress,
-        refreshed: dict[str, int],
-        asked: Collection[str],
-        samples: Callable[[], Iterator[Sample | Fault]] | None = None,
-        guide: Guide | None = None,
-    ) -> None:
-        """Have the teachers `asked` what is missing, about all of the source or `samples` alone, until an end or a signal."""
-        purse = Purse.of(self.loaded.pipeline.budget, self.loaded.pipeline.teachers, self.journal)
-        sending = Sending(self.loaded.pipeline.images, self.folder.path)
-        forge = Forge(self.loaded, self.journal, progress, sending=sending, purse=purse, again=self.again, tell=give_notice, guide=guide)
-        loop = asyncio.get_running_loop()
-
-        def interrupted() -> None:
-            if progress.stopped:
-                forge.abandon()
-                return
-            forge.stop()
-            give_notice("finishing what is in flight; once more drops it")
-
-        def terminated() -> None:
-            forge.stop()
-            loop.call_later(DRAIN_S, forge.abandon)
-
-        if current_thread() is main_thread():  # elsewhere Python allows no handlers, and `interrupt` stands for them
-            loop.add_signal_handler(signal.SIGINT, interrupted)
-            loop.add_signal_handler(signal.SIGTERM, terminated)
-        self._end = partial(loop.call_soon_threadsafe, interrupted)
-        read = self.samples if guide is None else partial(self.reader.of_wave, guide)
-        try:
-            await forge.run(samples or read, refreshed, teachers=asked)
-        finally:
-            self._end = None
-        self._heard = forge.rows if not refreshed and self.again is None else None
+        """Ask what is missing, see `RunAsking.ask_missing`."""
+        self.asking.ask_missing(progress, refreshed, first=first)
 
     def interrupt(self) -> None:
         """Take no new Call, and finish those in flight; the second time drop them too. From any thread; nothing unless it is asking."""
-        if (end := self._end) is not None:
-            with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
-                end()
+        self.asking.interrupt()
 
 
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"

@@ -18,11 +18,12 @@ PathText = Annotated[str, _IS_PATH]
 """A path, or another name that a file of that name goes before."""
 
 
-def _yaml_word(value: Any) -> Any:
-    return "off" if value is False else value  # what YAML makes of `off`
+def off_word(value: Any) -> Any:
+    """The word `off`, of which YAML makes False."""
+    return "off" if value is False else value
 
 
-AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(_yaml_word, json_schema_input_type=Literal["auto", "off", False])]
+AutoOrOff = Annotated[Literal["auto", "off"], BeforeValidator(off_word, json_schema_input_type=Literal["auto", "off", False])]
 
 
 def written_as(type_: Any) -> BeforeValidator:

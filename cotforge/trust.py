@@ -12,7 +12,8 @@ from cotforge.errors import show_value
 
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PATHS = re.compile(
-    r"(source\.path|prompts\.\w+|gold|teachers\[\d+\]\.(path|key_env)|filters\[\d+\]\.measure|train\.(data|student\.model)"
+    r"(source\.path|dedup\.against\[\d+\]\.path|prompts\.\w+|gold|judge\.gold|teachers\[\d+\]\.(path|key_env)|filters\[\d+\]\.measure"
+    r"|train\.(data|student\.model)"
     r"|train\.stages\[\d+\]\.rewards\[\d+\]\.measure)(\[\d+\])*"
 )
 """Keys whose variables say where something lies, and are never sent."""

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -31,10 +32,11 @@ def about(**others):
     return About(**(known | others))
 
 
-def made(shards=None, said=None, **others):
-    tally = Tally(claim=said or Claim())
+def made(shards=None, said=None, findings=None, origins=None, **others):
+    tally = Tally(claim=said or Claim(), findings=findings or {})
     for outcome in mixed(20):
         tally.add(outcome)
+    tally.origins.update(origins or {})
     shards = {"default": {"train": [Shard("data/train-00000-aa.parquet", 8, 100)]}} if shards is None else shards
     exported = Exported(shards, {"default": columns.hub_features(columns.lesson_columns(["measure_reasoning_words"]))})
     return dataset_card(about(**others), tally, exported)
@@ -154,7 +156,7 @@ EXAMPLE = ExampleLesson(
 
 
 def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_contradicts():
-    _, body = parts(made(example=EXAMPLE, funnel="assets/funnel.svg"))
+    _, body = parts(made(examples=[EXAMPLE], funnel="assets/funnel.svg"))
     assert "](assets/lesson.jpg)" in body
     assert "](assets/funnel.svg)" in body
     assert "**Question:** Which emotion?\n\n> A dog \\*runs\\*.\n>\n> \\# It is glad\n>\n> \\| a \\| \\<script\\>x\\</script\\>\n\n" in body
@@ -163,8 +165,49 @@ def test_one_lesson_is_shown_with_its_picture_reasoning_votes_and_the_label_it_c
     assert "One lesson" not in made()
 
 
+FOUND = {
+    "verify": {"t0": {"picture": {"yes": 9, "of": 10, "share": 0.9, "interval": (0.6, 0.98)}}},
+    "probe": {"t|1": {"blank": {"yes": 0, "of": 4, "share": 0.0, "interval": (0.0, 0.5), "by_guessing": 0.25}}},
+    "judge": {
+        "dimensions": {
+            "evidence": {
+                "marks": 8,
+                "mean": 3.5,
+                "traces_with_two_judges": 4,
+                "alpha_ordinal": 0.61,
+                "alpha_interval": None,
+                "people": None,
+            }
+        },
+        "judges": {"t1": {"replies": 5, "unread": 1, "missing_marks": 1, "marks": 4, "flat": None}},
+    },
+}
+
+
+def test_checks_of_the_reasoning_and_marks_stand_in_tables_and_origins_are_told_apart():
+    _, body = parts(made(findings=FOUND, origins={"rescue": 2, "woven": 3}))
+    asked = "its answer is found again from its text without the answer, with the picture"
+    assert f"| t0 | {asked} | 9 | 10 | 90.0% | 60.0% to 98.0% | - |" in body
+    assert "| t\\|1 | gives the same answer for a blank picture | 0 | 4 | 0.0% | 0.0% to 50.0% | 25.0% |" in body
+    assert "| evidence | 8 | 3.5 | 4 | 0.61 | 0 | - |" in body
+    assert "t1: 4 marks in 5 replies, 1 could not be read" in body
+    assert "| rescue | explained by a teacher that was told the label, then derived again by others | 2 |" in body
+    assert "Checks of the reasoning" not in made()
+    assert "Where the texts come from" not in made()
+
+
+def test_a_lesson_of_each_origin_is_shown_a_woven_one_part_by_part():
+    woven = replace(EXAMPLE, origin="woven", segments=(("observe", "A <b>dog</b>."), ("conclude", "So awe.")))
+    _, body = parts(made(examples=[EXAMPLE, replace(EXAMPLE, origin="rescue"), woven]))
+    assert [line for line in body.splitlines() if line.startswith("## ") and "esson" in line] == [
+        *("## One lesson", "## A rescued lesson", "## A woven lesson", "## From raw rows to lessons"),
+    ]
+    assert "*observe*\n\n> A \\<b\\>dog\\</b\\>.\n\n*conclude*\n\n> So awe." in body
+    assert "Explained by t0 (org/t0), which was told the label." in body
+
+
 def test_what_is_not_folded_away_is_read_in_two_minutes():
-    _, body = parts(made(example=EXAMPLE, citation="@misc{a}", calls=1234))
+    _, body = parts(made(examples=[EXAMPLE], citation="@misc{a}", calls=1234))
     shown = re.sub(r"<details>.*?</details>|```.*?```|^\|.*$", "", body, flags=re.S | re.M)
     assert len(shown.split()) < 2 * 230
     assert body.count("<details>") == body.count("</details>") == 5

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cotforge.records import ANSWERED, Closing, OutcomeKind
+from cotforge.endings import Closing
+from cotforge.records import ANSWERED, OutcomeKind
 from cotforge.replies.chat import MOST_TOKENS, REASONING_FIELDS, SHOWN, Completion, read_completion, refused_in
 from cotforge.replies.finish_reasons import REASONS, Finish
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from cotforge.endings import Closing, Stop
 from cotforge.forge.liveness import Patience
-from cotforge.records import Closing, Stop
 from tests.aftermath import RUN, ends, equals_the_undisturbed, forged
 from tests.project import ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher

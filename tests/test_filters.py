@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter
+from cotforge.filters import Filter, resolve_filters
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
@@ -72,3 +72,10 @@ def test_a_measure_of_the_users_own_is_called_by_its_function_and_its_options_ar
     )
     with pytest.raises(PipelineError, match=r"^measure: gone\.py:f: no file"):
         Filter.model_validate({"measure": "gone.py:f", "min": 1}).resolve(tmp_path)
+
+
+def test_marks_of_a_judge_are_named_by_their_dimension() -> None:
+    given = [Filter.model_validate({"measure": "judge", "with": {"dimension": name}, "min": 3}) for name in ("evidence", "clarity")]
+    given.append(Filter.model_validate({"measure": "judge", "max": 5}))
+    assert [bound.name for bound in resolve_filters(given[:2], Path())] == ["judge_evidence", "judge_clarity"]
+    assert resolve_filters(given[2:], Path())[0].name == "judge_evidence"

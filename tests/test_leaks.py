@@ -56,11 +56,13 @@ def test_what_the_picture_shows_and_what_is_weighed_is_no_leak(clean: str) -> No
     assert leaks(BEFORE + clean, "awe", EMOTIONS) is None
 
 
-def test_as_a_measure_it_is_1_or_0_and_kinds_can_be_ignored() -> None:
+def test_as_a_measure_it_is_1_or_0_and_a_first_sentence_may_state_the_answer() -> None:
     sample = Sample("s", (), "Which emotion?", EMOTIONS)
     told = trace(BEFORE + LEAKING["hint"])
     assert leaked_label(sample, told, None) == 1
-    assert leaked_label(sample, told, None, ignore=("hint",)) == 0
+    early = trace("This image clearly evokes awe because of its peaks. " + BEFORE)
+    assert [leaked_label(sample, early, None), leaked_label(sample, early, None, answer_first=False)] == [1, 0]
+    assert leaked_label(sample, told, None, answer_first=False) == 1
     assert leaked_label(sample, trace(BEFORE), None) == 0
     assert leaked_label(sample, trace(BEFORE, None), None) == 0
     assert leaked_label(sample, trace(""), None) is None

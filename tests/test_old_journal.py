@@ -51,5 +51,5 @@ def test_an_old_journal_gives_the_same_losses(run: Path, expected: Any) -> None:
 
 def test_nothing_that_an_old_journal_settles_is_asked_again(run: Path) -> None:
     with RunSession.reopen(run) as opened:
-        missing = [call.teacher for work in opened._missing_work({}) for _, call in getattr(work, "calls", ())]
+        missing = [call.teacher for work in opened.asking.missing_work({}) for _, call in getattr(work, "calls", ())]
     assert sorted(missing) == ["beta", "beta", "gamma"]  # 503, a body nobody can read, and 502 may pass

@@ -52,7 +52,7 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         ({"source": GOOD["source"] | {"colums": {}}}, "p.yaml: source: no key named 'colums'; did you mean 'columns'?"),
         ({"source": GOOD["source"] | {"columns": {"lable": "x"}}}, "p.yaml: source.columns: no key named 'lable'; did you mean 'label'?"),
         ({"teachers": [GOOD["teachers"][0] | {"modle": "x"}]}, "p.yaml: teachers[0]: no key named 'modle'; did you mean 'model'?"),
-        ({"rescue": {"explain": True}}, "p.yaml: no key named 'rescue'"),
+        ({"resque": {"explain": True}}, "p.yaml: no key named 'resque'; did you mean 'rescue'?"),
         ({"max_failures": "many"}, "p.yaml: max_failures: 'many': input should be a valid number"),
         ({"task": GOOD["task"] | {"kind": "clasify"}}, "input should be 'classify' or 'answer'; did you mean 'classify'?"),
         ({"consensus": {"label": "gat"}}, "did you mean 'gate'?"),
@@ -64,6 +64,16 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
         ({"teachers": [GOOD["teachers"][0] | {"url": "gpu1:8000"}]}, "is not a URL of a server"),
         ({"teachers": [GOOD["teachers"][0] | {"url": "http://me:secret@h/v1"}]}, "must not hold a password"),
         ({"teachers": [GOOD["teachers"][0] | {"body": {"n": 4}}]}, "body may not hold 'n'"),
+        (
+            {"filters": [{"measure": "judge", "min": 3}]},
+            "p.yaml: filters[0].with.dimension: no marks are given for 'evidence'; there is no section judge",
+        ),
+        (
+            {"filters": [{"measure": "judge", "with": {"dimension": "style"}, "min": 3}], "judge": {"rubric": [{"name": "wit"}]}},
+            "p.yaml: filters[0].with.dimension: no marks are given for 'style'; there are wit",
+        ),
+        ({"filters": [{"measure": "grounded", "min": 1}]}, "filters[0].measure: 'grounded' is taken by the section probe; there is none"),
+        ({"probe": {"blank": 2}}, "p.yaml: probe.blank: 2: input should be less than or equal to 1"),
         ({"teachers": []}, "p.yaml: teachers: there is none; at least one is needed"),
     ],
 )

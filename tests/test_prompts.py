@@ -12,9 +12,15 @@ from hypothesis import strategies as st
 from cotforge.errors import PipelineError
 from cotforge.prompts import Prompt, Prompts, key_of, make_call, option_order, shipped_folder
 from cotforge.records import Call, Fault, Picture, Sample
-from cotforge.sandbox import LEARNING, MOST_CHARACTERS
+from cotforge.sandbox import ASKING, FOLLOWING, LEARNING, MOST_CHARACTERS
 
 EMOTIONS = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
+GIVEN = {
+    **{"label": "awe", "answer": "awe", "reasoning": "It is wide.", "things": ("a hat",)},
+    "traces": ({"answer": "awe", "reasoning": "It is wide."}, {"answer": "fear", "reasoning": "It is dark."}),
+    "rubric": ({"name": "clear", "low": 1, "high": 5, "anchors": {1: "not at all", 5: "wholly"}},),
+}
+"""What follow-ups give their prompts."""
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
 
 
@@ -261,15 +267,26 @@ def test_every_shipped_prompt_compiles_and_renders(path: Path) -> None:
     if path.stem == "completion":
         assert Prompt.load(str(path), Path("nowhere"), LEARNING).complete("Seen.", "awe").endswith("<answer>awe</answer>")
         return
-    prompt = Prompt.load(str(path), Path("nowhere"))
+    prompt = Prompt.load(str(path), Path("nowhere"), FOLLOWING.get(path.stem, ASKING))
     for about in (sample(), sample(options=()), sample(pictures=(picture(1), picture(2)))):
-        text = prompt.render(about)
-        assert about.question in text
-        assert all(f"- {option}\n" in text for option in about.options)
-        assert "<answer>" in text
+        text = prompt.render(about, given=GIVEN if path.stem in FOLLOWING else None)
         assert "\n\n\n" not in text
+        if path.stem != "seen":
+            assert about.question in text
+        if path.stem not in ("judge", "seen"):  # these ask for marks, and for yes or no
+            assert all(f"- {option}\n" in text for option in about.options)
+            assert "<answer>" in text
+
+
+@pytest.mark.parametrize("images", [(), (picture(1),)])
+def test_a_reader_is_told_whether_it_sees_the_picture_and_never_the_answer(images: tuple[Picture, ...]) -> None:
+    prompt = Prompt.load("long_cot/verify", Path("nowhere"), FOLLOWING["verify"])
+    text = prompt.render(sample(pictures=images), given={"reasoning": "It is wide."})
+    assert ("cannot see" in text) == (not images)
+    assert "<reasoning>\nIt is wide.\n</reasoning>" in text
+    assert "label" not in prompt.inputs
 
 
 def test_no_shipped_prompt_numbers_its_options() -> None:
     for path in shipped_folder("prompts").rglob("*.jinja"):
-        assert "loop.index" not in path.read_text()
+        assert path.stem == "seen" or "loop.index" not in path.read_text()

@@ -10,7 +10,7 @@ import pytest
 
 import cotforge
 from cotforge.consensus import RULES
-from cotforge.reasons import ASKING, FATES, READING, SOURCE, VOTING
+from cotforge.reasons import ASKING, DEDUP, FATES, READING, SOURCE, VOTING
 from cotforge.records import ReadingFault, TraceFate, VoteReason
 from cotforge.reference import REGIONS, stale_pages, write_pages
 from cotforge.reference.dataset_columns import MEANINGS, Table, columns_of
@@ -55,7 +55,7 @@ def raised() -> Iterator[str]:
 def test_every_reason_for_which_a_row_is_not_read_is_explained_and_no_other() -> None:
     known = {reason for reason in raised() if re.fullmatch("[a-z0-9_]+", reason)}
     assert {*SOURCE} <= known | {"image_broken"}
-    assert known - {"", "input_tokens", "parameter"} <= {*SOURCE} | {*ASKING}
+    assert known - {"", "input_tokens", "parameter"} <= {*SOURCE} | {*ASKING} | {*DEDUP}
 
 
 def test_every_reason_of_replies_votes_and_traces_is_explained_and_no_other() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cotforge.records import Closing, Outcome, OutcomeKind
+from cotforge.endings import Closing
+from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.refusals import LONGEST_WAIT_S, inside_ok, read_refusal
 from cotforge.replies.retry_after import MOST_WAIT_S
 

@@ -2,6 +2,7 @@ import hashlib
 import io
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -159,6 +160,18 @@ def test_an_excerpt_takes_no_more_bytes_than_it_may(text):
     assert text == made.text + text[len(made.text) :]
     assert made.left_out == len(text) - len(made.text)
     assert len(made.text) * {"<": 4, "\u202e": 6, "é": 2}.get(text[:1], 1) <= 300
+
+
+def test_rescued_and_woven_samples_are_shown_the_woven_text_part_by_part():
+    ours = {"rescue": lesson(1), "woven": lesson(2)}
+    for origin, outcome in ours.items():
+        judged = replace(outcome.lessons[0].judged, segments=(("observe", "A <b>dog</b>."), ("conclude", "So awe.")))
+        judged = replace(judged, trace=replace(judged.trace, origin=origin, reasoning="A dog. So awe."))
+        ours[origin] = replace(outcome, traces=(judged,), lessons=(replace(outcome.lessons[0], judged=judged),))
+    assert {kind for kind, _ in chosen([*ours.values(), lesson(3)])} == {"rescued", "woven", "lesson"}
+    text = written(*ours.values(), lesson(3))
+    assert '<small class="tag">observe</small> A &lt;b&gt;dog&lt;/b&gt;.' in text
+    assert "Where the texts of lessons come from" in text
 
 
 def test_sixty_samples_are_shown_with_all_kinds_among_them():

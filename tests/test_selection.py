@@ -228,7 +228,7 @@ def test_a_free_answer_has_no_soft_label(tmp_path: Path) -> None:
     write_rows(tmp_path, 1)
     (tmp_path / "rows.jsonl").write_text((tmp_path / "rows.jsonl").read_text().replace('"amusement"', '"12"'))
     answers = {"row-0": "<think>Counting them all.</think><answer>12</answer>"}
-    task = {"kind": "answer", "question": "How many?", "verifier": "number"}
+    task = {"kind": "answer", "question": "How many?", "verifier": "exact"}
     run = build(tmp_path, {"one": answers, "two": answers}, task=task, consensus={"label": "ignore", "soft_labels": True})
     (row,) = table(run, "data")
     assert row["soft_label"] is None

@@ -215,7 +215,7 @@ def test_a_teacher_that_is_asked_anew_is_asked_what_it_was_asked_before(tmp_path
         assert refused > 2
         servers["bob"].fail = None
         with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:
-            run.again = Retry(run.loaded, ["400"])
+            run.asking.again = Retry(run.loaded, ["400"])
             run.forge(retried := Progress({name: TeacherCounts() for name in NAMES}), {})
         before = {name: len(server.ledger) for name, server in servers.items()}
         with RunSession.open(path, out=tmp_path / "run", rule=by_hand()) as run:

@@ -25,8 +25,8 @@ from PIL import Image, ImageDraw
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate import Role, Server
 from cotforge.simulate.eyes import LOOKS, Nearest, make_eye
+from cotforge.simulate.looking import measured_answer
 from cotforge.simulate.sight import see_picture
-from cotforge.simulate.speaker import measured_answer
 from cotforge.simulate.wording import reasoning_text
 from cotforge.teachers.simulated import Simulated
 from tests.asking import LABELS, ask, picture, request_body, text_of

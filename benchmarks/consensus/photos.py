@@ -80,7 +80,7 @@ def textile(seed: int) -> Photos:
 
     Raises SystemExit where the photos are not installed.
     """
-    files = _textile_files()
+    files = textile_files()
     random = np.random.default_rng([seed, 20])
     truth_N = np.array([path.parent.name for path in files])
     classes, class_N = np.unique(truth_N, return_inverse=True)
@@ -114,7 +114,8 @@ WORLDS: dict[str, Callable[[int], Photos]] = {"digits": digits, "textile": texti
 """By name; each takes a seed."""
 
 
-def _textile_files() -> list[Path]:
+def textile_files() -> list[Path]:
+    """The photos of textile, sorted. Raises SystemExit where they are not installed."""
     found = find_spec("conformal_clip_data")
     if found is None or not found.submodule_search_locations:
         raise SystemExit(NEEDS)

@@ -7,6 +7,7 @@ from heapq import heappush, heappushpop
 from cotforge.budget import spent_so_far
 from cotforge.estimate.elsewhere import answered_elsewhere
 from cotforge.estimate.estimate_text import estimate_text
+from cotforge.estimate.forecast import FollowUpForecast
 from cotforge.estimate.outlook import OUTPUT_TOKENS, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.estimate.repaid import LOOKED_AT, Anew, asked_anew, past_of
@@ -39,6 +40,8 @@ class Estimator:
         self.found = Estimate(shares, pipeline.budget, spent_so_far(pipeline.teachers, past))
         self._begun = journal.latest()
         self._drawn: list[tuple[int, int, PendingSample]] = []
+        self._answered: dict[str, list[tuple[int, Attempt]]] = {}
+        """Replies to the probe, each with our count of its input tokens."""
 
     def read(self, works: Iterable[PendingSample | Fault], *, draw: int = 0) -> Estimate:
         """Count what every Work lacks; `draw` so many of them for a probe, at random and the same in every invocation."""
@@ -90,7 +93,7 @@ class Estimator:
 
     def probed(self) -> Estimate:
         """The same after the Samples drawn were asked about: their replies tell what the others will take."""
-        answered: dict[str, list[tuple[int, Attempt]]] = {}
+        answered = self._answered
         for _, _, work in self._drawn:
             stored = self.journal.replies(call.key for _, call in work.calls)
             had = [(call.teacher, call, found) for call, found in work.had]
@@ -103,6 +106,24 @@ class Estimator:
         self.found.spent = spent_so_far(self.loaded.pipeline.teachers, teacher_histories(self.journal))
         self._look_at_reply(answered)
         return self.found
+
+    def expect(self, forecast: FollowUpForecast) -> Estimate:
+        """The same with what will probably follow the vote."""
+        self.found.forecast = forecast
+        for name, share in self.found.shares.items():
+            share.following = forecast.of_teacher(name)
+            known, counted = forecast.known[name], forecast.counted.get(name, 0.0)
+            each = counted / known if known else self._usual_input(share)
+            share.following_counted = counted + each * max(0.0, share.following - known)
+        self._look_at_reply(self._answered)
+        return self.found
+
+    def _usual_input(self, share: Share) -> float:
+        """Input tokens of a Call that shows a reasoning, by those of the vote."""
+        if share.calls:
+            return share.counted / share.calls + OUTPUT_TOKENS
+        history = share.history
+        return history.input_tokens / history.replies + OUTPUT_TOKENS if history.replies else OUTPUT_TOKENS
 
     def text(self) -> str:
         return estimate_text(self.found)
@@ -138,7 +159,7 @@ class Estimator:
     def _look_at_reply(self, answered: Mapping[str, list[tuple[int, Attempt]]]) -> None:
         paces = measure_throughputs(self.journal) | measure_throughputs(self.journal, since=self._begun)
         for name, share in self.found.shares.items():
-            if not share.calls:
+            if not share.calls and not share.following:
                 share.outlook = None
             elif name in answered:
                 pace = paces.get((name, share.teacher.model), Throughput())
@@ -147,7 +168,11 @@ class Estimator:
             elif share.history.replies:
                 pace = paces.get((name, share.teacher.model), Throughput())
                 share.outlook = recall_outlook(
-                    share.teacher, share.history, calls=share.calls, counted=share.counted, pace=pace.per_call(share.slots)
+                    share.teacher,
+                    share.history,
+                    calls=max(1, round(share.calls + share.following)),
+                    counted=round(share.counted + share.following_counted),
+                    pace=pace.per_call(share.slots),
                 )
             else:
                 share.outlook = guess_outlook(share.teacher)

@@ -16,11 +16,11 @@ def estimate_text(found: Estimate) -> str:
     for name, share in found.shares.items():
         lines += _teacher_lines(f"{name:<{width}}", share)
     lines += [f"{reason}, the first: {found.first_faults[reason]}" for reason in sorted(found.first_faults)]
-    return "\n".join([*lines, *_total_lines(found), *_warning_lines(found)])
+    return "\n".join([*lines, *_total_lines(found), *_follow_up_lines(found), *_warning_lines(found)])
 
 
 def _teacher_lines(name: str, share: Share) -> Iterator[str]:
-    first = f"{name}  {_calls_text(share.least, share.calls)} to make, {share.done:,} in the journal"
+    first = f"{name}  {_calls_text(share.least, share.calls)} to make, {share.done:,} in the journal{_later_text(share.following)}"
     about = "at least about" if share.open else "about"
     if share.outlook is None:
         yield first
@@ -40,10 +40,31 @@ def _total_lines(found: Estimate) -> Iterator[str]:
     usd, about = "", "at least about" if found.least < found.calls else "about"
     if any(share.teacher.price.given for share in found.shares.values()):
         usd = f", {about} {format_usd(found.usd.about)}"
-        if found.calls:
+        if found.calls or found.usd.high:
             usd += f" ({format_usd(found.usd.low)} to {format_usd(found.usd.high)})"
     which = ", as the answers decide" if found.least < found.calls else ""
-    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{usd}{_about_hours(found.hours, about) if found.calls else ''}"
+    later = sum(share.following for share in found.shares.values())
+    hours = _about_hours(found.hours, about) if found.calls or later else ""
+    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{_later_text(later)}{usd}{hours}"
+
+
+def _follow_up_lines(found: Estimate) -> Iterator[str]:
+    if (forecast := found.forecast) is None:
+        return
+    for name, section in forecast.sections.items():
+        by_teacher = ", ".join(f"{teacher} {_rounded(calls)}" for teacher, calls in section.items())
+        count = sum(section.values())
+        yield f"{name}: about {_rounded(count)} calls after the vote ({by_teacher})" if count else f"{name}: no call to make after the vote"
+    if any(forecast.sections.values()):
+        yield f"calls after the vote: counted with {forecast.why}"
+
+
+def _later_text(calls: float) -> str:
+    return f", about {_rounded(calls)} more follow the vote" if calls else ""
+
+
+def _rounded(calls: float) -> str:
+    return f"{max(1, round(calls)):,}"
 
 
 def _warning_lines(found: Estimate) -> Iterator[str]:

@@ -29,6 +29,10 @@ class Range(NamedTuple):
     def times(self, factor: float) -> "Range":
         return Range(*(value * factor for value in self))
 
+    def plus(self, other: "Range") -> "Range":
+        """Bound by bound."""
+        return Range(*map(sum, zip(self, other, strict=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Outlook:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import NamedTuple
 
 from cotforge.budget import Amount, Budget
+from cotforge.estimate.forecast import LESS, MORE, FollowUpForecast
 from cotforge.estimate.outlook import Outlook, Range
 from cotforge.history import History
 from cotforge.records import Fault
@@ -41,6 +43,10 @@ class Share:
 
     same: int = 0
     """Of `calls`, those about a Sample to which the journal has as many replies that this pipeline does not ask for."""
+    following: float = 0.0
+    """Calls that will probably follow the vote."""
+    following_counted: float = 0.0
+    """Their input tokens, as we count them."""
     whole: bool = True
     """Whether the whole source is asked about: only then is it a change where replies of unknown Samples are not asked for any more."""
 
@@ -62,12 +68,16 @@ class Share:
     @property
     def inputs(self) -> Range:
         """Tokens."""
-        return self._likely_range(self.outlook.inputs.times(self.counted)) if self.outlook else Range(0, 0, 0)
+        if self.outlook is None:
+            return Range(0, 0, 0)
+        return self._likely_range(self.outlook.inputs.times(self.counted)).plus(_later(self.outlook.inputs.times(self.following_counted)))
 
     @property
     def outputs(self) -> Range:
         """Tokens."""
-        return self._likely_range(self.outlook.outputs.times(self.calls)) if self.outlook else Range(0, 0, 0)
+        if self.outlook is None:
+            return Range(0, 0, 0)
+        return self._likely_range(self.outlook.outputs.times(self.calls)).plus(_later(self.outlook.outputs.times(self.following)))
 
     @property
     def tokens(self) -> Range:
@@ -81,7 +91,7 @@ class Share:
     @property
     def slots(self) -> int:
         """Most Calls that a build has in flight."""
-        return min(max(1, self.calls), self.teacher.concurrency * max(1, len(self.teacher.urls)))
+        return min(max(1, ceil(self.calls + self.following)), self.teacher.concurrency * max(1, len(self.teacher.urls)))
 
     @property
     def hours(self) -> Range | None:
@@ -91,10 +101,11 @@ class Share:
         if self.outlook.seconds is None:
             return None
         teacher = self.teacher
-        least = self.calls / teacher.rpm * 60 if teacher.rpm else 0.0
+        least = (self.calls + self.following) / teacher.rpm * 60 if teacher.rpm else 0.0
         by_calls = self._likely_range(Range(least, least, RETRIED * least))
         by_tokens = self.tokens.times(60 / teacher.tpm) if teacher.tpm else Range(0, 0, 0)
-        asking = self._likely_range(self.outlook.seconds.times(self.calls / self.slots))
+        each = self.outlook.seconds
+        asking = self._likely_range(each.times(self.calls / self.slots)).plus(_later(each.times(self.following / self.slots)))
         return Range(*(max(bounds) / 3600 for bounds in zip(by_calls, asking, by_tokens, strict=True)))
 
 
@@ -129,6 +140,8 @@ class Estimate:
     """The first of each reason, with its place in the data."""
     firsts: int = 0
     """Samples about which one Call, whosoever, is made in any case."""
+    forecast: FollowUpForecast | None = None
+    """Of what follows the vote; None where nothing does."""
 
     def fault(self, fault: Fault) -> None:
         """Count a row that is none."""
@@ -162,7 +175,8 @@ class Estimate:
 
     def short(self) -> Reach | None:
         """The budget that reaches least far, where one may not suffice."""
-        budget, calls = self.budget, Range(self.least, self.least, self.calls)
+        later = sum(share.following for share in self.shares.values())
+        budget, calls = self.budget, Range(self.least, self.least, self.calls).plus(_later(Range(later, later, later)))
         minutes = self.hours.times(60) if self.hours else Range(0, 0, 0)
         bounds = (
             ("usd", budget.usd, self.spent.usd, self.usd),
@@ -172,6 +186,11 @@ class Estimate:
         )
         tight = [Reach(name, bound, spent, needed) for name, bound, spent, needed in bounds if bound and spent + needed.high > bound]
         return min(tight, key=lambda reach: (reach.share, -reach.needed.high / reach.bound), default=None)
+
+
+def _later(likely: Range) -> Range:
+    """Of Calls that nobody can count yet."""
+    return Range(LESS * likely.low, likely.about, MORE * likely.high)
 
 
 def _sum_ranges(ranges: Iterable[Range]) -> Range:

@@ -12,6 +12,7 @@ from pathlib import Path
 from cotforge.errors import JournalError
 from cotforge.export import columns, rows
 from cotforge.export import conflicts as conflicts
+from cotforge.export import duplicates as duplicates
 from cotforge.export.files import PREFIX, SUFFIX, Staged, remove_empty, sweep_folder
 from cotforge.export.held_rows import HeldRows
 from cotforge.export.owned import Owned
@@ -96,7 +97,7 @@ class _Tables:
         self._tally = tally
         self._measures = tuple(named.values())
         lessons = columns.lesson_columns(named, optional)
-        self._columns = {"default": lessons, "traces": columns.trace_columns(named), "preference": columns.PREFERENCE}
+        self._columns = {"default": lessons, "traces": columns.trace_columns(named, optional), "preference": columns.PREFERENCE}
         self._pictured: dict[tuple[str, str], Pictured] = {}
         self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
@@ -109,7 +110,8 @@ class _Tables:
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
         self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
-        self._traces.add(outcome.sample.id, [rows.trace_row(outcome.sample, judged, self._measures) for judged in outcome.traces])
+        traces = [rows.trace_row(outcome.sample, judged, self._measures, self._optional) for judged in outcome.traces]
+        self._traces.add(outcome.sample.id, traces)
         split = rows.split_name(outcome.sample.split)
         lessons = [rows.lesson_row(lesson, self._measures, self._optional) for lesson in outcome.lessons]
         self._open_shards("default", split).add(outcome, lessons)
@@ -144,7 +146,8 @@ class _Tables:
 
     def _add_losses(self, entry: Entry, rows: Sequence[Row], fault: Fault) -> None:
         lessons = [dict(zip(self._columns["default"], row, strict=True)) for row in rows]
-        self._tally.withdraw(entry.sample, entry.verdict, [lesson["teacher"] for lesson in lessons], reason=f"export:{fault.reason}")
+        teachers, origins = ([lesson[name] for lesson in lessons] for name in ("teacher", "origin"))
+        self._tally.withdraw(entry.sample, entry.verdict, teachers, reason=f"export:{fault.reason}", origins=origins)
         lost = [(entry.sample.id, lesson["teacher"], lesson["call"], "export", fault.reason, str(fault)) for lesson in lessons]
         self._write_losses(entry.sample.id, lost)
 

@@ -151,11 +151,22 @@ def _text_lists(values: Sequence[Sequence[str] | None]) -> pa.Array:
 
 def _share_lists(values: Sequence[Sequence[tuple[str, float]] | None]) -> pa.Array:
     """Lists of (answer, probability) to lists of records; None stays null."""
+    return _nullable_pairs(values, (_text_array, _float_array), ("answer", "probability"))
+
+
+def _segment_lists(values: Sequence[Sequence[tuple[str, str]] | None]) -> pa.Array:
+    """Lists of (kind, text) to lists of records; None stays null."""
+    return _nullable_pairs(values, (_text_array, _text_array), ("kind", "text"))
+
+
+def _nullable_pairs(
+    values: Sequence[Sequence[tuple[Any, Any]] | None], kinds: Sequence[Callable[[Sequence[Any]], pa.Array]], names: Sequence[str]
+) -> pa.Array:
     flat = [pair for pairs in values for pair in pairs or ()]
     offsets = _list_offsets(len(pairs or ()) for pairs in values)
-    fields = [_text_array([answer for answer, _ in flat]), _float_array([share for _, share in flat])]
-    records = pa.StructArray.from_arrays(fields, ["answer", "probability"])
+    fields = [make([pair[place] for pair in flat]) for place, make in enumerate(kinds)]
     mask = _bool_array([pairs is None for pairs in values])
+    records = pa.StructArray.from_arrays(fields, names)
     return pa.ListArray.from_arrays(_arrow_array(pa.int32(), offsets, offsets), records, mask=mask)
 
 
@@ -178,6 +189,8 @@ SHARES = Kind(
     _share_lists,
 )
 """From (answer, probability) pairs, or null."""
+SEGMENTS = _texts_of("kind", "text", build=_segment_lists)
+"""From (kind, text) pairs, or null."""
 IMAGES = Kind(
     pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
     [{"_type": "Image"}],
@@ -187,8 +200,10 @@ IMAGES = Kind(
 """From (bytes, path) pairs."""
 
 
-OPTIONAL: Columns = {"soft_label": SHARES}
+OPTIONAL: Columns = {"soft_label": SHARES, "segments": SEGMENTS, "language": TEXT}
 """Columns of `data/` that only a pipeline that asks for them has."""
+OPTIONAL_OF_TRACES: Columns = {"language": TEXT}
+"""Those of `traces/`."""
 
 
 def lesson_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Columns:
@@ -200,12 +215,13 @@ def lesson_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Col
     return asked | decided | voted | dict.fromkeys(measures, NUMBER) | {"call": TEXT, "mended": TEXT} | wanted
 
 
-def trace_columns(measures: Iterable[str]) -> Columns:
-    """The columns of `traces/`, with those of the measures."""
+def trace_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Columns:
+    """The columns of `traces/`, with those of the measures, and the `optional` ones that the pipeline asks for."""
     asked = {"id": TEXT, "call": TEXT, "teacher": TEXT, "model": TEXT, "origin": TEXT, "index": WHOLE}
     said = {"reasoning": TEXT, "answer": TEXT, "ballot": TEXT, "finish_reason": TEXT, "read_as": TEXT}
+    wanted = {name: OPTIONAL_OF_TRACES[name] for name in optional if name in OPTIONAL_OF_TRACES}
     counted = {"input_tokens": WHOLE, "output_tokens": WHOLE, "cost_usd": NUMBER}
-    return asked | said | counted | {"fate": TEXT, "fate_value": NUMBER} | dict.fromkeys(measures, NUMBER)
+    return asked | said | counted | {"fate": TEXT, "fate_value": NUMBER} | dict.fromkeys(measures, NUMBER) | wanted
 
 
 PREFERENCE: Columns = {"id": TEXT, "prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT, "images": IMAGES}

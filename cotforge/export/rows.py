@@ -8,6 +8,7 @@ from typing import Any
 from cotforge import selection
 from cotforge.export.shards import SUFFIXES
 from cotforge.export.streamed import Row
+from cotforge.reasons import short_fate, short_reason
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
 
@@ -43,11 +44,15 @@ def lesson_row(lesson: Lesson, measures: Sequence[str], optional: Sequence[str] 
     )
 
 
-OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {"soft_label": lambda lesson: lesson.verdict.soft_label or None}
+OPTIONAL: Mapping[str, Callable[[Lesson], Any]] = {
+    "soft_label": lambda lesson: lesson.verdict.soft_label or None,
+    "segments": lambda lesson: lesson.judged.segments or None,
+    "language": lambda lesson: lesson.judged.language,
+}
 """What stands in the columns of `columns.OPTIONAL`."""
 
 
-def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
+def trace_row(sample: Sample, judged: Judged, measures: Sequence[str], optional: Sequence[str] = ()) -> Row:
     """A row of `traces/`; only a trace that saw no label has a ballot."""
     trace = judged.trace
     return (
@@ -68,6 +73,7 @@ def trace_row(sample: Sample, judged: Judged, measures: Sequence[str]) -> Row:
         judged.fate_word,
         judged.fate_value,
         *map(judged.measures.get, measures),
+        *((judged.language,) if "language" in optional else ()),
     )
 
 
@@ -81,17 +87,17 @@ def preference_rows(outcome: CuratedSample) -> tuple[Row, ...]:
 
 def picture_names(sample: Sample) -> tuple[str, ...]:
     """The files' names of a Sample's pictures: digest and suffix."""
-    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.pictures)
+    return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.lesson_pictures)
 
 
 def fault_row(fault: Fault) -> Row:
     """The row of `losses.parquet` of a row that did not become a Sample."""
-    return fault.id, None, None, "source", fault.reason, str(fault)
+    return fault.id, None, None, fault.stage, fault.reason, str(fault)
 
 
 def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
-    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces filtered out,
-    and the Sample where there was no agreement, or `select` left it out.
+    """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces that a filter
+    or a check dropped, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -106,7 +112,13 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
             said = f": {judged.said}" if judged.said else ""
             yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
         elif judged.fate == "filter":
-            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{reason}={judged.fate_value}"
+            yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{judged.said or f'{reason}={judged.fate_value}'}"
+        elif judged.fate == "gate":
+            stage = "weave" if judged.trace.origin == "woven" else "rescue"
+            yield sample, judged.trace.teacher, judged.trace.call, stage, reason, f"{at}{short_fate(judged.fate_word)}"
+    for skipped in outcome.skipped:
+        stage, _, reason = skipped.partition(":")
+        yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"

@@ -75,7 +75,7 @@ class Pictured:
 
     def add(self, outcome: CuratedSample, rows: Sequence[Row]) -> None:
         """Take the next Sample of the split, with its rows, if it has any."""
-        size = sum(picture.size for picture in outcome.sample.pictures)
+        size = sum(picture.size for picture in outcome.sample.lesson_pictures)
         if self._borders.is_full(size):
             self.close()
         if rows:
@@ -140,7 +140,7 @@ class Pictured:
 
     def _load_pictures(self, entry: Entry, rows: Sequence[Row]) -> list[bytes] | None:
         try:
-            return [picture.load() for picture in entry.sample.pictures]
+            return [picture.load() for picture in entry.sample.lesson_pictures]
         except Fault as fault:
             self.lost(entry, rows, fault)
             return None

@@ -41,7 +41,7 @@ class AfterVote:
         voted = [_judge_marked(one, marks, judge, sample, verdict) for one in judged]
         made = [one for found in followed.found for one in found.made]
         rescued = next((one for one in made if not one.failed and not verdict.accepted), None)
-        final = verdict if rescued is None else replace(verdict, answer=rescued.answer, accepted=True, reason="")
+        final = verdict if rescued is None else _rescued_verdict(sample, verdict, rescued.answer)
         joined = [_judge_made(one, marks, judge, sample, final) for one in made]
         return cls(
             judged=[*voted, *joined, *_checks(followed, {one.trace.call for one in made})],
@@ -54,6 +54,12 @@ class AfterVote:
             skipped=tuple(reason for found in followed.found for reason in found.skipped),
             verdict=None if rescued is None else final,
         )
+
+
+def _rescued_verdict(sample: Sample, verdict: Verdict, answer: str) -> Verdict:
+    """Accepted, with the ballots and the confidence of the vote: a rescue adds none."""
+    conflict = sample.label is not None and sample.label != answer
+    return replace(verdict, answer=answer, accepted=True, reason="", label_conflict=conflict)
 
 
 def _judge_marked(one: Judged, marks: dict[str, dict[str, float | None]], judge: Judge, sample: Sample, verdict: Verdict) -> Judged:

@@ -8,7 +8,7 @@ with its section of the pipeline file, whose `follow_up` gives the follow-up, an
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from cotforge.answers import Task
 from cotforge.answers.redacted_trace import read_trace
@@ -104,6 +104,15 @@ class BarringFollowUp(FollowUp, Protocol):
         """Names of the teachers that are barred, by the findings about all Samples, in their order; the stream is read once."""
 
 
+@runtime_checkable
+class MarkingFollowUp(FollowUp, Protocol):
+    """One that marks traces: its marks are columns of the table of traces, also where no filter bounds them."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The names of the measures that it takes, as `Trace.marks` has them."""
+
+
 class FollowUpSection(Protocol):
     """A section of the pipeline file that has a follow-up."""
 
@@ -116,9 +125,14 @@ class Asker:
     """By whom and how follow-ups are asked: what they need of the pipeline."""
 
     teachers: tuple[TeacherKind, ...]
-    """Those that can be asked Call by Call, in the file's order."""
+    """Those that can be asked anything, Call by Call, in the file's order: no batch, and no replies that exist already."""
     prompts: Family
     task: Task
+
+    @classmethod
+    def of(cls, teachers: Iterable[TeacherKind], prompts: Family, task: Task) -> Self:
+        """The asker of a pipeline with these teachers: a batch, and replies that exist already, are none of its own."""
+        return cls(tuple(one for one in teachers if one.batched is None and one.takes_follow_ups), prompts, task)
 
     def call(
         self,
@@ -151,6 +165,11 @@ class Asker:
     def named(self, name: str) -> TeacherKind:
         """The teacher of a name. Raises KeyError."""
         return {teacher.name: teacher for teacher in self.teachers}[name]
+
+    def expected_traces(self, accepted: float, voters: int) -> Mapping[str, float]:
+        """Traces about one Sample that could be lessons, at most, by the teacher's name; see `FollowUp.expected_calls`."""
+        samples = sum(teacher.samples for teacher in self.teachers)
+        return {teacher.name: accepted * voters * teacher.samples / samples for teacher in self.teachers}
 
     def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
         """The teachers but for some, in an order that depends on `marks` and their models alone."""
@@ -185,13 +204,15 @@ class _Step(NamedTuple):
     follow: Follow
     calls: Sequence[Call]
     """What it wants now."""
+    lacking: tuple[Call, ...] = ()
+    """Those of them that had no reply when it was last looked for."""
 
 
 class SampleFollowUps:
     """The follow-ups of one Sample, step by step and side by side."""
 
     def __init__(self, follow_ups: Sequence[FollowUp], about: About) -> None:
-        self.sample = about.sample
+        self.about = about
         self._open: list[_Step] = []
         self._found: list[tuple[int, Found]] = []
         self._asked: dict[str, tuple[Call, Reply | None]] = {}
@@ -212,7 +233,7 @@ class SampleFollowUps:
                 replies = lookup(step.calls)
                 lacking = [call for call in step.calls if call.key not in replies]
                 if lacking and not settled:
-                    self._open.append(step)
+                    self._open.append(step._replace(lacking=tuple(lacking)))
                     wanted |= {call.key: call for call in lacking}
                     continue
                 went_on = True
@@ -221,6 +242,11 @@ class SampleFollowUps:
                 self._go_on(step.place, step.follow, replies)
             if not went_on:
                 return list(wanted.values())
+
+    @property
+    def wanting(self) -> list[tuple[int, tuple[Call, ...]]]:
+        """(which follow-up, the Calls that it lacks) of each that is not over, since the last `advance`."""
+        return [(step.place, step.lacking) for step in self._open]
 
     @property
     def has_begun(self) -> bool:

@@ -13,13 +13,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Protocol
 
 from cotforge.budget import Hold, Purse, minutes_over
 from cotforge.consensus.decider import Rows
+from cotforge.endings import Closing, Stop
 from cotforge.errors import CotforgeError, TeacherError
+from cotforge.followups.frame import Lookup
 from cotforge.forge.agreement_meter import AgreementMeter
 from cotforge.forge.batches import BatchRunner
 from cotforge.forge.finishes import Overcounts, UnknownFinishes
+from cotforge.forge.followup_turn import Ended, FollowUpTurn, Steps
 from cotforge.forge.liveness import Liveness, Patience
 from cotforge.forge.pending import Again, PendingSample, missing_work
 from cotforge.forge.places import Places, askable_together, in_turns
@@ -32,7 +36,7 @@ from cotforge.forge.wave_tour import Tour
 from cotforge.images import Sending
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Closing, Fault, Sample, Stop
+from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.sequence import Guide
 from cotforge.teachers.kind import TeacherBackend, TeacherKind
@@ -47,6 +51,12 @@ Samples = Callable[..., Iterator[Sample | Fault]]
 """The source from its beginning, as often as it is called; with a guide, the Samples of a wave until `stopped`."""
 Works = Callable[..., Iterator[PendingSample | Fault]]
 """What some teachers lack, from the beginning of the source; of one wave, where there are waves."""
+
+
+class Asks(Protocol):
+    """Asks all that some teachers lack, while their places are open."""
+
+    async def __call__(self, lines: Sequence[TeacherQueue], *, counts: bool) -> None: ...
 
 
 class Forge:
@@ -81,6 +91,8 @@ class Forge:
         self._opening: set[asyncio.Task[TeacherBackend]] = set()
         self._batched: list[asyncio.Task[None]] = []
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._followed = Ended()
+        self._has_bell = False
         self._fault: Exception | None = None
         self.rows: Rows | None = None
         """What was said of all Samples, as curating counts it, where all were asked about in one tour; else None."""
@@ -108,16 +120,46 @@ class Forge:
         groups = in_turns(asked) if self._guide is None else [[askable_together(asked)]]
         self.progress.per_sample = sum(teacher.samples for teacher in asked) if self._guide is None else 0
         works = partial(self._missing_work, samples, refreshed)
-        if (minutes := self.purse.budget.minutes) is not None:
-            asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
-        async with Places(
-            self.loaded.root, self.loaded.pipeline.teachers, self.tell, logprobs=self.loaded.pipeline.consensus.asks_logprobs
-        ) as places:
-            running = [self._ask_group(turns, places, works, counts=not number) for number, turns in enumerate(groups)]
+        self._ring_in_time()
+        async with self._places() as places:
+            asks = partial(self._ask_missing, works)
+            running = [self._ask_group(turns, places, asks, counts=not number) for number, turns in enumerate(groups)]
             batched = [teacher for teacher in asked if teacher.batched]
             self._batched = [asyncio.create_task(self._ask_batch(teacher, works, counts=not groups)) for teacher in batched]
-            self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
-            ended = await asyncio.gather(*running, *self._batched, return_exceptions=True)
+            self._raise_first(await asyncio.gather(*running, *self._batched, return_exceptions=True))
+
+    async def run_follow_ups(self, read: Callable[[], Steps], lookup: Lookup, teachers: Collection[str]) -> set[str]:
+        """One round of what follows the vote: teachers that share a device take turns, and each reads all Samples in its turn.
+
+        Returns the teachers of whom something is wanted that was not asked. Raises as `run`.
+        """
+        left: set[str] = set()
+
+        async def ask_turn(lines: Sequence[TeacherQueue], *, counts: bool) -> None:
+            turn = FollowUpTurn(lines, self.progress, read(), lookup=lookup, sending=self.sending, ended=self._followed)
+            await self._run_turn(turn)
+            left.update(turn.left)
+
+        asked = [teacher for teacher in self.loaded.pipeline.teachers if teacher.name in teachers]
+        self._ring_in_time()
+        async with self._places() as places:
+            running = [self._ask_group(turns, places, ask_turn, counts=False) for turns in in_turns(asked)]
+            self._raise_first(await asyncio.gather(*running, return_exceptions=True))
+        return left
+
+    def _places(self) -> Places:
+        self.journal.changed, self.journal.awaited = self._journal_changed, lambda: any(line.asking for line in self.lines.values())
+        pipeline = self.loaded.pipeline
+        return Places(self.loaded.root, pipeline.teachers, self.tell, logprobs=pipeline.consensus.asks_logprobs)
+
+    def _ring_in_time(self) -> None:
+        """Stop when the budget's minutes are over, counted from the first call."""
+        if (minutes := self.purse.budget.minutes) is not None and not self._has_bell:
+            self._has_bell = True
+            asyncio.get_running_loop().call_later(60 * minutes, self.stop, Stop.MINUTES, minutes_over(minutes))
+
+    def _raise_first(self, ended: Sequence[object]) -> None:
+        """Raises what ended the run, or one of its groups."""
         if self.journal.gave_up is not None:
             raise self.journal.gave_up
         for fault in (self._fault, *ended):
@@ -143,7 +185,7 @@ class Forge:
                 return fault
         return work
 
-    async def _ask_group(self, turns: Sequence[Sequence[TeacherKind]], places: Places, works: Works, *, counts: bool) -> None:
+    async def _ask_group(self, turns: Sequence[Sequence[TeacherKind]], places: Places, ask: Asks, *, counts: bool) -> None:
         """Teachers that share a GPU, one after another; or all that are elsewhere, together."""
         for number, teachers in enumerate(turns):
             if self.progress.stopped:
@@ -160,7 +202,7 @@ class Forge:
                     raise
                 stack.push_async_callback(self._cancel_lines, lines)
                 await stack.enter_async_context(self._make_watch(lines))
-                await self._ask_missing(lines, works, counts=counts and not number)
+                await ask(lines, counts=counts and not number)
 
     async def _open_place(self, opening: Coroutine[None, None, TeacherBackend]) -> TeacherBackend:
         """The place, unless the run is stopped before it is open: to load a model takes minutes."""
@@ -171,14 +213,17 @@ class Forge:
         finally:
             self._opening.discard(task)
 
-    async def _ask_missing(self, lines: Sequence[TeacherQueue], works: Works, *, counts: bool) -> None:
+    async def _run_turn(self, turn: Turn) -> None:
+        self._turns.append(turn)
+        await turn.run(self.broke)
+        self._turns.remove(turn)
+
+    async def _ask_missing(self, works: Works, lines: Sequence[TeacherQueue], *, counts: bool) -> None:
         """All that is missing, and again what was left out by lines that were closed for a while."""
         while lines and not self.progress.stopped:
             answers_before = sum(line.meter.asked for line in lines)
             turn = self._make_turn(lines, works, counts=counts)
-            self._turns.append(turn)
-            await turn.run(self.broke)
-            self._turns.remove(turn)
+            await self._run_turn(turn)
             self.rows = turn.rows if counts and isinstance(turn, Tour) and not self.progress.stopped else None
             counts = False
             if sum(line.meter.asked for line in lines) == answers_before:
@@ -246,6 +291,8 @@ class Forge:
 
     def _make_line(self, teacher: TeacherKind, place: TeacherBackend) -> TeacherQueue:
         line = self.lines[teacher.name] = TeacherQueue(teacher, place, self, self.progress.teachers[teacher.name])
+        if line.closed is Closing.OVER:  # of an earlier turn
+            line.open()
         return line
 
     def _make_watch(self, lines: Sequence[TeacherQueue]) -> Liveness:

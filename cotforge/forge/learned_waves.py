@@ -1,20 +1,16 @@
 """What the walks of one reading have shown, and what is learned from it."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from cotforge.consensus.sequential import Terms
 from cotforge.consensus.sequential.terms import mean_prices
+from cotforge.coroutines import in_thread
 from cotforge.forge.sample_path import SamplePath
 from cotforge.sequence import Basis, Guide, voter_names
 
 if TYPE_CHECKING:
     from cotforge.consensus.sequential.rule import AnyPolicy
-
-T = TypeVar("T")
 
 
 class Notes:
@@ -61,29 +57,8 @@ class Notes:
         async with self._learning:  # one after another: what was held back meanwhile belongs to the next
             policy = None if basis.hasty else await self._guide.rule.policy_apart(self._priced_terms, self._evidence, basis.upto)
             if policy is None:
-                policy = await _in_thread(lambda: self.learn(basis))
+                policy = await in_thread(lambda: self.learn(basis))
             held, self._held = self._held, []
         for walk in held:
             self.add(walk)
         return policy
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """What `work` returns. Whoever is cancelled, or ends the loop, does not wait for it: an executor would."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def tell(how: Callable[[Any], object], what: object) -> None:
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(lambda: done.done() or how(what))
-
-    def run() -> None:
-        try:
-            found = work()
-        except Exception as fault:
-            tell(done.set_exception, fault)
-        else:
-            tell(done.set_result, found)
-
-    Thread(target=run, name="learning", daemon=True).start()
-    return await done

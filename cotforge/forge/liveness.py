@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from cotforge.endings import Closing, Stop
 from cotforge.forge.pace import Pace
 from cotforge.forge.progress import Progress
 from cotforge.forge.replica import Replica
 from cotforge.forge.teacher_queue import TeacherQueue
-from cotforge.records import Closing, Stop
 
 STILL_S = 4.0
 """Seconds (ours) that a look may come late before a person is told that this process stood still."""

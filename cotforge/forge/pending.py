@@ -1,6 +1,6 @@
 """What is still to be asked: the difference between what a pipeline asks and what its journal holds."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -10,7 +10,7 @@ from cotforge.forge.sample_path import SamplePath
 from cotforge.images import Urls
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
-from cotforge.records import Call, Fault, OutcomeKind, Sample
+from cotforge.records import Call, Fault, OutcomeKind, Reply, Sample
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.teacher import Teacher
 
@@ -48,6 +48,42 @@ class PendingSample:
     """Where a script has come to."""
 
 
+class SettledReplies:
+    """Which replies of the journal settle their Calls in one invocation; the others are asked again."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        journal: Journal,
+        refreshed: Mapping[str, int] | None = None,
+        *,
+        again: Again | None = None,
+        since: int | None = None,
+    ) -> None:
+        """See `missing_work`."""
+        self._journal, self._refreshed, self._again, self._since = journal, refreshed or {}, again, since
+        self._teachers = {teacher.name: teacher for teacher in loaded.pipeline.teachers}
+        self._about_teacher = cache(lambda: repeated_refusals(journal))  # read through only where anything was refused for good
+
+    def replies(self, calls: Sequence[Call]) -> dict[str, Reply]:
+        """By the Call's key, the replies and errors with which some Calls have ended."""
+        stored = self._journal.replies(call.key for call in calls)
+        return {call.key: found.reply for call in calls if (found := stored.get(call.key)) is not None and self.settles(call, found)}
+
+    def settles(self, call: Call, found: Attempt) -> bool:
+        """Whether what the journal has of a Call settles it."""
+        teacher = self._teachers[call.teacher]
+        if found.number <= self._refreshed.get(teacher.name, 0):
+            return False
+        if self._since is not None and found.number > self._since:
+            return True
+        if self._again is not None:
+            return not self._again(call, found)
+        if found.outcome.kind is OutcomeKind.REFUSED and found.number in self._about_teacher():
+            return False
+        return found.settles(teacher.max_tokens)
+
+
 def missing_work(
     loaded: Loaded,
     samples: Iterator[Sample | Fault],
@@ -63,7 +99,7 @@ def missing_work(
     `refreshed` maps a teacher's name to the last attempt that does not count any more, `again` has Calls asked anew that ended before,
     and what ended after the attempt `since` has had its chance in this invocation.
     """
-    about_teacher = cache(lambda: repeated_refusals(journal))  # read through only where anything was refused for good
+    settled = SettledReplies(loaded, journal, refreshed, again=again, since=since)
     for sample in samples:
         if isinstance(sample, Fault):
             yield sample
@@ -77,30 +113,9 @@ def missing_work(
         work = PendingSample(sample, [], [])
         for teacher, call in pairs:
             found = stored.get(call.key)
-            earlier = (refreshed or {}).get(teacher.name, 0)
-            if found is not None and _is_settled(call, found, teacher, earlier, again, since, about_teacher):
+            if found is not None and settled.settles(call, found):
                 work.had.append((call, found))
             else:
                 work.calls.append((teacher, call))
                 work.stale += found is not None
         yield work
-
-
-def _is_settled(
-    call: Call,
-    found: Attempt,
-    teacher: Teacher,
-    refreshed: int,
-    again: Again | None,
-    since: int | None,
-    about_teacher: Callable[[], frozenset[int]],
-) -> bool:
-    if found.number <= refreshed:
-        return False
-    if since is not None and found.number > since:
-        return True
-    if again is not None:
-        return not again(call, found)
-    if found.outcome.kind is OutcomeKind.REFUSED and found.number in about_teacher():
-        return False
-    return found.settles(teacher.max_tokens)

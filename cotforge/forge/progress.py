@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cotforge.records import Closing, OutcomeKind, Stop
+from cotforge.endings import Closing, Stop
+from cotforge.records import OutcomeKind
 from cotforge.replies.attempt import Attempt
 from cotforge.teachers.wire import LOGPROBS
 

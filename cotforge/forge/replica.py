@@ -3,9 +3,10 @@
 import random
 from dataclasses import dataclass
 
+from cotforge.endings import Closing
 from cotforge.forge.breaker import Breaker
 from cotforge.forge.pace import Pace
-from cotforge.records import Closing, OutcomeKind
+from cotforge.records import OutcomeKind
 from cotforge.replies.attempt import Attempt
 
 

@@ -12,6 +12,9 @@ from cotforge.pipeline import Loaded
 from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt
 
+CHECKS = ("verify", "probe", "judge")
+"""Origins of Calls whose replies are about another trace."""
+
 
 class Retry:
     """An `Again`: whether a Call ended for one of the reasons, as `losses.parquet` has them: an error, or why a reply was not read.
@@ -42,6 +45,8 @@ class Retry:
     def reason(self, call: Call, attempt: Attempt) -> str | None:
         """Why the Call came to nothing; None where it did not."""
         reply = attempt.reply
+        if call.origin in CHECKS:
+            return reply.error  # its text is read by another reader
         trace = answers.read_reply(reply, call, self.loaded.pipeline.task) if reply.outcome.has_text else None
         return answers.why_lost(reply, trace, needs_reasoning=self.loaded.prompts.needs_reasoning)
 

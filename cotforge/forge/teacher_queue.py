@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from cotforge.budget import Hold
+from cotforge.endings import Closing
 from cotforge.errors import JournalError
 from cotforge.forge.deadline import Deadline, Wait
 from cotforge.forge.pending import PendingSample
@@ -21,12 +22,15 @@ from cotforge.forge.queued_call import ForgeHooks, Job
 from cotforge.forge.rate import Rate
 from cotforge.forge.repeated import RefusalStreak
 from cotforge.forge.replica import Replica
-from cotforge.records import Call, Closing, Fault
+from cotforge.records import Call, Fault, Sample
 from cotforge.replies.attempt import Attempt, unsent_attempt
 from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.teachers.kind import TeacherBackend, TeacherKind
 from cotforge.teachers.teacher import Teacher
 from cotforge.teachers.wire import input_tokens, most_output
+
+NO_SUBJECT = Sample("", (), "")
+"""What a Call that follows the vote is noted to be about: it stands for no other Call about the same picture."""
 
 
 class TeacherQueue:
@@ -123,7 +127,8 @@ class TeacherQueue:
                 return
             queue.popleft()
             self._beginning += 1
-            job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model, about=job.call.sample)
+            about = job.call.sample if job.call.origin in ("solve", "vote") else NO_SUBJECT
+            job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model, about=about)
             kept.add_done_callback(partial(self._has_begun, job, hold))
 
     def _has_begun(self, job: Job, hold: Hold, kept: asyncio.Future[None]) -> None:

@@ -5,19 +5,28 @@ A measure is a pure function `(sample, trace, verdict, *, options) -> float or N
 
 import functools
 import re
-import unicodedata
 import zlib
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.measures.code_switching import code_switching
+from cotforge.measures.contradicts_answer import contradicts_answer
+from cotforge.measures.cut_thought import cut_thought
+from cotforge.measures.followup_marks import grounded, judge, mentions_seen, verified, verified_unseen
+from cotforge.measures.leaks import leaked_label
+from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
 from cotforge.measures.own import Measure, own_measure
+from cotforge.measures.reasoning_language import reasoning_language
+from cotforge.measures.residue import residue
+from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
-from cotforge.measures.texts import lower_case, names_answer, words_of
+from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -38,6 +47,7 @@ _POSITION = re.compile(
     r"\b(?:(?:[Ff]irst|[Ss]econd|[Tt]hird|[Ff]ourth|[Ff]ifth|[Ll]ast|[Nn]ext) (?:option|choice|label|category)"
     r"|(?:[Oo]ption|[Cc]hoice) (?:[A-H]|[0-9]{1,2}))\b"
 )
+_PLACED = ("option", "choice", "label", "category")
 _GIVEN = re.compile(r"\b(?:the|given|known|true|correct|truth) (?:label|answer|annotation) (?:says|states|is|was|being)\b|\bas labell?ed\b")
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
@@ -65,10 +75,13 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
     text = lower_case(trace.reasoning)
-    if any(phrase in text for stem, phrases in _INSTRUCTIONS.items() if stem in text for phrase in phrases):
-        return 1.0
-    named = "option" in text or "choice" in text or "label" in text or "category" in text
-    return float(named and _POSITION.search(trace.reasoning) is not None)
+    for stem, phrases in _INSTRUCTIONS.items():
+        if stem in text and any(phrase in text for phrase in phrases):
+            return 1.0
+    for noun in _PLACED:
+        if noun in text and any(_POSITION.search(trace.reasoning, max(0, at - 9), at + 14) for at in _places_of(text, noun)):
+            return 1.0
+    return 0.0
 
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -83,9 +96,8 @@ def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> f
 
 def repeated_ngrams(sample: Sample, trace: Trace, verdict: Verdict | None, *, n: Count = 4) -> float | None:
     """Share of word n-grams that occurred before, in [0, 1); None below n words. Loops are above 0.2."""
-    words = words_of(trace.reasoning)
-    distinct = len(set(zip(*(words[i:] for i in range(n)), strict=False)))
-    return 1 - distinct / (len(words) - n + 1) if distinct else None
+    total, distinct = count_ngrams(trace.reasoning, n)
+    return 1 - distinct / total if distinct else None
 
 
 def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Count = 400, over: Count = 200) -> float | None:
@@ -144,7 +156,7 @@ def language(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | N
     wanted = _scripts_of_text(sample.question)
     text = trace.reasoning
     ascii_letters = len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS))
-    others = [] if text.isascii() else list(filter(None, map(_script_of_letter, _BEYOND_ASCII.findall(text))))
+    others = [] if text.isascii() else list(filter(None, map(script_of_letter, _BEYOND_ASCII.findall(text))))
     letters = ascii_letters + len(others)
     if not letters or not wanted:
         return None
@@ -177,15 +189,17 @@ def find_measure(name: str, *, root: Path) -> Measure:
     raise PipelineError(f"no measure named {show_value(name)}; {hint}")
 
 
+def _places_of(text: str, word: str) -> Iterator[int]:
+    """Where a text has a word."""
+    at = text.find(word)
+    while at >= 0:
+        yield at
+        at = text.find(word, at + 1)
+
+
 @functools.lru_cache(maxsize=1_024)
 def _scripts_of_text(text: str) -> frozenset[str]:
-    return frozenset(filter(None, map(_script_of_letter, text)))
-
-
-@functools.lru_cache(maxsize=8_192)
-def _script_of_letter(char: str) -> str:
-    """The first word of a letter's Unicode name (LATIN, CYRILLIC, CJK, HIRAGANA, ...); empty where it is no letter."""
-    return unicodedata.name(char, "").removeprefix("FULLWIDTH ").removeprefix("HALFWIDTH ").split(" ")[0] if char.isalpha() else ""
+    return frozenset(filter(None, map(script_of_letter, text)))
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -205,5 +219,24 @@ MEASURES: tuple[Measure, ...] = (
     confidence,
     teacher_agreement,
     verified_segments,
+    grounded,
+    mentions_seen,
+    judge,
+    leaked_label,
+    residue,
+    loops,
+    cut_thought,
+    contradicts_answer,
+    code_switching,
+    reasoning_language,
+    verified,
+    verified_unseen,
 )
 """Every measure, by the name the pipeline file uses."""
+
+
+def measure_column(name: str, options: Mapping[str, Any]) -> str:
+    """How columns, fates and messages call a measure: a user's own by its function, marks of a judge with their dimension."""
+    if name == judge.__name__:
+        return f"{name}_{options.get('dimension', (judge.__kwdefaults__ or {})['dimension'])}"
+    return name.rpartition(":")[2]

@@ -6,7 +6,6 @@ from cotforge.measures.mentions import last_named
 
 _WIDE = "\u3002\uff01\uff1f"
 """The full stop, exclamation and question mark of Chinese and Japanese, which no space follows."""
-_STOPS = ".!?\n" + _WIDE
 
 
 @functools.lru_cache(maxsize=64)
@@ -22,20 +21,34 @@ def lower_case(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def sentences_of(text: str) -> tuple[str, ...]:
-    """The sentences of a text, without their stops and the space around them; a line break ends one, a decimal point does not."""
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text as they stand, the last with its stop, others mostly without; a decimal point ends none, a line break does.
+
+    The list is kept for the next measure: it must not be changed.
+    """
     text = text.replace("! ", ". ").replace("? ", ". ").replace("\n", ". ")
     if not text.isascii():
         for stop in _WIDE:
             text = text.replace(stop, ". ")
-    return tuple(filter(None, (sentence.strip(" .!?\t\r") for sentence in text.split(". "))))
+    return text.split(". ")
 
 
-def sentence_around(text: str, place: int) -> tuple[int, int]:
-    """(start, end) of the sentence in which a character stands: it begins behind a stop or line break, and ends with one."""
-    start = max(text.rfind(stop, 0, place) for stop in _STOPS) + 1
-    ends = [found for found in (text.find(stop, place) for stop in _STOPS) if found >= 0]
-    return start, min(ends, default=len(text) - 1) + 1
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text without their stops and the space around them."""
+    return list(filter(None, (sentence.strip(" .!?\t\r") for sentence in split_sentences(text))))
+
+
+@functools.lru_cache(maxsize=64)
+def count_ngrams(text: str, n: int) -> tuple[int, int]:
+    """(word n-grams of a text, distinct ones among them); (0, 0) below n words."""
+    words = words_of(text)
+    return max(0, len(words) - n + 1), len(set(zip(*(words[i:] for i in range(n)), strict=False)))
+
+
+def last_sentences(text: str, most: int) -> list[str]:
+    """Of the last `most` sentences those that have words, last first, without their stops."""
+    last = (sentence.strip(" .!?\t\r") for sentence in reversed(split_sentences(text)[-most - 1 :]))
+    return list(filter(None, last))[:most]
 
 
 def names_answer(text: str, answer: str) -> bool:

@@ -56,6 +56,9 @@ class ExampleLesson:
     """Who wrote the reasoning."""
     picture: str = ""
     """Path of its first picture within `dataset/`; empty where it can no longer be read."""
+    origin: str = "solve"
+    segments: Sequence[tuple[str, str]] = ()
+    """(kind, text) of each part, where it was woven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ class About:
     """Datasets on the Hub that it is made from."""
     citation: str = ""
     """In BibTeX."""
-    example: ExampleLesson | None = None
+    examples: Sequence[ExampleLesson] = ()
+    """One of each origin."""
     funnel: str = ""
     """Path of the funnel's picture within `dataset/`; empty where there is none."""
     calls: int = 0

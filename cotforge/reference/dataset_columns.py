@@ -29,14 +29,19 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "label_conflict": "Whether the accepted answer differs from the raw label.",
         "confidence": "Confidence of the verdict, from 0 to 1; what it means depends on the rule.",
         "votes": "Every teacher's vote: who gave it, and for which answer. The raw label is not among them, even where it votes.",
-        "teacher": "The teacher that wrote the completion.",
+        "teacher": "The teacher that wrote the completion; of joined sentences that of the last one from a right text.",
         "model": "The model of that teacher.",
-        "origin": "Kind of call the reasoning comes from: `solve`.",
+        "origin": "Kind of call the reasoning comes from: `solve`, `rescue` or `woven`.",
         "reasoning_tokens": "Tokens of the reasoning, as reported by the server or estimated.",
         "measure_*": "Value of each measure that a filter uses; null where it does not apply.",
-        "call": "Key of the call, which finds the reply in `journal.sqlite` and in `traces`.",
+        "call": "Key of the call, which finds the reply in `journal.sqlite` and in `traces`. Joined sentences have a key and no reply: "
+        "they are in `traces` alone, with `sentences` in `read_as`.",
+        "language": "Only with `reasoning_language`, or a filter on it: tag of the reasoning's language, such as `en`; null where it "
+        "cannot be told.",
         "soft_label": "Only with `consensus.soft_labels`: the probability of each possible answer; those with 0 are left out. "
         "Null for a free answer, and under a rule without probabilities.",
+        "segments": "Only with `weave`: the parts of a woven reasoning, in order; the kind is `observe`, `candidate`, `doubt`, `check` or "
+        "`conclude`. Null where it is not woven.",
         "mended": "What was removed from the reasoning: `think_tags`, `answer_tags`, `image_tokens` and `control_tokens`, joined by `+`; "
         "null where nothing was.",
     },
@@ -45,19 +50,22 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "call": "Key of the call.",
         "teacher": "The teacher that replied.",
         "model": "The model of that teacher.",
-        "origin": "Kind of call: `solve` for a full reply, `vote` for a short answer.",
+        "origin": "Kind of call: `solve` for a full reply, `vote` for a short answer, `rescue` and `woven` for texts that were made of "
+        "a label or of other texts, `verify`, `probe` and `judge` for replies about other texts.",
         "index": "Number of the call among those of one teacher about one sample, from 0.",
         "reasoning": "The reasoning, as it was read.",
         "answer": "The answer in comparable form; null where none could be read.",
         "ballot": "The answer as it was counted as a vote; null where it was not counted.",
         "finish_reason": "Why the model stopped, as the server says: `stop`, `length`, `content_filter`, ...",
-        "read_as": "How reasoning and answer were found: see [reading a reply](../explanation/replies.md).",
+        "read_as": "How reasoning and answer were found: see [reading a reply](../explanation/replies.md). "
+        "`sentences`: nobody wrote it as a whole; it is joined of sentences of several replies.",
         "input_tokens": "Tokens of the request.",
         "output_tokens": "Tokens of the reply.",
         "cost_usd": "Cost in US dollars, by the teacher's `price`.",
         "fate": "What became of the text: see [reasons](reasons.md).",
         "fate_value": "Value of the measure whose filter dropped it; else null.",
         "measure_*": "Value of each measure that a filter uses; null where it does not apply.",
+        "language": "Only with `reasoning_language`, or a filter on it: tag of the reasoning's language; null where it cannot be told.",
     },
     "preference": {
         "id": "Id of the sample.",
@@ -70,7 +78,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "id": "Id of the sample; null where a row never became one.",
         "teacher": "The teacher, where the loss is about one reply.",
         "call": "Key of the call, where the loss is about one reply.",
-        "stage": "Where it was lost: `source`, `forge` (not asked), `ask` (failed), `read`, `filter`, `vote`, `select` or `export`.",
+        "stage": "Where it was lost: `source`, `forge` (not asked), `ask` (failed), `read`, `filter`, `vote`, `rescue`, `verify`, `weave`, "
+        "`select` or `export`.",
         "reason": "Why: see [reasons](reasons.md).",
         "detail": "File and line, and what exactly was wrong.",
     },
@@ -82,7 +91,7 @@ def columns_of(table: Table) -> Mapping[str, Any]:
     """The columns of a table by name, in order; `measure_*` stands for all those of measures."""
     makes = {
         "lessons": lambda: columns.lesson_columns(["measure_*"], columns.OPTIONAL),
-        "traces": lambda: columns.trace_columns(["measure_*"]),
+        "traces": lambda: columns.trace_columns(["measure_*"], columns.OPTIONAL_OF_TRACES),
     }
     plain = {"preference": columns.PREFERENCE, "losses": columns.LOSSES}
     return makes[table]() if table in makes else plain[table]

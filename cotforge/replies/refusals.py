@@ -5,7 +5,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from cotforge.records import Closing, Outcome, OutcomeKind
+from cotforge.endings import Closing
+from cotforge.records import Outcome, OutcomeKind
 from cotforge.replies.refusal_codes import Meaning, codes_and_message, refusal_meaning
 from cotforge.replies.retry_after import MOST_WAIT_S
 from cotforge.replies.text import one_line

@@ -37,6 +37,9 @@ class ShownTrace:
     fate: str
     text: Excerpt
     tokens: int
+    origin: str = "solve"
+    segments: Sequence[tuple[str, str]] = ()
+    """(kind, text) of each part of a woven text; empty where it is cut or not woven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +107,7 @@ def _shown_trace(judged: Judged, most: int) -> ShownTrace:
     trace = judged.trace
     value = "" if judged.fate_value is None else f" ({judged.fate_value:,.4g})"
     fate = f"{short_fate(judged.fate_word)}{value}"
-    style = "good" if judged.fate in ("lesson", "surplus") else "bad" if judged.fate in ("wrong", "unread", "filter") else ""
-    return ShownTrace(trace.teacher, trace.answer, style, fate, text_excerpt(trace.reasoning or judged.said, most), trace.output_tokens)
+    style = "good" if judged.fate in ("lesson", "surplus") else "bad" if judged.fate in ("wrong", "unread", "filter", "gate") else ""
+    text = text_excerpt(trace.reasoning or judged.said, most)
+    segments = () if text.left_out else judged.segments
+    return ShownTrace(trace.teacher, trace.answer, style, fate, text, trace.output_tokens, trace.origin, segments)

@@ -68,7 +68,7 @@ def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
         found[1].append(("held out by eval.share", tally.held_out))
     for reason, count in sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0])):
         stage = reason.partition(":")[0]
-        place = 2 if reason in NO_REPLY else {"source": 1, "vote": 3, "export": 5}.get(stage, 4)
+        place = 2 if reason in NO_REPLY else {"source": 1, "dedup": 1, "vote": 3, "export": 5}.get(stage, 4)
         if count:
             found[place].append((reason, count))
     return found

@@ -8,8 +8,11 @@ from typing import Literal, NamedTuple
 
 from cotforge.records import CuratedSample, Judged
 
-Kind = Literal["conflict", "split", "dissent", "filtered", "unheard", "lesson"]
-QUOTAS: dict[Kind, int] = {"conflict": 16, "split": 14, "dissent": 10, "filtered": 8, "unheard": 4, "lesson": 8}
+Kind = Literal["conflict", "split", "dissent", "filtered", "unheard", "rescued", "woven", "lesson"]
+QUOTAS: dict[Kind, int] = {
+    **{"conflict": 16, "split": 14, "dissent": 10, "filtered": 6},
+    **{"unheard": 2, "rescued": 2, "woven": 2, "lesson": 8},
+}
 """How many samples of each kind a page shows, 60 in all; a kind with fewer leaves its places to the others, in this order."""
 KINDS: dict[Kind, tuple[str, str]] = {
     "conflict": ("against the label", "The teachers agree on another answer than the label: perhaps the label is wrong."),
@@ -17,6 +20,8 @@ KINDS: dict[Kind, tuple[str, str]] = {
     "dissent": ("with dissent", "Accepted, though at least one teacher gave another answer."),
     "filtered": ("dropped", "The teachers agree, but no text passed the filters."),
     "unheard": ("not answered", "No reply could be read."),
+    "rescued": ("rescued", "No agreement; a teacher that was told the label explained it, and others derived it again."),
+    "woven": ("woven", "Its text was put together from the traces of several teachers, right and wrong."),
     "lesson": ("unanimous", "All teachers gave the answer that was accepted."),
 }
 """Name and meaning of each kind."""
@@ -27,7 +32,7 @@ TRACES = 6
 """Traces of one sample that are shown."""
 LONGEST = 6_000
 """Characters of one trace, or question, that are held."""
-_GOOD = ("lesson", "surplus", "filter", "wrong", "undecided", "vote", "unread")
+_GOOD = ("lesson", "surplus", "filter", "wrong", "undecided", "vote", "unread", "gate", "check")
 
 
 class GalleryCandidate(NamedTuple):
@@ -67,13 +72,17 @@ class Gallery:
 
 def kind_of(outcome: CuratedSample) -> Kind:
     """Why a sample may be worth a look."""
-    verdict = outcome.verdict
+    verdict, origins = outcome.verdict, {lesson.judged.trace.origin for lesson in outcome.lessons}
+    if "rescue" in origins:
+        return "rescued"
     if not verdict.accepted:
         return "split" if verdict.ballots else "unheard"
     if not outcome.lessons:
         return "filtered"
     if verdict.label_conflict:
         return "conflict"
+    if "woven" in origins:
+        return "woven"
     return "dissent" if any(ballot.answer != verdict.answer for ballot in verdict.ballots) else "lesson"
 
 

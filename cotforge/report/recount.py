@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cotforge import selection
 from cotforge.filters import Bound
-from cotforge.records import CuratedSample, Judged
+from cotforge.records import NO_MEASURES, CuratedSample, Judged
 
 SAMPLES = 20_000
 """Samples that are held at most: with so many, a share is exact to 0.7 points (95 %)."""
@@ -171,7 +171,8 @@ def one_byte_code(value: float, axis: Sequence[float]) -> int:
 
 
 def _is_usable(judged: Judged, answer: str | None) -> bool:
-    return judged.fate in _CANDIDATES and answer is not None and judged.trace.answer == answer
+    repeats = judged.fate == "filter" and judged.because in NO_MEASURES
+    return judged.fate in _CANDIDATES and not repeats and answer is not None and judged.trace.answer == answer
 
 
 def _as_number(value: float | None) -> float:

@@ -18,6 +18,7 @@ from cotforge.report.gallery import KINDS
 from cotforge.report.trust_figures import agreement_figure, calibration_figure, confidence_figure
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
+from cotforge.tally.finding_rows import FOUND_WORDS
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""
@@ -39,6 +40,7 @@ def report_page(about: About, tally: Tally, collected: PageCollector, *, before:
         tally=tally,
         share=share_of,
         claims=claims,
+        checks=FOUND_WORDS,
         headline=headline_sentences(about, tally),
         certified=certified_bounds(tally.accepted),
         shown=shown,

@@ -8,12 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from cotforge.images.limits import HARD_BYTES
 from cotforge.regular_files import read_regular
+from cotforge.simulate.tasks import FollowUpTask, VerifyTask, read_task
 
 MOST_CHOICES = 128
 FILE = "file://"
@@ -50,6 +52,12 @@ class ParsedRequest:
     digest: bytes
     """Of everything that was asked but its length, and what is told beside it: equal for a call tried again."""
     logprobs: bool = False
+    task: FollowUpTask | None = None
+    """What the text asks for beside a reasoned answer."""
+
+    def is_within(self, share: float, mark: str) -> bool:
+        """Whether this request is in a share of all, in [0, 1], that is drawn anew for each mark; the same on every attempt."""
+        return share > 0 and Random(self.digest + mark.encode()).random() < share
 
     def pictures(self, media: Path | None) -> list[bytes]:
         """The images' bytes; files are read below `media` alone. Raises Refused where one is not base64 or may not be read."""
@@ -88,18 +96,21 @@ def read_request(raw: bytes) -> ParsedRequest:
     if body.get("stream"):
         raise HttpRefusal(400, "streaming is not simulated; leave out 'stream'")
     texts, images = _message_parts(body.get("messages"))
-    if not images:
-        raise HttpRefusal(400, "a simulated teacher looks at pictures, and none was sent")
+    text = "\n".join(texts)
+    task = read_task(text)
+    if not images and not isinstance(task, VerifyTask):
+        raise HttpRefusal(400, "a simulated teacher looks at pictures, and none was sent; without one it can only check a reasoning")
     lasting = {name: value for name, value in body.items() if name not in ("max_tokens", "max_completion_tokens", "logprobs")}
     return ParsedRequest(
         model=body["model"],
-        text="\n".join(texts),
+        text=text,
         images=tuple(images),
         n=_whole_number(body, "n", most=MOST_CHOICES) or 1,
         max_tokens=_whole_number(body, "max_completion_tokens") or _whole_number(body, "max_tokens"),
         temperature=_read_temperature(body),
         digest=hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).digest(),
         logprobs=body.get("logprobs") is True,
+        task=task,
     )
 
 

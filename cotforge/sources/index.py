@@ -13,11 +13,10 @@ from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.labels import TaskRules
 from cotforge.sources.parked import Parked
 from cotforge.sources.raw_rows import RawRow
+from cotforge.sources.sample_rules import DuplicateRule, HeldOutRule, RowSource
 from cotforge.sources.sample_stream import (
     THREADS,
     Counts,
-    HeldOutRule,
-    RowSource,
     Soundness,
     id_from,
     is_held_out,
@@ -48,10 +47,15 @@ class Index:
         limit: int | None = None,
         spreads: bool = False,
         held_out: HeldOutRule | None = None,
+        repeated: Callable[[], DuplicateRule | None] = lambda: None,
     ) -> None:
-        """`wave`: that of an id, from 0; the others as `samples` has them."""
+        """`wave`: that of an id, from 0; `repeated`: makes what judges duplicates in one reading; the others as `samples` has them.
+
+        Duplicates follow from the order of the source, so that all pictures are looked at in the first reading then.
+        """
         self._source, self._task, self._store, self._root, self._wave = source, task, store, root, wave
         self._limit, self._spreads, self._held_out = limit, spreads, held_out
+        self._repeated = repeated
         self._left = min((most for most in (source.limit, limit) if most is not None), default=None)
         self.counts = Counts()
         """Of the first reading of each wave."""
@@ -61,7 +65,7 @@ class Index:
 
     def _begin_reading(self) -> None:
         self.counts.clashes.close()
-        self.counts = Counts()
+        self.counts = Counts(repeated=self._repeated())
         self._soundness = Soundness(self._source.path, self.counts, most=self._source.limit, limit=self._limit)
         self._parked = Parked(self._store.scratch())
         self._places: dict[int, array[int]] = defaultdict(lambda: array("Q"))
@@ -113,10 +117,11 @@ class Index:
 
     def _sift_rows(self, rows: Iterator[RawRow | Fault], stopped: Stopped) -> Iterator[RawRow | Fault]:
         """The rows whose pictures are looked at now; the others are kept for their waves."""
-        for row in rows if self._left is not None else self._name_rows(rows):
+        looks_at_all = self._left is not None or self.counts.repeated is not None
+        for row in rows if looks_at_all else self._name_rows(rows):
             if stopped():
                 return
-            if self._left is None and isinstance(row, RawRow) and row.id is not None and (wave := self._wave(row.id)):
+            if not looks_at_all and isinstance(row, RawRow) and row.id is not None and (wave := self._wave(row.id)):
                 self._keep_row(row, wave)
                 self._unread.add(wave)
             else:
@@ -143,7 +148,8 @@ class Index:
     def _later_wave(self, wave: int) -> Generator[Sample | Fault]:
         """What was kept for a wave."""
         first = wave in self._unread
-        counts = self.counts if first else Counts()
+        judged = self.counts.repeated
+        counts = self.counts if first else Counts(repeated=judged and judged.again())
         with closing(make_samples(self._kept_rows(wave), self._task, self._store, counts, self._held_out)) as read:
             for _, item in read:
                 is_held = is_held_out(item, self._held_out)

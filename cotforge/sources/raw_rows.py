@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from cotforge.errors import SourceError, show_value
 from cotforge.images import FileRef, Ref
-from cotforge.records import Fault, Record
+from cotforge.plain_record import Record
+from cotforge.records import Fault
 from cotforge.sources.options import read_options
 from cotforge.sources.values import ANSWERING, ASKING, named_label, plain_value, said_by, value_text
 from cotforge.spec import PathText, Spec

@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from cotforge.errors import SourceError
 from cotforge.images import PictureStore, Ref
@@ -16,7 +16,8 @@ from cotforge.records import Fault, Picture, Sample
 from cotforge.sources.chunked import ChunkedPool, Pending
 from cotforge.sources.clashes import Clashes
 from cotforge.sources.labels import TaskRules, label_of, not_astray
-from cotforge.sources.raw_rows import RawRow, Spool, Unused
+from cotforge.sources.raw_rows import RawRow, Unused
+from cotforge.sources.sample_rules import DuplicateRule, HeldOutRule, RowSource
 from cotforge.sources.seen import Seen
 from cotforge.sources.spread import spread_classes
 from cotforge.sources.values import clean_value
@@ -43,32 +44,6 @@ Read = tuple[RawRow | Fault, Sample | Fault]
 """What the data says, and what became of it."""
 
 
-class RowSource(Protocol):
-    """What every kind of source offers."""
-
-    @property
-    def path(self) -> str:
-        """As the pipeline file has it."""
-
-    @property
-    def limit(self) -> int | None:
-        """Sound samples, at most."""
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether all rows can be listed quickly."""
-
-    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
-        """Everything there is, in order."""
-
-
-class HeldOutRule(Protocol):
-    """Which Samples nobody is asked about, because the student is evaluated on them."""
-
-    def holds_pictures(self, digests: Iterable[str]) -> bool:
-        """Whether the Sample with pictures of these digests is one of them."""
-
-
 @dataclass(slots=True)
 class Counts:
     """What was met, counted as the source is read."""
@@ -92,6 +67,8 @@ class Counts:
     """Files among the data that no sample comes from."""
     unused_names: list[str] = field(default_factory=list)
     """Of the first of them."""
+    repeated: DuplicateRule | None = field(default=None, compare=False)
+    """What was found to be a duplicate; None where nobody looks for it."""
     shown_otherwise: int = 0
     """Samples with a picture that would have become one colour."""
 
@@ -122,7 +99,7 @@ class Counts:
             more = ", ..." if len(self.astray) > LABELS_NAMED else ""
             labels = "1 label is" if self.labels_unknown == 1 else f"{self.labels_unknown:,} labels are"
             lines.append(f"{labels} not in the set and count{'s' * (self.labels_unknown == 1)} as unknown: {named}{more}")
-        return [*lines, *self._empty_classes(), *filter(None, [self.clashes.note()])]
+        return [*lines, *self._empty_classes(), *filter(None, [self.clashes.note()]), *(self.repeated.notes() if self.repeated else ())]
 
     def _empty_classes(self) -> Iterator[str]:
         """A line about labels of the set that no sample has, with what may have been meant."""
@@ -278,11 +255,15 @@ class Soundness:
 def make_samples(
     rows: Iterator[RawRow | Fault], task: TaskRules, store: PictureStore, counts: Counts, held_out: HeldOutRule | None = None
 ) -> Generator[Read]:
-    """Every row with its Sample or Fault, but for rows that are equal to an earlier one. Those `held_out` are counted."""
-    pool = _Pictures(lambda refs: tuple(store.picture(ref) for ref in refs), THREADS, name="pictures")
+    """Every row with its Sample or Fault, but for rows that are equal to an earlier one. Those `held_out` are counted.
+
+    Duplicates are judged by `counts.repeated`, in the order of the rows; those `held_out` are not.
+    """
+    repeated = counts.repeated
+    pool = _Pictures(lambda refs: _look_at_pictures(refs, store, repeated), THREADS, name="pictures")
     with closing(Seen()) as seen:
         try:
-            for row, begun in work_ahead(rows, lambda row: _begin_row(row, store, pool)):
+            for row, begun in work_ahead(rows, lambda row: _begin_row(row, store, pool, repeated)):
                 counts.rows += 1
                 try:
                     sample = _make_sample(row, _end_pictures(begun), task)
@@ -294,6 +275,8 @@ def make_samples(
                     if not _is_new(sample, seen):
                         counts.duplicates += 1
                         continue
+                    if repeated is not None and not is_held_out(sample, held_out):
+                        sample = repeated.judge(sample)
                 except Fault as fault:
                     yield row, _fault_with_place(fault, row)
                     continue
@@ -323,13 +306,21 @@ def work_ahead(rows: Iterator[RawRow | Fault], begin: Callable[[RawRow], T]) -> 
         most = min(2 * most, _AHEAD)
 
 
-def _begin_row(row: RawRow, store: PictureStore, pool: _Pictures) -> _Begun:
+def _look_at_pictures(refs: Sequence[Ref], store: PictureStore, repeated: DuplicateRule | None) -> tuple[Picture, ...]:
+    pictures = tuple(store.picture(ref) for ref in refs)
+    if repeated is not None:
+        repeated.prepare(pictures)
+    return pictures
+
+
+def _begin_row(row: RawRow, store: PictureStore, pool: _Pictures, repeated: DuplicateRule | None) -> _Begun:
     try:
         known = [store.recall(ref) for ref in row.images]
     except Fault as fault:
         return fault
     pictures = tuple(picture for picture in known if picture is not None)
-    return pictures if len(pictures) == len(known) else pool.submit(row.images)
+    ready = len(pictures) == len(known) and (repeated is None or not repeated.lacks(pictures))
+    return pictures if ready else pool.submit(row.images)
 
 
 def _end_pictures(begun: _Begun) -> tuple[Picture, ...]:
@@ -363,7 +354,11 @@ def _is_new(sample: Sample, seen: Seen) -> bool:
 def _fault_with_place(fault: Fault, row: RawRow | Fault) -> Fault:
     """The Fault on one line, with its place and no harmful characters: details quote names and values of the data."""
     return Fault(
-        fault.reason, " ".join(clean_value(fault.detail).split()), where=clean_value(fault.where or row.where), id=fault.id or row.id
+        fault.reason,
+        " ".join(clean_value(fault.detail).split()),
+        where=clean_value(fault.where or row.where),
+        id=fault.id or row.id,
+        stage=fault.stage,
     )
 
 

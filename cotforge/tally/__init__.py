@@ -1,7 +1,7 @@
 """Counts of a run, in memory that does not grow with it: per reason, class, teacher and pair of teachers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from math import inf
@@ -11,15 +11,17 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
-from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.tally.blindness import Unseen
-from cotforge.tally.counts import ClassTally, TeacherTally, share_of
+from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
 from cotforge.tally.quantiles import Spread
 
 DISTINCT = 1_000
 """Most classes, corrections and finish reasons that are told apart: rows may bring options of their own, without end."""
 OTHER = "(others)"
 """The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
+OF_ROWS = ("source:", "dedup:")
+"""How the reasons begin under which rows are counted that no sample was made of."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
 
@@ -67,7 +69,7 @@ class Tally:
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
     rejected: Counter[str] = field(default_factory=Counter)
-    """Why rows (`source:<reason>`) and Samples (any other word) gave no Lesson."""
+    """Why rows (`source:<reason>`, `dedup:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
     read_as: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
@@ -82,10 +84,16 @@ class Tally:
     classes: dict[str, ClassTally] = field(default_factory=dict)
     measures: dict[str, Spread] = field(default_factory=dict)
     """Over all traces that were measured."""
+    origins: Counter[str] = field(default_factory=Counter)
+    """Lessons by what their traces are for: `solve`, `rescue` or `woven`."""
+    follow_ups: dict[str, FollowUpTally] = field(default_factory=dict)
+    """By the section of the pipeline file, in the order of `CuratedSample.followed`."""
+    findings: Mapping[str, Any] = field(default_factory=dict)
+    """What follow-ups found out: see `FindingTally.summary`, which tells it."""
 
     def fault(self, fault: Fault) -> None:
         """Count a row that did not become a Sample."""
-        self.rejected[f"source:{fault.reason}"] += 1
+        self.rejected[f"{fault.stage}:{fault.reason}"] += 1
 
     def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
@@ -102,13 +110,17 @@ class Tally:
         for lesson in outcome.lessons:
             self._teacher_tally(lesson.judged.trace.teacher).lessons += 1
             self.mended.update(lesson.mended.split("+") if lesson.mended else ())
+            self.origins[lesson.judged.trace.origin] += 1
+        for (name, section), counts in zip(self.follow_ups.items(), outcome.followed, strict=False):
+            section.add(name, counts)
         if outcome.lessons:
             self._count_lessons(outcome.sample, outcome.verdict, 1)
         else:
             self.rejected[outcome.rejected] += 1
 
-    def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str) -> None:
+    def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
         """Take back the Lessons, one by each of `teachers`, of a Sample that was added, and reject it for `reason`."""
+        self.origins.subtract(origins)
         self.lessons -= len(teachers)
         self.rejected[reason] += 1
         self._count_lessons(sample, verdict, -1)
@@ -117,7 +129,7 @@ class Tally:
 
     def rows(self) -> int:
         """Rows read, sound or not; a row equal to an earlier one is not counted."""
-        return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith("source:"))
+        return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith(OF_ROWS))
 
     def figures(self) -> RuleFigures:
         """What the rule in force did, for comparison with others."""
@@ -154,7 +166,7 @@ class Tally:
         return min(self.rejected.items(), key=lambda item: (-item[1], item[0]), default=None)
 
     def summary(self) -> dict[str, Any]:
-        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` reasons."""
+        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` and `dedup:` reasons."""
         return {
             "samples": self.samples,
             "accepted": self.accepted,
@@ -168,6 +180,7 @@ class Tally:
             **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
             **({} if self.admission is None else {"image": asdict(self.admission)}),
+            **(self._followed_summary() if self.follow_ups else {}),
             "labels_unknown": self.labels_unknown,
             "read_as": dict(sorted(self.read_as.items())),
             "finish_reasons": dict(sorted(self.finish_reasons.items())),
@@ -177,6 +190,13 @@ class Tally:
             "unread_fields": {
                 name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
             },
+        }
+
+    def _followed_summary(self) -> dict[str, Any]:
+        return {
+            "origins": {origin: self.origins[origin] for origin in ("solve", "rescue", "woven")},
+            "follow_ups": {name: section.summary() for name, section in self.follow_ups.items()},
+            "findings": dict(self.findings),
         }
 
     def _teacher_summary(self, name: str) -> dict[str, Any]:
@@ -198,7 +218,10 @@ class Tally:
     def _count_asked(self, outcome: CuratedSample) -> None:
         self.traces += len(outcome.traces)
         for judged in outcome.traces:
-            self._count_reply(judged)
+            if judged.trace.read_as == SENTENCES:  # no reply, and nobody was asked for it
+                self.read_as[SENTENCES] += 1
+            else:
+                self._count_reply(judged)
             self.fates[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:

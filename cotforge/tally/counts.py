@@ -2,6 +2,9 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
+
+from cotforge.records import FollowUpCounts
 
 
 @dataclass(slots=True)
@@ -33,6 +36,26 @@ class TeacherTally:
     def agreement(self) -> float | None:
         """Share of its ballots equal to the accepted answer; None without any."""
         return share_of(self.agreeing, self.ballots)
+
+
+@dataclass(slots=True)
+class FollowUpTally:
+    """What one section that follows the vote asked over all Samples, and why it had nothing to do."""
+
+    calls: int = 0
+    """Calls with an outcome, answered or given up."""
+    failed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def add(self, section: str, counts: FollowUpCounts) -> None:
+        """Count one Sample."""
+        self.calls += counts.calls
+        self.failed += counts.failed
+        self.skipped.update(reason.removeprefix(f"{section}:") for reason in counts.skipped)
+
+    def summary(self) -> dict[str, Any]:
+        """As `summary.json` has it."""
+        return {"calls": self.calls, "failed": self.failed, "skipped": dict(sorted(self.skipped.items()))}
 
 
 @dataclass(slots=True)

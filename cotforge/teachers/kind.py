@@ -73,6 +73,8 @@ class TeacherKind(Teacher):
     """Whether somebody may ask money for its Calls."""
     instant: ClassVar[bool] = False
     """Whether its answers take no time worth counting."""
+    takes_follow_ups: ClassVar[bool] = True
+    """Whether it can be asked whatever follows from what teachers said; not where its replies exist already."""
     playable: ClassVar[bool] = False
     """Whether `cotforge simulate` can stand in for it: OpenAI's chat protocol at its `urls`."""
 

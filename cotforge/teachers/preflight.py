@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from cotforge.endings import Closing
 from cotforge.errors import TeacherError, show_value
-from cotforge.records import Closing, Outcome
+from cotforge.records import Outcome
 from cotforge.redaction import SHORTEST, is_weak, redact_text
 from cotforge.teachers.kind import TeacherKind
 from cotforge.teachers.openai import Session, said_by

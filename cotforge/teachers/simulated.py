@@ -91,6 +91,19 @@ class Simulated(Spec):
     """Requests until another model answers under the same name: the next seed, without skill. Null:
     never."""
 
+    follows_hint: Share = 0.2
+    """Share of hints whose answer it explains whatever it sees. It also explains what it nearly sees
+    itself. In all other cases it says what it sees."""
+    leaks_hint: Share = 0.05
+    """Share of explanations whose text says that the answer was given."""
+    trusts_text: Share = 0.3
+    """How much a reasoning that it checks counts beside its own eye. Without an image it has the
+    reasoning alone."""
+    flatters: Share = 0.0
+    """Share of judged reasonings that it gives the highest mark in everything."""
+    admits_blank: Share = 0.0
+    """Share of blank images of which it says that nothing can be seen. About the others it guesses."""
+
     latency: float = Field(default=0.0, ge=0)
     """Mean seconds until a reply."""
     jitter: Share = 0.0

@@ -95,6 +95,9 @@ class Teacher(Spec):
     in it."""
     license: str | None = None
     """Licence of the model's output, shown on the card. Null: not stated."""
+    family: str | None = Field(default=None, min_length=1, max_length=64)
+    """Family of models that it belongs to: a teacher of another family judges its texts. Null: by the
+    model's name."""
     simulate: Simulated | None = None
     """How `cotforge simulate` plays this teacher. Never part of a call's key. Null: with the
     defaults of this section."""

@@ -192,7 +192,7 @@ def _lacking_ids(ids: pa.StringArray, others: pa.StringArray) -> pa.StringArray:
 
 def _decide_verdicts(has_lesson: Mask, reason: CodedColumn) -> CodedColumn:
     stages = [word.partition(":")[0] for word in reason.words.to_pylist()]
-    codes = np.array([*({"vote": 1, "source": 3}.get(stage, 2) for stage in stages), 2], dtype=np.int32)[reason.codes]
+    codes = np.array([*({"vote": 1, "source": 3, "dedup": 3}.get(stage, 2) for stage in stages), 2], dtype=np.int32)[reason.codes]
     return CodedColumn(np.where(has_lesson, np.int32(0), codes), of_texts(["lesson", "disagreed", "filtered", "unusable"]))
 
 

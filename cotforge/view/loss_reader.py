@@ -17,7 +17,7 @@ ROWS = 32_768
 """Rows that are read at a time."""
 _LABELLED = r"(?s)^.*; label (?P<label>.*?); confidence (?P<confidence>[0-9.]+)$"
 """How `losses.parquet` tells of a vote without agreement."""
-_RANKS = {"vote": 0, "select": 0, "source": 0, "export": 1, "filter": 2, "read": 2, "ask": 3, "forge": 4}
+_RANKS = {"vote": 0, "select": 0, "source": 0, "dedup": 0, "export": 1, "filter": 2, "read": 2, "ask": 3, "forge": 4}
 """Of all losses of a sample the one of least rank says why it has no lesson."""
 _NONE = 5
 

@@ -19,6 +19,8 @@ LONGEST_ANSWER = 2_000
 """Characters of an answer, label or option: cotforge reads no longer one, but a dataset may be anybody's."""
 OPTIONS = 200
 """Options of a question that are listed."""
+SEGMENTS = 200
+"""Parts of a woven text that are shown."""
 WAIT_S = 0.3
 """Seconds that a page waits for what is read in the background."""
 
@@ -42,6 +44,8 @@ class ViewedTrace:
     length: int
     figures: Sequence[tuple[str, str]]
     measures: Mapping[str, float | None]
+    segments: Sequence[tuple[str, str]] = ()
+    """(kind, text) of each part of a woven text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,7 @@ def sample_page(
         pictures=[f"./picture/{digest}?at={key}" for digest in digests],
         waits=not lesson and sample is None and not run.progress[1] and not run.progress[2],
         votes=_count_votes(traces, row["answer"], label),
-        traces=[_show_trace(trace, row["answer"], place, key) for place, trace in enumerate(traces)],
+        traces=[_show_trace(trace, row["answer"], place, key, lesson) for place, trace in enumerate(traces)],
         measures=[name for name in opened.index.measures if any(trace["measures"].get(name) is not None for trace in traces)],
         losses=losses_of(run, opened, number),
         mine=next((one for one in said if one.person == person), None),
@@ -167,8 +171,9 @@ def _count_votes(traces: Sequence[Mapping[str, Any]], answer: str | None, label:
     return [AnswerVotes(clip_text(said), names, 100 * len(names) / count, said == answer, said == label) for said, names in ranked]
 
 
-def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: str) -> ViewedTrace:
+def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: str, lesson: Mapping[str, Any]) -> ViewedTrace:
     text, fate = trace["reasoning"] or "", trace["fate"] or ""
+    parts = (lesson.get("segments") or ()) if lesson.get("call") == trace["call"] else ()
     figures = [("tokens in", trace["input_tokens"]), ("tokens out", trace["output_tokens"]), ("finish", trace["finish_reason"])]
     figures += [("read as", trace["read_as"])] if trace["read_as"] not in ("tags", "", None) else []
     if trace["cost_usd"]:
@@ -188,6 +193,7 @@ def _show_trace(trace: Mapping[str, Any], answer: str | None, place: int, key: s
         length=len(text),
         figures=[(name, f"{value:,}" if isinstance(value, int) else str(value)) for name, value in figures if value not in (None, "")],
         measures=trace["measures"],
+        segments=[(part["kind"], clip_text(part["text"], LONGEST_TEXT)) for part in parts][:SEGMENTS],
     )
 
 

@@ -12,7 +12,7 @@ from cotforge.view.viewed_run import OpenedDataset, ViewedRun
 
 LOSSES = 100
 """Losses of one sample that are told."""
-_LESSON = ("question", "options", "mended")
+_LESSON = ("question", "options", "mended", "call", "segments")
 _TRACE = (
     "call", "teacher", "model", "origin", "index", "reasoning", "answer", "finish_reason", "read_as", "input_tokens", "output_tokens",
     "cost_usd", "fate", "fate_value",

@@ -115,8 +115,9 @@ class SourceWalk:
 
     def _sound_samples(self) -> Iterator[Sample]:
         limit, spreads = self._loaded.limit(self._run)
+        judges = limit is not None  # which Samples are within a limit depends on which are duplicates
         with (
             closing(PictureStore(self._run, self._loaded.pipeline.images)) as store,
-            closing(SampleReader(self._loaded, store, limit, spreads=spreads)) as reader,
+            closing(SampleReader(self._loaded, store, limit, spreads=spreads, judges=judges)) as reader,
         ):
             yield from (item for item in reader.samples() if not isinstance(item, Fault))

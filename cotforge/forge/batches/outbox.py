@@ -13,11 +13,12 @@ from typing import TypeVar
 
 import aiohttp
 
+from cotforge.endings import Closing
 from cotforge.forge.batches.ends import PartEnds
 from cotforge.forge.batches.parts import BatchPart, Parts
 from cotforge.forge.batches.spool import Request, Spool, chunk_requests
 from cotforge.forge.progress import TeacherCounts
-from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
+from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed_attempt, unsent_attempt
 from cotforge.teachers.batch import Api, ApiRefused
 from cotforge.teachers.openai import said_by

@@ -31,6 +31,7 @@ class ReplayTeacher(TeacherKind):
     """Replies that exist already, read from a file."""
 
     instant: ClassVar[bool] = True
+    takes_follow_ups: ClassVar[bool] = False
 
     kind: Literal["replay"] = "replay"
     """`replay`: replies from a file."""

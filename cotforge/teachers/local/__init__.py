@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from cotforge.endings import Closing
 from cotforge.errors import TeacherError
 from cotforge.images import Urls
-from cotforge.records import Call, Closing, Fault, Outcome, OutcomeKind
+from cotforge.records import Call, Fault, Outcome, OutcomeKind
 from cotforge.replies.attempt import Attempt, failed_attempt
 from cotforge.teachers.kind import TeacherBackend
 from cotforge.teachers.local.engine import Generation

@@ -4,18 +4,14 @@ Each is told in up to three ways: as a sentence (the reference), after a number 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from cotforge.reasons.explained import Explained
+from cotforge.reasons.follow_ups import CHECKS, SKIPPED
 
-class Explained(NamedTuple):
-    """A published word in plain ones."""
-
-    meaning: str
-    """As a sentence."""
-    counted: str = ""
-    """As it follows a number of samples: 3 `tied`. Empty where the stage alone says it."""
-    alone: str = ""
-    """As it stands by itself; empty where the stage alone says it."""
+__all__ = [
+    "ASKING", "CHECKS", "FATES", "OTHERS", "READING", "SKIPPED", "SOURCE", "VOTING",
+    "Explained", "counted_reason", "short_fate", "short_reason",
+]  # fmt: skip
 
 
 SOURCE: Mapping[str, str] = {
@@ -48,6 +44,25 @@ SOURCE: Mapping[str, str] = {
     "prompt_input": "A prompt cannot be rendered for this sample.",
 }
 """Why a row did not become a sample: counted as `source:<reason>`."""
+
+DEDUP: Mapping[str, Explained] = {
+    "exact": Explained(
+        "The picture and the question are those of an earlier sample.",
+        "with the picture and the question of an earlier sample",
+        "the picture and the question are those of an earlier sample",
+    ),
+    "near": Explained(
+        "The picture is nearly that of an earlier sample with the same question.",
+        "with nearly the picture of an earlier sample",
+        "the picture is nearly that of an earlier sample",
+    ),
+    "contaminated": Explained(
+        "The picture, or 13 words of the question in a row, are in one of `dedup.against`.",
+        "that are in dedup.against",
+        "the picture or the question is in dedup.against",
+    ),
+}
+"""Why a sound row is left out: counted as `dedup:<reason>`."""
 
 ASKING: Mapping[str, str] = {
     "not_asked": "There is no reply yet, for example after a budget or Ctrl-C. The next build asks.",
@@ -162,11 +177,27 @@ FATES: Mapping[str, Explained] = {
     "check": Explained("A reply about another trace.", alone="checks another text"),
     "gate:<check>": Explained("A rescued or woven text that did not pass its own checks."),
     "filter:<measure>": Explained("A filter on this measure dropped the text; `fate_value` has the value."),
+    "filter:duplicate": Explained(
+        "The text repeats an earlier lesson; `fate_value` has the similarity.", alone="repeats an earlier lesson"
+    ),
+    "filter:contaminated": Explained(
+        "The text shares 13 words in a row with one of `dedup.against`.", alone="shares 13 words in a row with dedup.against"
+    ),
     "unread:<reason>": Explained("The reply could not be used, for one of the reasons of unread replies."),
 }
 """What became of a trace: its `fate`."""
 
 OTHERS: Mapping[str, Explained] = {
+    "filter:duplicate": Explained(
+        "The sample was accepted, but its texts repeat earlier lessons.",
+        "whose texts repeat earlier lessons",
+        "its texts repeat earlier lessons",
+    ),
+    "filter:contaminated": Explained(
+        "The sample was accepted, but its texts share 13 words in a row with one of `dedup.against`.",
+        "whose texts are in dedup.against",
+        "its texts share 13 words in a row with dedup.against",
+    ),
     "filter:<measure>": Explained("The sample was accepted, but filters dropped all its texts."),
     "unread:<reason>": Explained("The sample was accepted, but no text with its answer could be used."),
     "wrong": Explained(
@@ -193,9 +224,19 @@ OTHERS: Mapping[str, Explained] = {
 }
 """Why an accepted sample gave no lesson."""
 
-_REASONS = {**{f"vote:{word}": told for word, told in VOTING.items()}, **OTHERS}
+_REASONS = {
+    **{f"vote:{word}": told for word, told in VOTING.items()},
+    **{f"dedup:{word}": told for word, told in DEDUP.items()},
+    **{f"gate:{word}": told for word, told in CHECKS.items()},
+    **SKIPPED,
+    **OTHERS,
+}
 _COUNTED = {"filter": "dropped by the filter", "unread": "not read:", "source": "rows of the source with", "export": "not exported:"}
-_ALONE = {"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:"}
+_ALONE = {
+    **{"filter": "stopped by the filter", "unread": "could not be read:", "failed": "no reply:", "source": "row:"},
+    "gate": "did not pass:",
+    "verify": "a reader's reply could not be read:",
+}
 """By stage, what stands before the rest of the word."""
 
 
@@ -216,7 +257,7 @@ def short_reason(word: str) -> str:
 
 def short_fate(word: str) -> str:
     """What became of a trace, in words that stand alone."""
-    told = FATES.get(word)
+    told = FATES.get(word) or _REASONS.get(word)
     return (told and told.alone) or _by_stage(word)
 
 

@@ -1,0 +1,106 @@
+"""What follow-ups found out, as rows of a table that a person reads: the same words on the card and in the report."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+_ASKED: Mapping[tuple[str, str], str] = {
+    ("verify", "picture"): "its answer is found again from its text without the answer, with the picture",
+    ("verify", "no_picture"): "its answer is found again from its text without the answer, and without the picture",
+    ("verify", "woven"): "the answer of its woven texts is found again from them without the answer, with the picture",
+    ("verify", "hinted"): "the label that it explained is found again from its text without the label, with the picture",
+    ("hint", "all"): "explains an answer that is wrong",
+    ("probe", "blank"): "gives the same answer for a blank picture",
+    ("probe", "swap"): "gives the same answer for the picture of another sample",
+    ("seen", "thing"): "things that its texts name and another teacher sees",
+    ("seen", "decoy"): "sees things that nobody named",
+}
+"""By kind and detail of a finding; told of the teacher that wrote the text, and of a decoy of the one that was asked."""
+
+
+class FindingRow(NamedTuple):
+    """One rate of one teacher."""
+
+    teacher: str
+    asked: str
+    """What was found out, in words that go on from the teacher's name."""
+    yes: int
+    of: int
+    share: float | None
+    low: float | None
+    """The interval of the share: Wilson, 95 %."""
+    high: float | None
+    by_guessing: float | None
+    """What would be met without looking at the picture; None where that is not known or makes no sense."""
+
+
+class MarkRow(NamedTuple):
+    """The marks for one dimension of a rubric."""
+
+    dimension: str
+    marks: int
+    mean: float | None
+    traces: int
+    """That two judges or more marked."""
+    alpha: float | None
+    """Krippendorff's alpha, ordinal."""
+    people: int
+    """Texts that people marked too."""
+    difference: float | None
+    """Mean absolute difference between the judges' mean and people's."""
+
+
+def finding_rows(found: Mapping[str, Any]) -> list[FindingRow]:
+    """The rates in what `FindingTally.summary` gives, by kind, then by teacher."""
+    rows = []
+    for kind in dict.fromkeys(kind for kind, _ in _ASKED):
+        for teacher, details in found.get(kind, {}).items():
+            for detail, told in details.items():
+                low, high = told["interval"] or (None, None)
+                asked = _ASKED.get((kind, detail), f"{kind} {detail}")
+                rows.append(FindingRow(teacher, asked, told["yes"], told["of"], told["share"], low, high, told.get("by_guessing")))
+    return rows
+
+
+def mark_rows(found: Mapping[str, Any]) -> list[MarkRow]:
+    """The dimensions of the judges' rubric, in its order; none where nobody judged."""
+    rows = []
+    for name, told in found.get("judge", {}).get("dimensions", {}).items():
+        people = told["people"] or {}
+        traces, alpha = told["traces_with_two_judges"], told["alpha_ordinal"]
+        rows.append(
+            MarkRow(name, told["marks"], told["mean"], traces, alpha, people.get("traces", 0), people.get("mean_absolute_difference"))
+        )
+    return rows
+
+
+def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each teacher that wrong labels were planted on, and one for the phrase that most woven texts share."""
+    for teacher, details in found.get("hint", {}).items():
+        yield f"Wrong labels to explain, {teacher}: {details['all']['in_words']}"
+    if phrase := found.get("commonest_phrase"):
+        share = f"{phrase['share']:.1%} of {phrase['texts']:,} woven texts"
+        yield f"The commonest five words of woven texts, \u201c{phrase['phrase']}\u201d, are in {share}"
+
+
+def judge_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each judge: how many replies, and how many marks they lack."""
+    for judge, told in found.get("judge", {}).get("judges", {}).items():
+        flat = "" if told["flat"] is None else f"; it gave {told['flat']:g} for everything"
+        yield f"{judge}: {told['marks']:,} marks in {told['replies']:,} replies, {told['missing_marks']:,} could not be read{flat}"
+
+
+ORIGINS: Mapping[str, str] = {
+    "solve": "written by a teacher that never saw the label",
+    "rescue": "explained by a teacher that was told the label, then derived again by others",
+    "woven": "put together from the traces of several teachers, right and wrong",
+}
+"""Where the text of a lesson comes from."""
+
+
+def origin_rows(origins: Mapping[str, int]) -> Sequence[tuple[str, str, int]]:
+    """(origin, in words, lessons) of each origin that has lessons."""
+    return [(origin, words, origins[origin]) for origin, words in ORIGINS.items() if origins.get(origin)]
+
+
+FOUND_WORDS = {"lines": finding_lines, "rates": finding_rows, "marks": mark_rows, "judges": judge_lines, "origins": origin_rows}
+"""For templates."""
