@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cotforge.consensus.decider import spread_shares
 from cotforge.records import Ballot, Trace, Verdict
 from cotforge.selection import ClassCap, DifficultyRange, Select, is_within_cap, shingle_overlap, teachers_pass_rate
-from tests.project import LABELS, files, ran, said, summary, table, write_rows
+from tests.project import LABELS, files, ran, said, summary, table
 from tests.test_curate import again, build, fates, whole
 
 
@@ -225,8 +225,6 @@ def test_an_answer_that_people_checked_has_all_the_probability(tmp_path: Path) -
 
 
 def test_a_free_answer_has_no_soft_label(tmp_path: Path) -> None:
-    write_rows(tmp_path, 1)
-    (tmp_path / "rows.jsonl").write_text((tmp_path / "rows.jsonl").read_text().replace('"amusement"', '"12"'))
     answers = {"row-0": "<think>Counting them all.</think><answer>12</answer>"}
     task = {"kind": "answer", "question": "How many?", "verifier": "exact"}
     run = build(tmp_path, {"one": answers, "two": answers}, task=task, consensus={"label": "ignore", "soft_labels": True})
