@@ -11,7 +11,7 @@ from cotforge.consensus import Decider, Heard
 from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, language_bounds, mark_bounds, resolve_filters
 from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import About, BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps
+from cotforge.followups.frame import BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps, VotedSample
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.measures.reasoning_language import language_of, reasoning_language
@@ -215,7 +215,7 @@ class Curator:
     def _begin_follow_ups(self, sample: Sample, verdict: Verdict, judged: Sequence[Judged]) -> SampleFollowUps:
         common = self.common or NOTHING_COMMON
         wanted = [one for one in self.follow_ups if not common.barring or isinstance(one, BarringFollowUp)]
-        return SampleFollowUps(wanted, About(sample, verdict, tuple(judged), common))
+        return SampleFollowUps(wanted, VotedSample(sample, verdict, tuple(judged), common))
 
     def _known_replies(self, calls: Sequence[Call]) -> dict[str, Reply]:
         return {key: found.reply for key, found in self.journal.replies(call.key for call in calls).items()}

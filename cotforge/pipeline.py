@@ -18,7 +18,7 @@ from cotforge.errors import PipelineError, show_value
 from cotforge.filters import Filter
 from cotforge.folder import RunFolder, name_in, no_run, read_kept, safe_name
 from cotforge.followups.filter_marks import demand_marks
-from cotforge.followups.frame import FOLLOW_UPS, Asker, FollowUp
+from cotforge.followups.frame import FOLLOW_UPS, FollowUp, FollowUpAsker
 from cotforge.followups.judge import Judge
 from cotforge.followups.probe import Probe
 from cotforge.followups.rescue import Rescue
@@ -338,7 +338,7 @@ class Loaded:
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """What follows the vote, in order. Raises PipelineError where a section cannot have what it needs."""
-        asker = Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
+        asker = FollowUpAsker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)
         return tuple(getattr(self.pipeline, name).follow_up(asker) for name in self.follow_up_names)
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from cotforge.followups.frame import About, Asker, Follow, FollowUp, Found
+from cotforge.followups.frame import Follow, FollowUp, FollowUpAsker, FollowUpFound, VotedSample
 from cotforge.pipeline import Loaded
 from cotforge.records import Finding, Picture
 from cotforge.session import RunSession
@@ -33,22 +33,22 @@ def blank_picture() -> Picture:
 class EchoedAnswer:
     """First a text alone, then a blank picture and another sample's side by side."""
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: FollowUpAsker) -> None:
         self.asker = asker
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         first, last = self.asker.teachers[0].name, self.asker.teachers[-1].name
         return {first: 3 * accepted} if first == last else {first: accepted, last: 2 * accepted}
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         if not about.good:
-            return Found(skipped=("echo:undecided",))
+            return FollowUpFound(skipped=("echo:undecided",))
         asker, sample, trace = self.asker, about.sample, about.good[0]
         given = {"reasoning": trace.reasoning}
         told = asker.call(replace(sample, pictures=()), asker.teachers[0], asker.prompts.verify, origin="verify", given=given, index=3)
         reply = (yield [told]).get(told.key)
         if reply is None or not reply.outcome.has_text:
-            return Found(skipped=("echo:no_reply",))
+            return FollowUpFound(skipped=("echo:no_reply",))
         other = next(one for one in about.common.partners if one.label != sample.label)
         shown = [
             asker.call(
@@ -57,7 +57,7 @@ class EchoedAnswer:
             for index, pictures in ((4, (blank_picture(),)), (5, other.pictures))
         ]
         replies = yield shown
-        return Found(findings=tuple(Finding("probe", trace.teacher, one.teacher, float(one.key in replies)) for one in shown))
+        return FollowUpFound(findings=tuple(Finding("probe", trace.teacher, one.teacher, float(one.key in replies)) for one in shown))
 
 
 class EchoingLoaded(Loaded):
@@ -65,7 +65,7 @@ class EchoingLoaded(Loaded):
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """The one."""
-        return (EchoedAnswer(Asker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)),)
+        return (EchoedAnswer(FollowUpAsker.of(self.pipeline.teachers, self.prompts, self.pipeline.task)),)
 
     @property
     def follow_up_names(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class TurningLoaded(EchoingLoaded):
 
     def follow_ups(self) -> tuple[FollowUp, ...]:
         """The last teacher is asked first."""
-        return (EchoedAnswer(Asker(self.pipeline.teachers[::-1], self.prompts, self.pipeline.task)),)
+        return (EchoedAnswer(FollowUpAsker(self.pipeline.teachers[::-1], self.prompts, self.pipeline.task)),)
 
 
 @contextmanager

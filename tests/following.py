@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cotforge.answers import Task
-from cotforge.followups.frame import About, Asker, Common, FollowUp, Found
+from cotforge.followups.frame import Common, FollowUp, FollowUpAsker, FollowUpFound, VotedSample
 from cotforge.prompts import Prompts
 from cotforge.records import Call, Judged, Outcome, OutcomeKind, Reply, Sample, Trace, Verdict
 from cotforge.teachers.kinds.openai import OpenAITeacher
@@ -20,26 +20,26 @@ Answer = Callable[[Call], "str | Reply | None"]
 """A Call to the content of its reply, or the reply; None where it was not asked to the end."""
 
 
-def asker(*models: str, task: Task = FEELINGS) -> Asker:
+def asker(*models: str, task: Task = FEELINGS) -> FollowUpAsker:
     """Teachers t0, t1, ... of these models."""
     teachers = tuple(
         OpenAITeacher(name=f"t{place}", model=model, url="http://localhost:1/v1")  # type: ignore[arg-type]
         for place, model in enumerate(models)
     )
-    return Asker(teachers, PROMPTS, task)
+    return FollowUpAsker(teachers, PROMPTS, task)
 
 
-def about(*traces: Trace, of: Sample | None = None, common: Common = NOTHING_COMMON, answer: str = "awe") -> About:
+def about(*traces: Trace, of: Sample | None = None, common: Common = NOTHING_COMMON, answer: str = "awe") -> VotedSample:
     """A Sample on whose answer was agreed, and whose traces with that answer could be lessons."""
     judged = tuple(Judged(one, "surplus" if one.answer == answer else "wrong") for one in traces)
-    return About(of or sample(1), Verdict(answer, 1.0, True), judged, common)
+    return VotedSample(of or sample(1), Verdict(answer, 1.0, True), judged, common)
 
 
 def said(number: int, teacher: str, reasoning: str, answer: str | None = "awe") -> Trace:
     return replace(trace(number, teacher, answer), reasoning=reasoning)
 
 
-def drive(follow_up: FollowUp, case: About, answer: Answer) -> tuple[Found, list[Call]]:
+def drive(follow_up: FollowUp, case: VotedSample, answer: Answer) -> tuple[FollowUpFound, list[Call]]:
     """What a follow-up found, and all Calls that it wanted."""
     asked: list[Call] = []
     follow = follow_up.follow(case)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.followups.after_vote import AfterVote
-from cotforge.followups.frame import NOTHING, About, Common, Found, SampleFollowUps
+from cotforge.followups.frame import NOTHING, Common, FollowUpFound, SampleFollowUps, VotedSample
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.wrong_hints import LEAST_PROBES, HintRecord, hint_records, wrong_hint
 from cotforge.measures.leaks import leaks
@@ -34,11 +34,11 @@ def blind(number: int, **answers: str) -> tuple[Judged, ...]:
     return tuple(Judged(trace(number, name, answer), "undecided") for name, answer in answers.items())
 
 
-def about(verdict: Verdict = LED, *, of: Sample | None = None, **common: Any) -> About:
-    return About(of or sample(1), verdict, blind(1, t0="awe", t1="awe", t2="joy"), Common(**common))
+def about(verdict: Verdict = LED, *, of: Sample | None = None, **common: Any) -> VotedSample:
+    return VotedSample(of or sample(1), verdict, blind(1, t0="awe", t1="awe", t2="joy"), Common(**common))
 
 
-def rescue(case: About, answer: Answer | str, **section: Any) -> tuple[Found, list[Call]]:
+def rescue(case: VotedSample, answer: Answer | str, **section: Any) -> tuple[FollowUpFound, list[Call]]:
     says = (lambda call: answer) if isinstance(answer, str) else answer
     return drive(Rescue(**{"wrong_hints": 0, **section}).follow_up(WHO), case, says)
 
@@ -48,7 +48,7 @@ def explained(reply: str | Reply, read: Answer | str = GOOD) -> Answer:
     return lambda call: reply if call.origin == "rescue" else read if isinstance(read, str) else read(call)
 
 
-def failed(case: About, answer: Answer | str, **section: Any) -> str:
+def failed(case: VotedSample, answer: Answer | str, **section: Any) -> str:
     (made,) = rescue(case, answer, **section)[0].made
     return made.failed
 

@@ -9,7 +9,7 @@ import pytest
 
 from cotforge.errors import PipelineError
 from cotforge.filters import Filter
-from cotforge.followups.frame import NOTHING, About, Found
+from cotforge.followups.frame import NOTHING, FollowUpFound, VotedSample
 from cotforge.followups.verify import Verify
 from cotforge.records import Call, Finding, Reply, Trace
 from tests.following import Answer, about, asker, digests, drive, lost, said, text
@@ -22,7 +22,7 @@ JOY = "<think>All is bright.</think><answer>joy</answer>"
 WHO = asker("a", "b", "c")
 
 
-def verify(case: About, answer: Answer | str, **section: Any) -> tuple[Found, list[Call]]:
+def verify(case: VotedSample, answer: Answer | str, **section: Any) -> tuple[FollowUpFound, list[Call]]:
     says = (lambda call: answer) if isinstance(answer, str) else answer
     return drive(Verify(**{"share": 1, **section}).follow_up(WHO), case, says)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cotforge.errors import PipelineError
-from cotforge.followups.frame import About, FollowUp, Found
+from cotforge.followups.frame import FollowUp, FollowUpFound, VotedSample
 from cotforge.followups.weave_sources import cut_text, untagged_text, weave_sources
 from cotforge.pipeline import Loaded
 from cotforge.prompts import as_text
@@ -55,14 +55,14 @@ def follow_up(folder: Path, **weave: Any) -> FollowUp:
     return found
 
 
-def about(*traces: Judged, verdict: Verdict = ACCEPTED, sample: Sample = SAMPLE) -> About:
-    return About(sample, verdict, traces or (ANN, BOB, CYD))
+def about(*traces: Judged, verdict: Verdict = ACCEPTED, sample: Sample = SAMPLE) -> VotedSample:
+    return VotedSample(sample, verdict, traces or (ANN, BOB, CYD))
 
 
 Says = Callable[[Call], str | Reply | None]
 
 
-def drive(one: FollowUp, case: About, says: Says = lambda call: None) -> tuple[Found, list[Call]]:
+def drive(one: FollowUp, case: VotedSample, says: Says = lambda call: None) -> tuple[FollowUpFound, list[Call]]:
     """What a follow-up finds out by what teachers say, and what it asked."""
     asked: list[Call] = []
     steps = one.follow(case)
@@ -249,7 +249,7 @@ def test_where_there_is_nothing_to_weave_a_sample_is_skipped_with_a_reason(
 
 def test_without_agreement_nothing_is_woven_and_that_is_no_reason_of_its_own(folder: Path) -> None:
     found, calls = drive(follow_up(folder, teacher="bob"), about(verdict=OPEN))
-    assert (found, calls) == (Found(), [])
+    assert (found, calls) == (FollowUpFound(), [])
 
 
 def test_any_weaves_right_texts_alone_where_there_is_no_wrong_one(folder: Path) -> None:

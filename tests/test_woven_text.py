@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cotforge.followups import joining
-from cotforge.followups.frame import About
+from cotforge.followups.frame import VotedSample
 from cotforge.followups.joining import Draw
 from cotforge.followups.weave_sources import Namer, Source
-from cotforge.followups.woven_parts import Written, failed_check
+from cotforge.followups.woven_parts import WovenWriting, failed_check
 from cotforge.followups.woven_sentences import reads_english, sentences_of
 from cotforge.followups.woven_text import weave_sentences
 from cotforge.measures.leaks import leaks
@@ -45,13 +45,13 @@ def source(text: str, answer: str, teacher: str, *, right: bool = True) -> Sourc
 SOURCES = [source(AWE_ONE, "awe", "ann"), source(FEAR, "fear", "cyd", right=False), source(AWE_TWO, "awe", "bob")]
 
 
-def woven(sources: list[Source] = SOURCES, *, sample: Sample = SAMPLE, answer: str = "awe", index: int = 0) -> Written:
+def woven(sources: list[Source] = SOURCES, *, sample: Sample = SAMPLE, answer: str = "awe", index: int = 0) -> WovenWriting:
     found = weave_sentences(sample, sources, answer, index=index)
     assert found is not None
     return found
 
 
-def part(written: Written, kind: str) -> str:
+def part(written: WovenWriting, kind: str) -> str:
     return "\n".join(text for of, text in written.segments if of == kind)
 
 
@@ -68,7 +68,9 @@ def test_what_right_traces_saw_comes_first_and_a_wrong_answer_is_doubted_in_thei
 
 
 def test_it_passes_the_checks_of_a_text_that_somebody_wrote() -> None:
-    assert [failed_check(woven(index=index), About(SAMPLE, Verdict("awe", 1.0, True), ()), SOURCES) for index in range(20)] == [""] * 20
+    assert [failed_check(woven(index=index), VotedSample(SAMPLE, Verdict("awe", 1.0, True), ()), SOURCES) for index in range(20)] == [
+        ""
+    ] * 20
 
 
 def test_its_trace_says_that_nobody_wrote_it_and_names_the_teacher_of_the_last_right_sentence() -> None:
@@ -115,7 +117,7 @@ def test_too_few_sentences_or_another_language_give_no_text(sources: list[Source
 def test_right_traces_alone_give_a_text_without_doubt() -> None:
     written = woven([SOURCES[0], SOURCES[2]])
     assert "doubt" not in [kind for kind, _ in written.segments]
-    assert failed_check(written, About(SAMPLE, Verdict("awe", 1.0, True), ()), [SOURCES[0], SOURCES[2]]) == ""
+    assert failed_check(written, VotedSample(SAMPLE, Verdict("awe", 1.0, True), ()), [SOURCES[0], SOURCES[2]]) == ""
 
 
 FREE = Sample("s2", (), "What is the sum of the two numbers?")
@@ -133,7 +135,7 @@ def test_free_answers_are_weighed_by_their_numbers() -> None:
     written = woven([right, wrong], sample=FREE, answer="16")
     assert "It is not 14" in part(written, "doubt")
     assert "16" in part(written, "conclude")
-    assert failed_check(written, About(FREE, Verdict("16", 1.0, True), ()), [right, wrong]) == ""
+    assert failed_check(written, VotedSample(FREE, Verdict("16", 1.0, True), ()), [right, wrong]) == ""
 
 
 SENTENCES_READ = [

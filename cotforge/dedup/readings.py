@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cotforge.dedup.lesson_rule import LessonRule
 from cotforge.dedup.picture_index import PictureIndex
-from cotforge.dedup.references import HeldOut, ReferenceReader, References
+from cotforge.dedup.references import HeldOutSplit, ReferenceReader, References
 from cotforge.dedup.sample_rule import DuplicateReading
 from cotforge.dedup.spec import Dedup
 from cotforge.images import PictureStore
@@ -21,7 +21,7 @@ class DuplicateReadings:
         store: PictureStore,
         *,
         source: Source,
-        held: HeldOut | None,
+        held: HeldOutSplit | None,
         root: Path,
         tell: Callable[[Sequence[str]], object],
     ) -> None:

@@ -30,7 +30,7 @@ Looked = tuple[tuple[bytes, bytes | None], ...]
 """The digest of each picture of a row, and its packed thumbnail where the index lacks it."""
 
 
-class HeldOut(Protocol):
+class HeldOutSplit(Protocol):
     """`eval:` of the pipeline."""
 
     @property
@@ -71,7 +71,7 @@ class ReferenceReader:
     index: PictureIndex
     source: Source
     """The pipeline's own."""
-    held: HeldOut | None
+    held: HeldOutSplit | None
     """`eval:`, if the pipeline has one."""
     root: Path
     """Of the pipeline file: paths start there."""
@@ -125,7 +125,7 @@ class ReferenceReader:
             if not isinstance(row, Unused) and (share is None or self._is_held_out(row, share)):
                 yield row
 
-    def _is_held_out(self, row: RawRow | Fault, share: HeldOut) -> bool:
+    def _is_held_out(self, row: RawRow | Fault, share: HeldOutSplit) -> bool:
         """What cannot be read is not: it is told where the source is read."""
         try:
             return isinstance(row, RawRow) and share.holds_pictures([self.store.digest(ref) for ref in row.images])

@@ -40,7 +40,7 @@ class Common(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class VotedSample:
     """One Sample after the vote."""
 
     sample: Sample
@@ -67,7 +67,7 @@ class Made(NamedTuple):
     """(kind, text) of its parts, where it has such."""
 
 
-class Found(NamedTuple):
+class FollowUpFound(NamedTuple):
     """What a follow-up found out about a Sample."""
 
     marks: Mapping[str, Mapping[str, float | None]] = {}
@@ -78,14 +78,14 @@ class Found(NamedTuple):
     """Why there was nothing to do, where somebody may wonder: `weave:one_trace`, ..."""
 
 
-NOTHING = Found()
-Follow = Generator[Sequence[Call], Replies, Found]
+NOTHING = FollowUpFound()
+Follow = Generator[Sequence[Call], Replies, FollowUpFound]
 
 
 class FollowUp(Protocol):
     """One kind of follow-up, as its section of the pipeline file wants it."""
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """Yields the Calls that it wants next, none twice; a generator that returns what it found. Raises Fault as `make_call`."""
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
@@ -116,12 +116,12 @@ class MarkingFollowUp(FollowUp, Protocol):
 class FollowUpSection(Protocol):
     """A section of the pipeline file that has a follow-up."""
 
-    def follow_up(self, asker: "Asker") -> FollowUp:
+    def follow_up(self, asker: "FollowUpAsker") -> FollowUp:
         """Raises PipelineError where the teachers are not those that it needs."""
 
 
 @dataclass(frozen=True)
-class Asker:
+class FollowUpAsker:
     """By whom and how follow-ups are asked: what they need of the pipeline."""
 
     teachers: tuple[TeacherKind, ...]
@@ -189,7 +189,7 @@ def _hash_number(*marks: str) -> int:
 class Followed(NamedTuple):
     """What all follow-ups of a Sample found out, and the Calls that they asked."""
 
-    found: tuple[Found, ...]
+    found: tuple[FollowUpFound, ...]
     asked: tuple[tuple[Call, Reply | None], ...]
     """Every Call with its reply; None where it was not asked, or not to the end."""
     counts: tuple[FollowUpCounts, ...] = ()
@@ -211,10 +211,10 @@ class _Step(NamedTuple):
 class SampleFollowUps:
     """The follow-ups of one Sample, step by step and side by side."""
 
-    def __init__(self, follow_ups: Sequence[FollowUp], about: About) -> None:
+    def __init__(self, follow_ups: Sequence[FollowUp], about: VotedSample) -> None:
         self.about = about
         self._open: list[_Step] = []
-        self._found: list[tuple[int, Found]] = []
+        self._found: list[tuple[int, FollowUpFound]] = []
         self._asked: dict[str, tuple[Call, Reply | None]] = {}
         self._asked_by: list[list[str]] = [[] for _ in follow_ups]
         """The keys of the Calls of each."""
@@ -269,4 +269,4 @@ class SampleFollowUps:
         except StopIteration as end:
             self._found.append((place, end.value))
         except Fault as fault:  # of this row: its prompt cannot be made
-            self._found.append((place, Found(skipped=(fault.reason,))))
+            self._found.append((place, FollowUpFound(skipped=(fault.reason,))))

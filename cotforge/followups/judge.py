@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
-from cotforge.followups.frame import NOTHING, About, Asker, Follow, Found, is_drawn
+from cotforge.followups.frame import NOTHING, Follow, FollowUpAsker, FollowUpFound, VotedSample, is_drawn
 from cotforge.followups.judge_marks import DEFAULT_RUBRIC, Dimension, mean_marks, read_marks
 from cotforge.followups.readers import demand_teachers
 from cotforge.followups.reply_faults import is_refusal
@@ -56,7 +56,7 @@ class Judge(Spec):
         """What marks are given for, as the file says or by default."""
         return self.rubric or DEFAULT_RUBRIC
 
-    def follow_up(self, asker: Asker) -> "JudgeFollowUp":
+    def follow_up(self, asker: FollowUpAsker) -> "JudgeFollowUp":
         """Raises PipelineError where a teacher is not known, or nobody may judge anything."""
         known = {teacher.name: teacher for teacher in asker.teachers}
         demand_teachers(asker, self.teachers or (), "judge.teachers")
@@ -70,7 +70,7 @@ class Judge(Spec):
         return follow_up
 
 
-class _Asked(NamedTuple):
+class _AskedJudge(NamedTuple):
     """One Call about a trace."""
 
     trace: Trace
@@ -82,17 +82,17 @@ class JudgeFollowUp:
     """What `judge:` asks about a Sample."""
 
     judge: Judge
-    asker: Asker
+    asker: FollowUpAsker
     named: tuple[TeacherKind, ...]
     """Who may judge at all."""
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """See `FollowUp`. Marks `judge_<dimension>`, means over the judges; a finding `judge` for every mark that could be read."""
         drawn = [trace for trace in about.good if is_drawn(self.judge.share, "judge", trace.call)]
         asked = [one for trace in drawn for one in self._wanted(trace, about)]
         skipped = ["judge:no_other_family"] if any(not self.judges(trace.teacher) for trace in drawn) else []
         if not asked:
-            return Found(skipped=tuple(skipped)) if skipped else NOTHING
+            return FollowUpFound(skipped=tuple(skipped)) if skipped else NOTHING
         replies = yield list({one.call.key: one.call for one in asked}.values())
         given: dict[str, list[dict[str, int]]] = {one.trace.call: [] for one in asked}
         findings: list[Finding] = []
@@ -108,7 +108,7 @@ class JudgeFollowUp:
                 Finding("judge", trace.teacher, call.teacher, float(mark), dimension, trace.call) for dimension, mark in marks.items()
             ]
         means = {key: mean_marks(marks, self.judge.dimensions) for key, marks in given.items()}
-        return Found(marks=means, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
+        return FollowUpFound(marks=means, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -129,11 +129,11 @@ class JudgeFollowUp:
         others = [teacher for teacher in self.named if teacher.name != writer]
         return others if self.judge.own_family else [one for one in others if family[one.name] != family.get(writer)]
 
-    def _wanted(self, trace: Trace, about: About) -> Iterator[_Asked]:
+    def _wanted(self, trace: Trace, about: VotedSample) -> Iterator[_AskedJudge]:
         rubric = tuple(dimension.model_dump() for dimension in self.judge.dimensions)
         given = {"reasoning": _quoted(trace.reasoning), "answer": trace.answer, "rubric": rubric}
         for judge in self.judges(trace.teacher):
-            yield _Asked(trace, self.asker.call(about.sample, judge, self.asker.prompts.judge, origin="judge", given=given))
+            yield _AskedJudge(trace, self.asker.call(about.sample, judge, self.asker.prompts.judge, origin="judge", given=given))
 
 
 def _quoted(reasoning: str) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from cotforge.errors import PipelineError
-from cotforge.followups.frame import About, Asker, Follow, Found, is_drawn
+from cotforge.followups.frame import Follow, FollowUpAsker, FollowUpFound, VotedSample, is_drawn
 from cotforge.followups.grounding import blanked, survives, swapped
 from cotforge.followups.seen import count_seen
 from cotforge.followups.things import decoys_for, in_drawn_order, named_things
@@ -35,7 +35,7 @@ class Probe(Spec):
     """Share of texts whose things a second teacher looks for in the picture: up to 12 of them, with
     two that nobody named. English texts only."""
 
-    def follow_up(self, asker: Asker) -> "ProbeFollowUp":
+    def follow_up(self, asker: FollowUpAsker) -> "ProbeFollowUp":
         """Raises PipelineError where there is no second teacher for `mentions`."""
         if self.mentions and len(asker.teachers) < 2:
             raise PipelineError(
@@ -44,7 +44,7 @@ class Probe(Spec):
         return ProbeFollowUp(self, asker)
 
 
-class _Asked(NamedTuple):
+class _AskedProbe(NamedTuple):
     """One Call about a trace."""
 
     trace: Trace
@@ -64,14 +64,14 @@ class ProbeFollowUp:
     """What `probe:` asks about a Sample."""
 
     probe: Probe
-    asker: Asker
+    asker: FollowUpAsker
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """See `FollowUp`. Marks `grounded` and `mentions_seen`; findings `probe` (1: the trace survived) and `seen` (1: it is seen)."""
         skipped: list[str] = []
         asked = list(self._wanted(about, skipped))
         if not asked:
-            return Found(skipped=tuple(dict.fromkeys(skipped)))
+            return FollowUpFound(skipped=tuple(dict.fromkeys(skipped)))
         replies = yield list({one.call.key: one.call for one in asked}.values())
         findings: list[Finding] = []
         marks: dict[str, dict[str, float | None]] = {}
@@ -92,7 +92,7 @@ class ProbeFollowUp:
                 findings += survived
                 skipped += [] if survived else ["probe:unread"]
                 mark["grounded"] = _share_changed(findings, one.trace.call)
-        return Found(marks=marks, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
+        return FollowUpFound(marks=marks, findings=tuple(findings), skipped=tuple(dict.fromkeys(skipped)))
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -111,17 +111,17 @@ class ProbeFollowUp:
                     asked[checker.name] += self.probe.mentions * traces / len(checkers)
         return asked
 
-    def _wanted(self, about: About, skipped: list[str]) -> Iterator[_Asked]:
+    def _wanted(self, about: VotedSample, skipped: list[str]) -> Iterator[_AskedProbe]:
         for trace in about.good:
             if about.sample.pictures and trace.teacher in {teacher.name for teacher in self.asker.teachers}:
                 if is_drawn(self.probe.blank, "blank", trace.call):
-                    yield _Asked(trace, "blank", self._solve_again(trace, about.sample, blanked(about.sample)))
+                    yield _AskedProbe(trace, "blank", self._solve_again(trace, about.sample, blanked(about.sample)))
                 if is_drawn(self.probe.swap, "swap", trace.call):
                     other = swapped(about.sample, trace.answer, about.common.partners, about.common.gold)
                     if other is None:
                         skipped.append("probe:no_partner")
                     else:
-                        yield _Asked(trace, "swap", self._solve_again(trace, about.sample, other))
+                        yield _AskedProbe(trace, "swap", self._solve_again(trace, about.sample, other))
             if is_drawn(self.probe.mentions, "seen", trace.call):
                 asked = self._look_for_things(trace, about)
                 if asked is None:
@@ -138,7 +138,7 @@ class ProbeFollowUp:
         draw = int(trace.call[:8], 16) % DRAWS
         return self.asker.call(other, teacher, self.asker.prompts.solve, origin="probe", given=given, index=draw)
 
-    def _look_for_things(self, trace: Trace, about: About) -> _Asked | None:
+    def _look_for_things(self, trace: Trace, about: VotedSample) -> _AskedProbe | None:
         things = named_things(trace.reasoning, without=(*about.sample.options, trace.answer or "", about.sample.label or ""))
         able = {teacher.name for teacher in self._checkers(trace.teacher)}
         checker = next((teacher for teacher in self.asker.ranked("seen", trace.call) if teacher.name in able), None)
@@ -148,7 +148,7 @@ class ProbeFollowUp:
         decoys = decoys_for(" ".join([about.sample.question, *about.sample.options, *said]), trace.call)
         listed = in_drawn_order([*things, *decoys], trace.call)
         call = self.asker.call(about.sample, checker, self.asker.prompts.seen, origin="probe", given={"things": listed})
-        return _Asked(trace, "seen", call, tuple(listed), tuple(decoys))
+        return _AskedProbe(trace, "seen", call, tuple(listed), tuple(decoys))
 
     def _checkers(self, writer: str) -> Sequence[TeacherKind]:
         """Who may look for what a teacher names: others, of other families where there are some."""
@@ -156,7 +156,7 @@ class ProbeFollowUp:
         others = [teacher for teacher in self.asker.teachers if teacher.name != writer]
         return [teacher for teacher in others if families[teacher.name] != families.get(writer)] or others
 
-    def _survived(self, one: _Asked, reply: Reply) -> list[Finding]:
+    def _survived(self, one: _AskedProbe, reply: Reply) -> list[Finding]:
         """Whether the trace came out the same with another picture; nothing where the reply does not tell."""
         read = self.asker.read(reply, one.call)
         survived = None if read is None else survives(one.trace, reply, read, self.asker.task)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pydantic import Field
 
 from cotforge.followups.answer_cut import cut_answer
-from cotforge.followups.frame import NOTHING, About, Asker, Follow, FollowUp, Found, Made, is_drawn
+from cotforge.followups.frame import NOTHING, Follow, FollowUp, FollowUpAsker, FollowUpFound, Made, VotedSample, is_drawn
 from cotforge.followups.readers import Asked, ask_reader, demand_readers, demand_teachers, read_all, readers_of, share_that_came
 from cotforge.followups.reply_faults import is_answer_alone, is_other_language, is_refusal, repeats_prompt
 from cotforge.followups.wrong_hints import barred_teachers, wrong_hint
@@ -47,7 +47,7 @@ class Rescue(Spec):
     """A teacher that surely argues for more than this share of wrong labels explains nothing: the
     exact lower bound at 95 % is above it. With 10 wrong labels that takes 6."""
 
-    def follow_up(self, asker: Asker) -> FollowUp:
+    def follow_up(self, asker: FollowUpAsker) -> FollowUp:
         """Raises PipelineError where nobody could explain, or too few could read what is explained."""
         demand_teachers(asker, self.teachers or (), "rescue.teachers")
         if self.explain:
@@ -59,10 +59,10 @@ class Rescue(Spec):
 class RescueFollowUp:
     """Explains a sample that has no agreement, or plants a wrong label in one that has."""
 
-    asker: Asker
+    asker: FollowUpAsker
     section: Rescue
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """Yields the explanation, then what its readers are shown."""
         if about.verdict.accepted:
             return (yield from self._plant(about))
@@ -70,10 +70,10 @@ class RescueFollowUp:
             return NOTHING
         hint = trusted_answer(about, self.section.trust)
         if hint is None:
-            return Found(skipped=("rescue:no_label" if about.sample.label is None else "rescue:untrusted_label",))
+            return FollowUpFound(skipped=("rescue:no_label" if about.sample.label is None else "rescue:untrusted_label",))
         explainers = self._explainers(about, barred=about.common.barred)
         if not explainers:
-            return Found(skipped=("rescue:barred",))
+            return FollowUpFound(skipped=("rescue:barred",))
         return (yield from self._explain(about, hint, explainers[0]))
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
@@ -93,16 +93,16 @@ class RescueFollowUp:
         """Teachers whose explanations do not count: they argue for wrong labels too."""
         return barred_teachers(findings, self.section.most_followed)
 
-    def _explainers(self, about: About, *, barred: frozenset[str] = frozenset()) -> list[TeacherKind]:
+    def _explainers(self, about: VotedSample, *, barred: frozenset[str] = frozenset()) -> list[TeacherKind]:
         named, marks = self.section.teachers, _marks_of_sample(about)
         ranked = self.asker.ranked("explain", *marks, without=barred)
         return [teacher for teacher in ranked if named is None or teacher.name in named]
 
-    def _call(self, about: About, teacher: TeacherKind, hint: str, *, planted: bool = False) -> Call:
+    def _call(self, about: VotedSample, teacher: TeacherKind, hint: str, *, planted: bool = False) -> Call:
         prompt = self.asker.prompts.explain
         return self.asker.call(about.sample, teacher, prompt, origin="probe" if planted else "rescue", given={"label": hint})
 
-    def _explain(self, about: About, hint: str, teacher: TeacherKind) -> Follow:
+    def _explain(self, about: VotedSample, hint: str, teacher: TeacherKind) -> Follow:
         call = self._call(about, teacher, hint)
         reply = (yield [call]).get(call.key)
         trace = self.asker.read(reply, call)
@@ -110,14 +110,14 @@ class RescueFollowUp:
             return NOTHING
         if fault := self._explanation_fault(about, call, reply, trace=trace, hint=hint):
             # A refusal is told as such, not as a reply without an answer.
-            return Found(made=(Made(replace(trace, fault=None) if fault == "refused" else trace, hint, fault),))
+            return FollowUpFound(made=(Made(replace(trace, fault=None) if fault == "refused" else trace, hint, fault),))
         text = cut_answer(trace.reasoning, hint, about.sample.options, self.asker.task.synonyms)
         if text is None:
-            return Found(made=(Made(trace, hint, "not_verifiable"),))
+            return FollowUpFound(made=(Made(trace, hint, "not_verifiable"),))
         asked = [ask_reader(self.asker, trace, about.sample, text, reader) for reader in self._readers(about, trace, hint)]
         return (yield from self._verify(trace, hint, asked))
 
-    def _explanation_fault(self, about: About, call: Call, reply: Reply, *, trace: Trace, hint: str) -> str:
+    def _explanation_fault(self, about: VotedSample, call: Call, reply: Reply, *, trace: Trace, hint: str) -> str:
         """Why an explanation cannot be a lesson, as a published word; empty where it may, before other teachers have read it."""
         if trace.fault is not None:
             return "refused" if trace.answer is None and is_refusal(reply) else trace.fault
@@ -137,20 +137,20 @@ class RescueFollowUp:
         reads = yield from read_all(self.asker, asked, {trace.call: hint})
         came = [read.came for read in reads]
         failed = "unverified" if False in came else "unchecked" if None in came else ""
-        return Found(
+        return FollowUpFound(
             marks={trace.call: {"verified": share_that_came(reads)}},
             made=(Made(trace, hint, failed),),
             findings=tuple(read.finding("hinted") for read in reads if read.came is not None),
             skipped=tuple(f"verify:{read.fault}" for read in reads if read.fault),
         )
 
-    def _readers(self, about: About, trace: Trace, hint: str) -> list[TeacherKind]:
+    def _readers(self, about: VotedSample, trace: Trace, hint: str) -> list[TeacherKind]:
         """Those first who saw something else when they were asked blind: a teacher that said so anyway does not need the text."""
         said = {judged.trace.teacher for judged in about.traces if judged.trace.answer == hint}
         readers = sorted(readers_of(self.asker, trace), key=lambda teacher: (teacher.name in about.common.barred, teacher.name in said))
         return readers[: self.section.verify]
 
-    def _plant(self, about: About) -> Follow:
+    def _plant(self, about: VotedSample) -> Follow:
         """A wrong label, where the sample is drawn for one; who is asked does not depend on who is barred, so that stays as it is."""
         sample, marks = about.sample, _marks_of_sample(about)
         explainers = self._explainers(about)
@@ -158,19 +158,19 @@ class RescueFollowUp:
             return NOTHING
         planted = wrong_hint(sample, self.asker.task, (about.verdict.answer, sample.label, about.common.gold.get(sample.id)))
         if planted is None:
-            return Found(skipped=("rescue:no_wrong_hint",))
+            return FollowUpFound(skipped=("rescue:no_wrong_hint",))
         call = self._call(about, explainers[0], planted, planted=True)
         reply = (yield [call]).get(call.key)
         trace = self.asker.read(reply, call)
         if trace is None or reply is None:
             return NOTHING
         if trace.answer is None and not is_refusal(reply):
-            return Found(skipped=(f"rescue:wrong_hint_{trace.fault}",))
+            return FollowUpFound(skipped=(f"rescue:wrong_hint_{trace.fault}",))
         by = call.teacher
-        return Found(findings=(Finding("hint", by, by, float(trace.answer == planted), trace=call.key),))
+        return FollowUpFound(findings=(Finding("hint", by, by, float(trace.answer == planted), trace=call.key),))
 
 
-def trusted_answer(about: About, trust: float) -> str | None:
+def trusted_answer(about: VotedSample, trust: float) -> str | None:
     """What people said of a sample, else its label where it leads the vote with at least this confidence; None where neither is there."""
     verdict, label = about.verdict, about.sample.label
     if (gold := about.common.gold.get(about.sample.id)) is not None:
@@ -180,5 +180,5 @@ def trusted_answer(about: About, trust: float) -> str | None:
     return label if verdict.answer == label and verdict.confidence >= trust else None
 
 
-def _marks_of_sample(about: About) -> tuple[str, ...]:
+def _marks_of_sample(about: VotedSample) -> tuple[str, ...]:
     return (*(picture.digest for picture in about.sample.pictures), about.sample.question)

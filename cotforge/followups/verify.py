@@ -9,8 +9,17 @@ from pydantic import Field
 
 from cotforge.errors import PipelineError
 from cotforge.followups.answer_cut import cut_answer
-from cotforge.followups.frame import NOTHING, About, Asker, Follow, FollowUp, Found, is_drawn
-from cotforge.followups.readers import Asked, Read, ask_reader, demand_readers, demand_teachers, read_all, readers_of, share_that_came
+from cotforge.followups.frame import NOTHING, Follow, FollowUp, FollowUpAsker, FollowUpFound, VotedSample, is_drawn
+from cotforge.followups.readers import (
+    Asked,
+    ReaderReply,
+    ask_reader,
+    demand_readers,
+    demand_teachers,
+    read_all,
+    readers_of,
+    share_that_came,
+)
 from cotforge.records import Sample, Trace
 from cotforge.spec import Spec
 
@@ -26,7 +35,7 @@ class Verify(Spec):
     """How many other teachers read each text, or the names of those that do. Nobody reads texts of
     the own model. Each text takes two calls per reader."""
 
-    def follow_up(self, asker: Asker) -> FollowUp:
+    def follow_up(self, asker: FollowUpAsker) -> FollowUp:
         """Raises PipelineError where nobody could read a teacher's texts."""
         if isinstance(self.by, int):
             demand_readers(asker, self.by, "verify.by")
@@ -41,17 +50,17 @@ class Verify(Spec):
 class VerifyFollowUp:
     """Blind verification of the texts that could be lessons."""
 
-    asker: Asker
+    asker: FollowUpAsker
     section: Verify
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """Yields all Calls at once."""
         asked, skipped = self._ask_readers(about)
         if not asked:
-            return Found(skipped=skipped) if skipped else NOTHING
+            return FollowUpFound(skipped=skipped) if skipped else NOTHING
         answers = {one.of.call: one.of.answer or "" for one in asked}
         reads = yield from read_all(self.asker, asked, answers)
-        return Found(
+        return FollowUpFound(
             marks=_marks_of(reads),
             findings=tuple(read.finding("picture" if read.asked.with_picture else "no_picture") for read in reads if read.came is not None),
             skipped=(*skipped, *(f"verify:{read.fault}" for read in reads if read.fault)),
@@ -73,7 +82,7 @@ class VerifyFollowUp:
                 calls[name] += read * (by / len(others) if isinstance(by, int) else 1)
         return calls
 
-    def _ask_readers(self, about: About) -> tuple[list[Asked], tuple[str, ...]]:
+    def _ask_readers(self, about: VotedSample) -> tuple[list[Asked], tuple[str, ...]]:
         """(the Calls, why traces that were drawn have none)."""
         asked: list[Asked] = []
         skipped: list[str] = []
@@ -95,7 +104,7 @@ class VerifyFollowUp:
                 yield ask_reader(self.asker, trace, sample, text, reader, with_picture=with_picture)
 
 
-def _marks_of(reads: Sequence[Read]) -> Mapping[str, Mapping[str, float | None]]:
+def _marks_of(reads: Sequence[ReaderReply]) -> Mapping[str, Mapping[str, float | None]]:
     marks = {}
     for trace in {read.asked.of.call: None for read in reads}:
         own = [read for read in reads if read.asked.of.call == trace]

@@ -11,11 +11,11 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from cotforge.followups.answer_cut import cut_answer
-from cotforge.followups.frame import NOTHING, About, Asker, Follow, Found, Made, Replies, is_drawn
-from cotforge.followups.readers import Read, ask_reader, demand_readers, demand_teachers, read_all, readers_of, share_that_came
+from cotforge.followups.frame import NOTHING, Follow, FollowUpAsker, FollowUpFound, Made, Replies, VotedSample, is_drawn
+from cotforge.followups.readers import ReaderReply, ask_reader, demand_readers, demand_teachers, read_all, readers_of, share_that_came
 from cotforge.followups.reply_faults import is_other_language, is_refusal, repeats_prompt
 from cotforge.followups.weave_sources import Source, weave_sources
-from cotforge.followups.woven_parts import Written, failed_check, read_written
+from cotforge.followups.woven_parts import WovenWriting, failed_check, read_written
 from cotforge.followups.woven_text import weave_sentences
 from cotforge.prompts import as_text
 from cotforge.records import Call, Reply
@@ -47,7 +47,7 @@ class Weave(Spec):
     """How many teachers of other models must come to the answer by the picture and the woven text
     without its answer. 0: nobody is asked."""
 
-    def follow_up(self, asker: Asker) -> "WeaveFollowUp":
+    def follow_up(self, asker: FollowUpAsker) -> "WeaveFollowUp":
         """Raises PipelineError where the teacher is not there, or too few others are for `verify`."""
         writers = None if self.teacher is None else [self.teacher]
         demand_teachers(asker, writers or (), "weave.teacher")
@@ -58,7 +58,7 @@ class Weave(Spec):
 class _Draft(NamedTuple):
     """A woven text before others have read it."""
 
-    written: Written
+    written: WovenWriting
     failed: str
     """The check that it did not pass, as a published word; empty where it passed all."""
 
@@ -68,9 +68,9 @@ class WeaveFollowUp:
     """Weaves the traces of a Sample."""
 
     section: Weave
-    asker: Asker
+    asker: FollowUpAsker
 
-    def follow(self, about: About) -> Follow:
+    def follow(self, about: VotedSample) -> Follow:
         """Yields the Calls to the writer, then those to the teachers that read its texts."""
         section, marks = self.section, [picture.digest for picture in about.sample.pictures]
         if not about.verdict.accepted or not is_drawn(section.share, "weave", about.sample.question, *marks):
@@ -80,12 +80,12 @@ class WeaveFollowUp:
             for index in range(section.per_sample)
         ]
         if isinstance(reason := chosen[0], str):
-            return Found(skipped=(f"weave:{reason}",))
+            return FollowUpFound(skipped=(f"weave:{reason}",))
         sources = [one for one in chosen if not isinstance(one, str)]
         if section.teacher is None:
             drafts = self._join_sentences(about, sources)
             if not drafts:
-                return Found(skipped=("weave:too_little",))
+                return FollowUpFound(skipped=("weave:too_little",))
         else:
             drafts = yield from self._ask_writer(about, sources, self.asker.named(section.teacher))
         return (yield from self._have_read(about, drafts))
@@ -98,7 +98,7 @@ class WeaveFollowUp:
         calls = {name: woven * self.section.verify / len(others) for name in others} if self.section.verify else {}
         return calls if self.section.teacher is None else {self.section.teacher: woven, **calls}
 
-    def _join_sentences(self, about: About, sources: Sequence[Sequence[Source]]) -> list[_Draft]:
+    def _join_sentences(self, about: VotedSample, sources: Sequence[Sequence[Source]]) -> list[_Draft]:
         drafts: dict[str, _Draft] = {}
         for index, one in enumerate(sources):
             written = weave_sentences(about.sample, one, str(about.verdict.answer), synonyms=self.asker.task.synonyms, index=index)
@@ -107,7 +107,7 @@ class WeaveFollowUp:
         return list(drafts.values())
 
     def _ask_writer(
-        self, about: About, sources: Sequence[Sequence[Source]], writer: TeacherKind
+        self, about: VotedSample, sources: Sequence[Sequence[Source]], writer: TeacherKind
     ) -> Generator[Sequence[Call], Replies, list[_Draft]]:
         calls = [self._writer_call(about, one, writer, index) for index, one in enumerate(sources)]
         replies = yield calls
@@ -121,17 +121,17 @@ class WeaveFollowUp:
                 drafts.append(_Draft(written, fault) if fault else self._checked(written, about, one))
         return drafts
 
-    def _checked(self, written: Written, about: About, sources: Sequence[Source]) -> _Draft:
+    def _checked(self, written: WovenWriting, about: VotedSample, sources: Sequence[Source]) -> _Draft:
         return _Draft(written, failed_check(written, about, sources, self.asker.task.synonyms))
 
-    def _writer_call(self, about: About, sources: Sequence[Source], writer: TeacherKind, index: int) -> Call:
+    def _writer_call(self, about: VotedSample, sources: Sequence[Source], writer: TeacherKind, index: int) -> Call:
         given = {
             "answer": str(about.verdict.answer),
             "traces": tuple({"answer": source.answer, "reasoning": source.text} for source in sources),
         }
         return self.asker.call(about.sample, writer, self.asker.prompts.weave, origin="woven", given=given, index=index)
 
-    def _have_read(self, about: About, drafts: Sequence[_Draft]) -> Follow:
+    def _have_read(self, about: VotedSample, drafts: Sequence[_Draft]) -> Follow:
         """What was made of the drafts, once other teachers have read those that passed their checks."""
         answer, verify = str(about.verdict.answer), self.section.verify
         failed, asked = {draft.written.trace.call: draft.failed for draft in drafts}, []
@@ -149,7 +149,7 @@ class WeaveFollowUp:
             own = [read for read in reads if read.asked.of.call == call]
             marks[call] = {"verified": share_that_came(own)}
             failed[call] = _reading_fault(own)
-        return Found(
+        return FollowUpFound(
             marks=marks,
             made=tuple(Made(one.trace, answer, failed[one.trace.call], one.segments) for one, _ in drafts),
             findings=tuple(read.finding("woven") for read in reads if read.came is not None and self.section.teacher is not None),
@@ -157,13 +157,13 @@ class WeaveFollowUp:
         )
 
 
-def _reading_fault(reads: Sequence[Read]) -> str:
+def _reading_fault(reads: Sequence[ReaderReply]) -> str:
     """The check that a text failed when others read it; empty where all came to its answer."""
     came = [read.came for read in reads]
     return "unverified" if False in came else "unchecked" if None in came else ""
 
 
-def _writing_fault(about: About, call: Call, reply: Reply, written: Written, sources: Sequence[Source]) -> str:
+def _writing_fault(about: VotedSample, call: Call, reply: Reply, written: WovenWriting, sources: Sequence[Source]) -> str:
     """What is wrong with a reply as such, as a published word; empty where its text can be looked at."""
     trace, asked = written.trace, as_text(call)
     if trace.fault is not None:

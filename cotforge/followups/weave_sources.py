@@ -7,7 +7,7 @@ from typing import NamedTuple
 from cotforge.answers import clean_reasoning
 from cotforge.answers.task import Synonyms
 from cotforge.followups.answer_names import names_of_answer, plain_text
-from cotforge.followups.frame import About
+from cotforge.followups.frame import VotedSample
 from cotforge.followups.joining import Draw
 from cotforge.records import Sample, Trace
 
@@ -33,7 +33,7 @@ class Source(NamedTuple):
     """Its reasoning without tags, of bounded length."""
 
 
-def weave_sources(about: About, most: int, characters: int, *, needs_wrong: bool, index: int = 0) -> Sequence[Source] | str:
+def weave_sources(about: VotedSample, most: int, characters: int, *, needs_wrong: bool, index: int = 0) -> Sequence[Source] | str:
     """The traces to weave, right and wrong ones in random order; else the word for why there are none.
 
     At most half of them are wrong. Different wrong answers go first, and right traces of different teachers. The order depends on the

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cotforge.answers import clean_reasoning
 from cotforge.answers.task import Synonyms
 from cotforge.answers.thoughts import split_thoughts
-from cotforge.followups.frame import About, Asker
+from cotforge.followups.frame import FollowUpAsker, VotedSample
 from cotforge.followups.weave_sources import Namer, Source
 from cotforge.measures.leaks import leaks
 from cotforge.records import Call, Reply, Trace
@@ -45,7 +45,7 @@ _SOURCES = re.compile(
 """A mention of the texts that were woven, or of those who wrote them."""
 
 
-class Written(NamedTuple):
+class WovenWriting(NamedTuple):
     """A woven text."""
 
     trace: Trace
@@ -54,7 +54,7 @@ class Written(NamedTuple):
     """(kind, text) of its parts."""
 
 
-def read_written(reply: Reply, call: Call, asker: Asker) -> Written | None:
+def read_written(reply: Reply, call: Call, asker: FollowUpAsker) -> WovenWriting | None:
     """What a teacher wrote; None where there is no reply, or an error.
 
     Parts count where they follow a thought, which is the writer's own; else wherever they stand. An open part ends at the next tag.
@@ -64,7 +64,7 @@ def read_written(reply: Reply, call: Call, asker: Asker) -> Written | None:
     text = next((one for one in (rest, content, reply.reasoning) if _PART.search(one)), "")
     if not text:
         trace = asker.read(reply, call)
-        return None if trace is None else Written(trace, ())
+        return None if trace is None else WovenWriting(trace, ())
     answers = _ANSWER.findall(text)
     segments = _parts_of(_ANSWER.sub(" ", text))
     reasoning = "\n\n".join(part for _, part in segments)
@@ -75,7 +75,7 @@ def read_written(reply: Reply, call: Call, asker: Asker) -> Written | None:
         reply, content=f"<think>{reasoning}</think>\n{after}", reasoning="", reasoning_tokens=max(1, round(reply.output_tokens * share))
     )
     trace = asker.read(told, call)
-    return None if trace is None else Written(trace, segments)
+    return None if trace is None else WovenWriting(trace, segments)
 
 
 def _parts_of(text: str) -> tuple[tuple[str, str], ...]:
@@ -86,8 +86,8 @@ def _parts_of(text: str) -> tuple[tuple[str, str], ...]:
 class _Checked(NamedTuple):
     """A woven text with all that it is compared with."""
 
-    about: About
-    written: Written
+    about: VotedSample
+    written: WovenWriting
     sources: Sequence[Source]
     synonyms: Synonyms
 
@@ -103,7 +103,7 @@ class _Checked(NamedTuple):
         return "\n".join(text for kind, text in self.written.segments if kind in kinds)
 
 
-def failed_check(written: Written, about: About, sources: Sequence[Source], synonyms: Synonyms = ()) -> str:
+def failed_check(written: WovenWriting, about: VotedSample, sources: Sequence[Source], synonyms: Synonyms = ()) -> str:
     """The first check that a woven text does not pass, by its published word; empty where it passes all, or could not be read."""
     if written.trace.fault is not None:
         return ""

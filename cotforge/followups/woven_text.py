@@ -10,7 +10,7 @@ from cotforge.answers.task import Synonyms
 from cotforge.followups import joining
 from cotforge.followups.joining import Draw
 from cotforge.followups.weave_sources import Namer, Source
-from cotforge.followups.woven_parts import Written
+from cotforge.followups.woven_parts import WovenWriting
 from cotforge.followups.woven_sentences import Sentence, common_share, reads_english, sentences_of, without_repeats
 from cotforge.records import SENTENCES, Sample, Trace
 
@@ -23,7 +23,9 @@ _VERSION = "1"
 Parts = list[tuple[str, str]]
 
 
-def weave_sentences(sample: Sample, sources: Sequence[Source], answer: str, *, synonyms: Synonyms = (), index: int = 0) -> Written | None:
+def weave_sentences(
+    sample: Sample, sources: Sequence[Source], answer: str, *, synonyms: Synonyms = (), index: int = 0
+) -> WovenWriting | None:
     """One text of at least five parts out of sentences of the sources; None where they have too few that can stand in another text.
 
     What is seen is what right traces saw; a wrong candidate is brought forward in the words of its own trace, and doubted in the words
@@ -52,7 +54,7 @@ def weave_sentences(sample: Sample, sources: Sequence[Source], answer: str, *, s
         reasoning_tokens=round(len(reasoning) / CHARACTERS_PER_TOKEN),
         origin="woven",
     )
-    return Written(trace, tuple(parts))
+    return WovenWriting(trace, tuple(parts))
 
 
 class _Loom:

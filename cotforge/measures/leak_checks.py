@@ -8,7 +8,7 @@ from cotforge.measures import leak_patterns as patterns
 from cotforge.measures.texts import names_answer
 
 
-class Suspect(NamedTuple):
+class LeakSuspect(NamedTuple):
     """A sentence that may leak, with what it has to be compared with; all in lower case."""
 
     text: str
@@ -32,7 +32,7 @@ class Suspect(NamedTuple):
         return any(names_answer(text, option) for option in self.options if option not in self.answer)
 
 
-Check = Callable[[Suspect], bool]
+Check = Callable[[LeakSuspect], bool]
 _BEFORE, _BEHIND = 40, 60
 """Characters around a label in which it is told to be a thing."""
 
@@ -47,7 +47,7 @@ def has_label_thing(text: str) -> bool:
     return False
 
 
-def is_answer_first(suspect: Suspect) -> bool:
+def is_answer_first(suspect: LeakSuspect) -> bool:
     """The first sentence states the answer as a judgement: "This image evokes awe because ..."."""
     text = suspect.text
     return suspect.states_answer(text) and patterns.JUDGES.search(text) is not None and patterns.NOT_JUDGED.search(text) is None
@@ -58,12 +58,12 @@ def _meets(pattern: re.Pattern[str], *, of_things: bool = True) -> Check:
     return lambda suspect: pattern.search(suspect.text) is not None and (of_things or not suspect.is_of_thing())
 
 
-def _is_given(suspect: Suspect) -> bool:
+def _is_given(suspect: LeakSuspect) -> bool:
     """It calls the answer a given one: "the provided label", "the answer that was supplied"."""
     return any(found["said"] is None or suspect.states_answer(found["said"]) for found in patterns.GIVEN_ANSWER.finditer(suspect.text))
 
 
-def _is_labelled(suspect: Suspect) -> bool:
+def _is_labelled(suspect: LeakSuspect) -> bool:
     """It was labelled so: "as labelled", "the image is tagged with awe", "somebody labelled this awe"."""
     if patterns.AS_LABELLED.search(suspect.text) and not suspect.is_of_thing():
         return True
@@ -71,7 +71,7 @@ def _is_labelled(suspect: Suspect) -> bool:
     return at >= 0 and suspect.states_answer(suspect.text[at + 8 : at + 25 + len(suspect.answer)])
 
 
-def _is_premise(suspect: Suspect) -> bool:
+def _is_premise(suspect: LeakSuspect) -> bool:
     """The label is what the reasoning goes by: "since the label is awe", or "the answer is awe" in its first third."""
     text = suspect.text
     for found in patterns.PREMISE.finditer(text) if any(map(text.__contains__, _AS)) else ():
@@ -92,7 +92,7 @@ _EARLY = 0.3
 """Share of a reasoning in which nothing can be decided yet."""
 
 
-def _is_label_named(suspect: Suspect) -> bool:
+def _is_label_named(suspect: LeakSuspect) -> bool:
     """It speaks of the label, and names an answer, without weighing which label fits."""
     return (
         patterns.LABEL_NAMES.search(suspect.text) is not None
@@ -101,7 +101,7 @@ def _is_label_named(suspect: Suspect) -> bool:
     )
 
 
-def _is_told(suspect: Suspect) -> bool:
+def _is_told(suspect: LeakSuspect) -> bool:
     """Somebody said the answer: "we are told that it is awe", "the prompt says that the answer is awe"."""
     for found in patterns.TOLD.finditer(suspect.text):
         said = found[found.lastgroup or 0]
@@ -120,7 +120,7 @@ def _is_told(suspect: Suspect) -> bool:
 _BY_PROMPT = re.compile(r"(?:prompt|user|instructions?|task|system|message) ")
 
 
-def _is_ground_truth(suspect: Suspect) -> bool:
+def _is_ground_truth(suspect: LeakSuspect) -> bool:
     """It names the truth that is kept beside the data: "the ground truth", "the annotators agreed", "the answer key says"."""
     if patterns.GROUND_TRUTH.search(suspect.text):
         return True
@@ -128,7 +128,7 @@ def _is_ground_truth(suspect: Suspect) -> bool:
     return found is not None and suspect.states_answer(found["said"])
 
 
-def _is_justifying(suspect: Suspect) -> bool:
+def _is_justifying(suspect: LeakSuspect) -> bool:
     """It says that its task is to explain an answer: "I need to justify why this is awe"."""
     for found in patterns.JUSTIFIES.finditer(suspect.text):
         what = found["what"]
@@ -141,12 +141,12 @@ def _is_justifying(suspect: Suspect) -> bool:
     return False
 
 
-def _is_agreeing(suspect: Suspect) -> bool:
+def _is_agreeing(suspect: LeakSuspect) -> bool:
     """It finds its evidence to agree with a label: "which matches the label", "this confirms the given answer"."""
     return any(not (found["label"] and suspect.is_of_thing()) for found in patterns.AGREES.finditer(suspect.text))
 
 
-def _is_backwards(suspect: Suspect) -> bool:
+def _is_backwards(suspect: LeakSuspect) -> bool:
     """It reasons from the answer: "working backwards from awe", "so that the result comes out as 42", "knowing that it is awe"."""
     for found in patterns.BACKWARDS.finditer(suspect.text):
         group = found.lastgroup
@@ -165,7 +165,7 @@ def _is_backwards(suspect: Suspect) -> bool:
 _BEGINS_WITH_ANSWER = re.compile(r"(?:the )?(?:\w+ )?(?:answer|label|solution|conclusion|category)\b")
 
 
-def _is_concealing(suspect: Suspect) -> bool:
+def _is_concealing(suspect: LeakSuspect) -> bool:
     """It says what it must not say: "without mentioning the hint", "as if I did not know"."""
     for found in patterns.CONCEALS.finditer(suspect.text):
         what = found["what"] or found["also"]

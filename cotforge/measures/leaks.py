@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast, get_args
 
 from cotforge.measures import cues
-from cotforge.measures.leak_checks import CHECKS, Suspect, has_label_thing, is_answer_first
+from cotforge.measures.leak_checks import CHECKS, LeakSuspect, has_label_thing, is_answer_first
 from cotforge.measures.texts import lower_case, names_answer, split_sentences
 from cotforge.records import Sample, Trace, Verdict
 
@@ -53,13 +53,13 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
         things = bool(speaking) and "label" in text and has_label_thing(text)
         others = tuple(map(str.lower, options)) if speaking else ()
         for place, kinds in sorted(speaking.items()):
-            suspect = Suspect(sentences[place][:_LONGEST].strip(" .!?\t\r"), lowered, others, place / len(sentences), things)
+            suspect = LeakSuspect(sentences[place][:_LONGEST].strip(" .!?\t\r"), lowered, others, place / len(sentences), things)
             for kind, needed, check in CHECKS:
                 if kind in kinds and any(map(suspect.text.__contains__, needed)) and check(suspect):
                     return cast(LeakKind, kind)
     first = split_sentences(text)[0][:_LONGEST]
     if len(first) < len(text) and names_answer(first, lowered):
-        suspect = Suspect(first, lowered, tuple(map(str.lower, options)), 0.0, things=False)
+        suspect = LeakSuspect(first, lowered, tuple(map(str.lower, options)), 0.0, things=False)
         return "answer_first" if is_answer_first(suspect) else None
     return None
 
