@@ -18,6 +18,8 @@ from tests import squares
 from tests.project import ran
 
 NAMES = ["answer_shuffle", "disperse_then_merge", "drift", "merges", "rollout_dpo", "self_paced"]
+SMOKED = ["emoset", "long_cot_math", "one_gpu", "self_preference", "self_verify", "short_or_long"]
+"""Others that train. `caption_bridge` asks a server while it trains: see `test_train_reader.py`."""
 SHRUNK: dict[str, Any] = {"steps": 2, "epochs": None, "batch": 2, "accumulate": 1, "max_completion": 8}
 """Keys of a stage, where it has them, and what they are here."""
 ALWAYS = ("steps", "epochs", "batch")
@@ -130,3 +132,24 @@ def test_a_shipped_pipeline_that_trains_passes_its_check(name: str, ground: Path
     done = ran("check", name, "--offline", "--out", tmp_path / "run", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "01 " in done.stdout
+
+
+def test_every_shipped_pipeline_that_trains_is_tried() -> None:
+    trees = {path.stem: yaml.safe_load(path.read_text()) for path in shipped_folder("pipelines").glob("*.yaml")}
+    assert {name for name, tree in trees.items() if "train" in tree} == {*NAMES, *SMOKED, "caption_bridge", "digits", "sums"}
+
+
+@pytest.mark.parametrize("name", SMOKED)
+def test_a_recipe_that_trains_smokes_on_a_tiny_student(name: str, ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (name.upper(), "IMAGES"):
+        monkeypatch.setenv(f"{variable}_DIR", str(ground))
+    given = [
+        f"source={json.dumps({'kind': 'table', 'path': str(ground / 'rows.jsonl'), 'split': 'train'})}",
+        f"task={json.dumps({'kind': 'classify', 'question': squares.QUESTION, 'labels': [*squares.COLOURS]})}",
+        'eval={"split": "test", "when": []}',
+        f"train.data={ground / 'dataset'}",
+        f"train.student.model={ground / 'student'}",
+        "train.student.max_pixels=null",
+    ]
+    told = run_training(name, out=tmp_path / "run", sets=given, smoke=True, tell=lambda line: None)
+    assert told == f"the student: {tmp_path / 'run/train/smoke/student'}"
