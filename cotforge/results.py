@@ -40,7 +40,7 @@ from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.findings import FindingTally
 from cotforge.tally.unused import not_used
-from cotforge.tally.words import loss_lines, per_class, rule_line, vanished_classes
+from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes
 from cotforge.version import __version__
 
 
@@ -241,6 +241,7 @@ class Ending:
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
+        yield from origin_lines(self.tally)
         if summary.get("unrated"):
             yield (
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,6 +16,8 @@ from PIL import Image
 
 from cotforge.card_keys import header_faults
 from cotforge.hub.scan import find_leaks
+from cotforge.tally import Tally
+from cotforge.tally.words import origin_lines
 from tests.project import ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -232,3 +235,12 @@ def test_whatever_was_paid_and_is_not_used_is_told_once_per_reason_with_the_reme
         ("placeholder; one 1", "--retry"),
     ]:
         assert [remedy in line for line in told.splitlines() if reason in line] == [True], (reason, told)
+
+
+def test_the_origins_of_texts_are_told_and_what_failed_a_check() -> None:
+    assert list(origin_lines(Tally())) == []
+    counted = Tally(origins=Counter(solve=5, woven=2), fates=Counter({"gate:unverified": 3, "gate:parts": 1, "lesson": 7}))
+    assert list(origin_lines(counted)) == [
+        "texts of lessons: 5 from the vote, 2 woven",
+        "rescued or woven texts that failed a check: 4 (3 unverified, 1 parts); losses.parquet has each",
+    ]

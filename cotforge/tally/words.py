@@ -1,5 +1,6 @@
 """The last lines of a run: which rule was in force, what was accepted per class, and what was lost and why."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
@@ -41,6 +42,22 @@ def per_class(loaded: Loaded, tally: Tally) -> Iterator[str]:
     parts = [f"{_short_line(name)} {one.answers:,}" + (f" ({next(words, f'{one.labels:,}')})" if labelled else "") for name, one in shown]
     more = f", and {len(counts) - CLASSES:,} classes more: see report.html" if len(counts) > CLASSES else ""
     yield f"accepted per class: {', '.join(parts)}{more}"
+
+
+def origin_lines(tally: Tally) -> Iterator[str]:
+    """Where the texts of lessons come from, and how many of those that follow-ups made failed a check; none without follow-ups."""
+    made = {origin: count for origin, count in tally.origins.items() if origin != "solve" and count}
+    failed = Counter({word: count for word, count in tally.fates.items() if word.startswith("gate:") and count})
+    if made:
+        told = ", ".join(f"{count:,} {ORIGIN_WORDS[origin]}" for origin, count in sorted(made.items()))
+        yield f"texts of lessons: {tally.origins['solve']:,} from the vote, {told}"
+    if failed:
+        most = ", ".join(f"{count:,} {word.partition(':')[2]}" for word, count in failed.most_common(3))
+        yield f"rescued or woven texts that failed a check: {failed.total():,} ({most}); losses.parquet has each"
+
+
+ORIGIN_WORDS = {"rescue": "rescued", "woven": "woven"}
+"""As they follow a number of lessons."""
 
 
 def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
