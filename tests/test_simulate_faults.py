@@ -303,4 +303,5 @@ def test_every_fault_that_the_docs_rehearse_can_be_played() -> None:
     sections = [yaml.safe_load(f"{{{cell}}}") for cell in re.findall(r"^\| [^|]+ \| `([^`|]+)` \|$", page, re.MULTILINE)]
     faults = {key for section in sections for key in Simulated.model_validate(section).model_fields_set}
     skill = {"eye", "look", "learn", "cells", "seed"}
-    assert faults | skill == set(Simulated.model_fields)
+    habits = {key for key in re.findall(r"`(\w+): 0\.?\d*`", page) if key in Simulated.model_fields}
+    assert faults | skill | habits == set(Simulated.model_fields)
