@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--gold", type=int, nargs="+", default=list(GOLD))
     parser.add_argument("--target", type=float, default=0.9)
     parser.add_argument("--weights", action="store_true", help="also what other weights of what the rule expects would claim")
-    parser.add_argument("--smoke", action="store_true", help="300 items of three worlds of each style, one seed: only to see that it runs")
+    parser.add_argument("--smoke", action="store_true", help="300 items of one world of each style, one seed: only to see that it runs")
     options = parser.parse_args()
     if options.smoke:
         options.items, options.seeds, options.gold = 300, options.seeds[:1], [0, 100]
@@ -85,7 +85,7 @@ def main() -> None:
     for style in options.style:
         names = [name for name in STYLES[style] if not options.worlds or name in options.worlds]
         print(f"\n{style}: {options.items:,} items, target {options.target:g}; mean of {len(options.seeds)} seeds\n")
-        print_table(HEAD, rows(style, names[:: len(names) // 3] if options.smoke else names, options, runs))
+        print_table(HEAD, rows(style, names[:1] if options.smoke else names, options, runs))
     print(LEGEND)
     print_table(TOTALS, totals(runs))
     if options.weights:
