@@ -22,12 +22,11 @@ from cotforge.records import (
     Fault,
     Finding,
     Judged,
-    Outcome,
-    OutcomeKind,
     Reply,
     Sample,
     Trace,
     Verdict,
+    unasked_reply,
 )
 from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
-_NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 NOTHING_COMMON = Common()
 
 
@@ -113,7 +111,7 @@ class Curator:
         replies = []
         for _, call in pairs:
             found = stored.get(call.key)
-            reply = found.reply if found is not None else Reply(call.key, outcome=_NOT_ASKED)
+            reply = found.reply if found is not None else unasked_reply(call.key)
             replies.append((call, reply, read_trace(reply, call, self.task) if reply.outcome.has_text else None))
         return replies
 

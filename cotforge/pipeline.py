@@ -160,7 +160,7 @@ class Pipeline(Spec):
 
     @model_validator(mode="after")
     def _marks_are_given(self) -> Self:
-        demand_marks(self.filters, probe=self.probe, judge=self.judge)
+        demand_marks(self.filters, judge=self.judge, sections=[name for name in FOLLOW_UPS if getattr(self, name) is not None])
         return self
 
     @model_validator(mode="after")

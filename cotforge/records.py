@@ -219,6 +219,11 @@ SENTENCES = "sentences"
 """`Trace.read_as` where no teacher wrote the text as a whole: it is joined of sentences of several replies, and is no reply itself."""
 
 
+def unasked_reply(key: str) -> Reply:
+    """What stands for the Reply of a Call that was not asked, or not to the end."""
+    return Reply(key, outcome=Outcome(OutcomeKind.PASSING, NOT_ASKED))
+
+
 @dataclass(frozen=True, slots=True)
 class Trace(Record):
     """A Reply read: reasoning and a comparable answer."""
@@ -387,3 +392,8 @@ class CuratedSample(Record):
     """Why a follow-up had nothing to do: `weave:one_trace`, ..."""
     followed: tuple[FollowUpCounts, ...] = ()
     """Of each follow-up of the pipeline, in their order; empty where it has none."""
+
+    @property
+    def taught(self) -> Verdict:
+        """The Verdict of its Lessons: a rescue's own where the vote accepted none."""
+        return self.lessons[0].verdict if self.lessons else self.verdict

@@ -73,6 +73,10 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
             "p.yaml: filters[0].with.dimension: no marks are given for 'style'; there are wit",
         ),
         ({"filters": [{"measure": "grounded", "min": 1}]}, "filters[0].measure: 'grounded' is taken by the section probe; there is none"),
+        (
+            {"filters": [{"measure": "verified", "min": 1}]},
+            "filters[0].measure: 'verified' is taken by the sections verify, rescue, weave; there is none",
+        ),
         ({"probe": {"blank": 2}}, "p.yaml: probe.blank: 2: input should be less than or equal to 1"),
         ({"teachers": []}, "p.yaml: teachers: there is none; at least one is needed"),
     ],

@@ -62,8 +62,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Teac
     write_rows(folder, ROWS)
     with Teacher(Crowd(folder)) as server:
         teachers = [teacher(server, name) for name in ("one", "two", "three")]
-        for name, sections in (("plain", {}), ("rescued", {"rescue": RESCUE, "verify": {"share": 0.2}})):
-            write_pipeline(folder, *teachers, filters=[{"measure": "verified", "min": 1}], **sections)
+        followed = {"rescue": RESCUE, "verify": {"share": 0.2}, "filters": [{"measure": "verified", "min": 1}]}
+        for name, sections in (("plain", {}), ("rescued", followed)):
+            write_pipeline(folder, *teachers, **sections)
             done = ran("build", "pipeline.yaml", cwd=folder)
             assert done.returncode == 0, done.stderr
             kept = folder / name

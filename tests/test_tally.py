@@ -10,6 +10,7 @@ from outcomes import OPTIONS, filtered, lesson, mixed, undecided, unheard
 
 from cotforge.records import CuratedSample, Fault, ReadingFault, Sample
 from cotforge.tally import DISTINCT, OTHER, UNSAID, Tally
+from cotforge.tally.counts import FollowUpTally
 from cotforge.tally.quantiles import Spread
 from cotforge.tally.unused import REMEDIES, not_used
 
@@ -39,6 +40,27 @@ def test_every_sample_is_accepted_or_rejected_once(kinds, faults):
 def test_the_funnel_never_widens_while_a_sample_gives_one_lesson(kinds):
     left = [count for _, count in tally_of(*(kind(number) for number, kind in enumerate(kinds))).funnel()]
     assert left == sorted(left, reverse=True)
+
+
+def rescued(number: int) -> CuratedSample:
+    """A sample on which teachers tie, with a Lesson that explains the label."""
+    known, made = lesson(number), undecided(number)
+    judged = replace(known.lessons[0].judged, trace=replace(known.lessons[0].judged.trace, origin="rescue", cost_usd=5.0))
+    tied = replace(made.verdict, answer=None)
+    return replace(made, verdict=tied, traces=(*made.traces, judged), lessons=(replace(known.lessons[0], judged=judged),), rejected="")
+
+
+def test_a_rescued_sample_is_counted_by_the_answer_that_was_explained_and_in_the_funnel():
+    tally = tally_of(rescued(0), lesson(1), undecided(2))
+    assert (tally.agreed, tally.rescued, tally.accepted) == (1, 1, 2)
+    assert dict(tally.funnel())["agreed on, or rescued"] == 2
+    assert "None" not in tally.classes
+
+
+def test_what_follows_the_vote_is_no_cost_of_the_rule():
+    plain, followed = tally_of(undecided(0), lesson(1)), tally_of(rescued(0), lesson(1))
+    followed.follow_ups = {"rescue": FollowUpTally(calls=1)}
+    assert followed.figures() == plain.figures()
 
 
 def test_the_summary_is_what_the_contract_names():

@@ -230,7 +230,7 @@ def made_sources(rng: Random, number: int, right: str, wrong: str) -> list[Sourc
     return [source(text(own, other), own, f"{teacher}-{number}", right=own == right) for teacher, own, other in texts]
 
 
-@pytest.mark.parametrize(("labels", "count"), [(LABELS, 600), (("very sad", "quite glad"), 1000)])
+@pytest.mark.parametrize(("labels", "count"), [(LABELS, 2000), (("very sad", "quite glad"), 1000)])
 def test_no_five_words_in_a_row_join_more_than_two_in_a_hundred_texts(labels: tuple[str, ...], count: int) -> None:
     rng, sample = Random(1), Sample("s", (), "Which?", labels)
     phrases = CommonPhrases(exact=count)

@@ -79,7 +79,7 @@ class Pictured:
         if self._borders.is_full(size):
             self.close()
         if rows:
-            self._entries.append(Entry(outcome.sample, outcome.verdict, digest_of(rows), len(rows), self.held.keep(rows)))
+            self._entries.append(Entry(outcome.sample, outcome.taught, digest_of(rows), len(rows), self.held.keep(rows)))
         if self._borders.take(outcome.sample.id, size):
             self.close()
 

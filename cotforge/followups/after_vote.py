@@ -1,19 +1,18 @@
 """What follow-ups change about the traces of a Sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Self
 
 from cotforge.followups.frame import Followed, Made
-from cotforge.records import NOT_ASKED, Finding, Judged, Outcome, OutcomeKind, Reply, Sample, Trace, Verdict
+from cotforge.records import Call, Finding, Judged, Reply, Sample, Trace, Verdict, unasked_reply
 from cotforge.replies.text import one_line
 
 Judge = Callable[[Sample, Trace, Verdict], Judged]
 """What becomes of a trace by the filters."""
 
-_NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 _SHOWN = 2_000
-"""Characters of a reply about another trace that the table of traces keeps where no reasoning could be read in it (chosen by us)."""
+"""Characters of a reply about another trace that the table of traces keeps (default chosen by us)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class AfterVote:
         return cls(
             judged=[*voted, *joined, *_checks(followed, {one.trace.call for one in made})],
             failed=tuple(
-                (call.teacher, reply or Reply(call.key, outcome=_NOT_ASKED))
+                (call.teacher, reply or unasked_reply(call.key))
                 for call, reply in followed.asked
                 if reply is None or not reply.outcome.has_text
             ),
@@ -74,26 +73,27 @@ def _judge_made(one: Made, marks: dict[str, dict[str, float | None]], judge: Jud
     return replace(judge(sample, trace, verdict), segments=one.segments)
 
 
-def _checks(followed: Followed, made: Sequence[str] | set[str]) -> list[Judged]:
+def _checks(followed: Followed, made: Collection[str]) -> list[Judged]:
     """The replies about other traces, as rows of the table of traces."""
     return [
-        Judged(_check_trace(call.key, call.teacher, call.model, reply, origin=call.origin, index=call.index), "check")
+        Judged(_check_trace(call, reply), "check")
         for call, reply in followed.asked
         if reply is not None and reply.outcome.has_text and call.key not in made
     ]
 
 
-def _check_trace(key: str, teacher: str, model: str, reply: Reply, **of_call: object) -> Trace:
+def _check_trace(call: Call, reply: Reply) -> Trace:
     said = one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * _SHOWN])[:_SHOWN]
     return Trace(
-        call=key,
-        teacher=teacher,
-        model=model,
+        call=call.key,
+        teacher=call.teacher,
+        model=call.model,
+        index=call.index,
+        origin=call.origin,
         reasoning=said,
         answer=None,
         finish_reason=reply.finish_reason,
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
         cost_usd=reply.cost_usd,
-        **of_call,  # type: ignore[arg-type]
     )

@@ -78,8 +78,8 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
         "id": "Id of the sample; null where a row never became one.",
         "teacher": "The teacher, where the loss is about one reply.",
         "call": "Key of the call, where the loss is about one reply.",
-        "stage": "Where it was lost: `source`, `forge` (not asked), `ask` (failed), `read`, `filter`, `vote`, `rescue`, `verify`, `weave`, "
-        "`select` or `export`.",
+        "stage": "Where it was lost: `source`, `dedup`, `forge` (not asked), `ask` (failed), `read`, `filter`, `vote`, `rescue`, "
+        "`verify`, `weave`, `select` or `export`.",
         "reason": "Why: see [reasons](reasons.md).",
         "detail": "File and line, and what exactly was wrong.",
     },

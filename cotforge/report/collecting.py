@@ -39,7 +39,7 @@ class PageCollector:
         self.gallery.add(outcome, rank)
         self.recount.add(outcome, rank)
         for judged in outcome.traces:
-            if judged.trace.origin != "vote":
+            if judged.fate not in ("vote", "check"):
                 (self.lessons if judged.fate == "lesson" else self.others).add(judged.trace.reasoning_tokens)
         if outcome.verdict.ballots:
             step = min(STEPS - 1, int(STEPS * outcome.verdict.confidence))

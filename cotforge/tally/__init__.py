@@ -59,6 +59,8 @@ class Tally:
     """Samples about which at least one Call has ended, whatever came of it."""
     agreed: int = 0
     """Samples with an accepted verdict."""
+    rescued: int = 0
+    """Samples without one that have a Lesson by a rescue."""
     accepted: int = 0
     """Samples with at least one Lesson."""
     lessons: int = 0
@@ -88,6 +90,8 @@ class Tally:
     """Lessons by what their traces are for: `solve`, `rescue` or `woven`."""
     follow_ups: dict[str, FollowUpTally] = field(default_factory=dict)
     """By the section of the pipeline file, in the order of `CuratedSample.followed`."""
+    followed_usd: float = 0.0
+    """US dollars of the replies that follow the vote."""
     findings: Mapping[str, Any] = field(default_factory=dict)
     """What follow-ups found out: see `FindingTally.summary`, which tells it."""
 
@@ -101,6 +105,7 @@ class Tally:
         self.asked += bool(outcome.traces) or any(reply.error != NOT_ASKED for _, reply in outcome.failed)
         self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
         self.agreed += outcome.verdict.accepted
+        self.rescued += outcome.taught.accepted and not outcome.verdict.accepted
         self.lessons += len(outcome.lessons)
         self.preference += outcome.pair is not None
         self._count_asked(outcome)
@@ -114,7 +119,7 @@ class Tally:
         for (name, section), counts in zip(self.follow_ups.items(), outcome.followed, strict=False):
             section.add(name, counts)
         if outcome.lessons:
-            self._count_lessons(outcome.sample, outcome.verdict, 1)
+            self._count_lessons(outcome.sample, outcome.taught, 1)
         else:
             self.rejected[outcome.rejected] += 1
 
@@ -132,9 +137,10 @@ class Tally:
         return self.samples + self.held_out + sum(count for reason, count in self.rejected.items() if reason.startswith(OF_ROWS))
 
     def figures(self) -> RuleFigures:
-        """What the rule in force did, for comparison with others."""
+        """What the rule in force did, for comparison with others: what follows the vote is left out, as others would have it too."""
         teachers = self.teachers.values()
-        calls, cost = sum(one.calls for one in teachers), sum(one.cost_usd for one in teachers)
+        calls = sum(one.calls for one in teachers) - sum(section.calls for section in self.follow_ups.values())
+        cost = sum(one.cost_usd for one in teachers) - self.followed_usd
         each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
         return RuleFigures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
 
@@ -144,7 +150,7 @@ class Tally:
             ("rows read", self.rows()),
             ("sound, not held out" if self.held_out else "sound samples", self.samples),
             ("with a readable reply", self.readable),
-            ("agreed on", self.agreed),
+            ("agreed on, or rescued" if self.rescued else "agreed on", self.agreed + self.rescued),
             ("passed the filters", self.accepted),
             ("lessons", self.lessons),
         )
@@ -242,6 +248,7 @@ class Tally:
         teacher = self._teacher_tally(trace.teacher)
         teacher.calls += 1
         teacher.cost_usd += trace.cost_usd
+        self.followed_usd += 0.0 if trace.origin in ("solve", "vote") else trace.cost_usd
         reason = trace.finish_reason or UNSAID
         self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
         if judged.fate == "unread":

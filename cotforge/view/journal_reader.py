@@ -13,10 +13,8 @@ from cotforge.heard import Answered
 from cotforge.journal.attempt_rows import READ, attempt_of
 from cotforge.journal.schema import VERSION, demand_files
 from cotforge.pipeline import Loaded
-from cotforge.records import NOT_ASKED, Outcome, OutcomeKind, Reply, Sample
+from cotforge.records import Reply, Sample, unasked_reply
 from cotforge.replies.attempt import Attempt
-
-_NOT_ASKED = Outcome(OutcomeKind.PASSING, NOT_ASKED)
 
 
 class JournalReader:
@@ -79,7 +77,7 @@ def answers_to(sample: Sample, loaded: Loaded, journal: JournalReader) -> list[A
     task: Task = loaded.pipeline.task
     calls = [call for _, call in loaded.calls(sample)]
     stored = journal.read_replies([call.key for call in calls])
-    replies = [stored.get(call.key, Reply(call.key, outcome=_NOT_ASKED)) for call in calls]
+    replies = [stored.get(call.key, unasked_reply(call.key)) for call in calls]
     return [
         (call, reply, read_trace(reply, call, task) if reply.outcome.has_text else None) for call, reply in zip(calls, replies, strict=True)
     ]
