@@ -31,6 +31,7 @@ from cotforge.forge.pending import SettledReplies
 from cotforge.forge.places import askable_together
 from cotforge.forge.retry import Retry
 from cotforge.forge.wave_tour import remaining_work, work_left
+from cotforge.garbage import rare_collections
 from cotforge.images import PictureStore, Sending
 from cotforge.journal import Journal
 from cotforge.notices import give_notice, give_notices
@@ -186,7 +187,7 @@ class RunAsking:
             give_notices(self.replies_elsewhere(refreshed, guide))
             give_notices(asked_anew(self.loaded, self.missing_work(refreshed, guide), self.journal, limited=self.limit is not None))
         self.look_at(asked | following)
-        with Display(progress) as display:
+        with rare_collections(), Display(progress) as display:
             Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
             run_coroutine(self._run_forge(progress, refreshed, asked, guide=guide, rounds=rounds), interrupt=self.interrupt)
         if progress.stopped is Stop.INTERRUPTED:

@@ -40,8 +40,6 @@ BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
 PATIENCE = 10.0
 """Seconds (ours) to go on trying to commit on a full disk before replies are kept elsewhere, and the run ends."""
-MAPPED = 64 * 2**20
-"""Bytes of a longer journal that are read through a memory map: looking a Call up takes 15 us instead of 19."""
 _END = f"INSERT INTO replies ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 """A statement, its values, and who waits for the commit."""
@@ -128,8 +126,6 @@ class Journal:
         """A new connection for this thread; those of threads that have ended are let go of."""
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA query_only = 1")
-        if self.path.stat().st_size > MAPPED:
-            connection.execute(f"PRAGMA mmap_size = {MAPPED}")  # all of a large one would count as this process's memory
         with self._lock:
             self._readers[thread] = connection
             for ended in [other for other in self._readers if not other.is_alive()]:

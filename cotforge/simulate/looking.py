@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from cotforge.simulate.request import HttpRefusal
 from cotforge.simulate.sight import Floats, Sight, see_cells, see_picture
 from cotforge.teachers.simulated import Simulated
 
+SMALL = 32 << 10
+"""Bytes of a picture (ours) that is looked at once where several teachers are asked about it at about the same time."""
 FAINT = 0.05
 """Ink below which a picture is blank to a teacher, in [0, 1]."""
 COLOURS = {
@@ -47,12 +50,18 @@ def look_at_pictures(simulated: Simulated, pictures: Sequence[bytes]) -> SeenPic
         return SeenPictures(())
     try:
         if grid is None:
-            sights = [see_picture(data) for data in pictures]
+            sights = [_see_small(data) if len(data) <= SMALL else see_picture(data) for data in pictures]
             return SeenPictures([sight.size for sight in sights], sights)
         parts = [see_cells(data, rows=grid.rows, columns=grid.columns) for data in pictures]
         return SeenPictures([size for _, size in parts], cells=np.concatenate([inks for inks, _ in parts]))
     except ValueError as error:
         raise HttpRefusal(400, f"an image cannot be used: {error}") from error
+
+
+@lru_cache(256)
+def _see_small(data: bytes) -> Sight:
+    """The same, kept for the next teacher that is asked about the picture."""
+    return see_picture(data)
 
 
 def measured_answer(text: str, sight: Sight) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from cotforge.errors import PipelineError, TeacherError
+from cotforge.garbage import rare_collections
 from cotforge.simulate.callers import from_here_only
 from cotforge.simulate.ledger import Ledger, metrics_page
 from cotforge.simulate.reply import refusal_response
@@ -65,7 +66,7 @@ async def serve_teachers(
     are kept by model, and shared with other ports where these are given the same.
     Raises PipelineError where a teacher cannot be trained, TeacherError where the port is taken.
     """
-    with ThreadPoolExecutor(2, thread_name_prefix="looking") as pool:
+    with rare_collections(), ThreadPoolExecutor(2, thread_name_prefix="looking") as pool:
         house = SimulatedServer(_make_stages(roles, labels, {} if ledgers is None else ledgers, root, pool))
         app = web.Application(client_max_size=MOST_BYTES, middlewares=[from_here_only])
         app.add_routes(

@@ -16,7 +16,7 @@ from cotforge.simulate import transport_faults
 from cotforge.simulate.ledger import Ledger, LedgerEntry
 from cotforge.simulate.reply import answer_response, completion_body, failure_response, refusal_response
 from cotforge.simulate.request import HttpRefusal, ParsedRequest
-from cotforge.simulate.speaker import Speaker
+from cotforge.simulate.speaker import Speaker, Spoken
 from cotforge.teachers.simulated import Simulated
 from cotforge.teachers.teacher import Teacher
 
@@ -113,11 +113,20 @@ class SimulatedTeacher:
             await asyncio.sleep(seconds)
             entry.ended = str(simulated.error_status)
             return failure_response(simulated)
-        looking = loop.run_in_executor(self._pool, self._speaker.reply, asked)
-        reply, _ = await asyncio.gather(looking, asyncio.sleep(seconds), return_exceptions=True)
-        if isinstance(reply, BaseException):
-            raise reply
+        until = loop.time() + seconds
+        try:
+            reply = await self._look_and_speak(asked)
+        except Exception:
+            await asyncio.sleep(until - loop.time())
+            raise
+        await asyncio.sleep(until - loop.time())
         return await self._send_reply(request, completion_body(asked, *reply, usage=simulated.usage), fault, entry)
+
+    async def _look_and_speak(self, asked: ParsedRequest) -> tuple[list[Spoken], int]:
+        """What is said, as `Speaker.reply`. To hand small pictures to a thread, and to be handed the reply, takes longer than to look."""
+        if asked.has_small_pictures:
+            return self._speaker.reply(asked)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._speaker.reply, asked)
 
     async def _send_reply(self, request: web.Request, body: bytes, fault: str, entry: LedgerEntry) -> web.StreamResponse:
         """The reply, on the wire as the fault has it."""
