@@ -126,6 +126,30 @@ def test_the_beginning_of_a_sentence_stays_where_only_its_end_concludes() -> Non
     assert cut_answer(f"{SEEN} Light, so awe.", "awe", FEELINGS) == SEEN
 
 
+COUNTED = "There are 20 jars above and 22 below"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ", for a total of 42.",
+        " for a grand total of 42 jars.",
+        ", and that makes 42.",
+        " and this gives 42 in all.",
+        ", which gives 42 in all.",
+        ", that is 42 in total.",
+        ", and together they are 42.",
+        ", bringing the total to 42.",
+        ", adding up to 42.",
+        ", totalling forty-two.",
+        ", and we get 42.",
+        ", 42 in all.",
+    ],
+)
+def test_the_parts_of_a_total_stay_where_only_the_total_is_the_answer(end: str) -> None:
+    assert cut_answer(f"{SEEN} {COUNTED}{end}", "42") == f"{SEEN} {COUNTED}."
+
+
 def test_a_synonym_of_the_answer_goes_and_one_of_another_label_stays() -> None:
     names = (("awe", ("wonder", "reverence")), ("fear", ("dread",)))
     assert cut_answer(f"{SEEN} One feels wonder. One feels dread.", "awe", FEELINGS, names) == f"{SEEN}\n One feels dread.".replace(

@@ -22,8 +22,13 @@ _SENTENCE = re.compile(
     rf"(?:[^\n]|{_WRAP})+?(?:[.!?…]{{1,8}}[\"'”’)\]*_]{{0,8}}(?=\s|\Z)|[。！？]{{1,8}}|(?!{_WRAP})(?=\n)|\Z)|\n", re.DOTALL
 )
 _CLAUSE = re.compile(
-    r"\s{0,3}(?:;|:(?=\s)|\s[-–—]\s|—"
-    r"|,?\s{1,3}(?:so|and\ so|thus|hence|therefore|which|making|meaning|giving|suggesting|pointing|evoking|leading)\b)"
+    r"\s{0,3}(?:;|:(?=\s)|\s[-–—]\s|—|,(?=\s\S{1,20}(?:\s\S{1,20}){0,2}\s(?:in\s(?:all|total)|altogether)\b)"
+    r"|,?\s{1,3}(?:so|and\ so|thus|hence|therefore|which|making|meaning|giving|suggesting|pointing|evoking|leading"
+    r"|bringing|leaving|yielding|totall?ing|amounting|adding\ up|resulting|coming\ to|summing|altogether|in\ all|in\ total|all\ in\ all"
+    r"|(?:for|to|with)\ (?:a|an|the)\ (?:\w{1,12}\ )?(?:total|sum|count|result)"
+    r"|(?:and|or|but)?,?\s?(?:that|this|it|these|those|together\ they|they|together|we|i)\ (?:all\ |then\ |would\ |thus\ |together\ ){0,2}"
+    r"(?:makes?|gives?|leaves?|comes?\ (?:out\ )?(?:to|at)|adds?\ up\ to|brings?|yields?|equals?|totals?|means?|sums?|amounts?|is|are"
+    r"|get))\b)"
 )
 """Where the end of a sentence may be cut off."""
 _CONCLUDES = re.compile(

@@ -19,23 +19,32 @@ LEAKS: Mapping[str, str] = {
     "hint": "hint hints hinted",
     "overrules_evidence": f"{_LABELS} classification truth official overrules overrule overruled overrides overridden"
     " defer deferring trumps",
-    "works_backwards": f"{_LABELS} answer conclusion backward backwards reverse reverse-engineer expected desired required knowing",
-    "justifies": f"{_LABELS} answer justify justifies justifying justification rationalize rationalise rationale",
-    "ground_truth": f"{_LABELS} truth ground-truth gold golden gold-standard dataset dataset's metadata raters raters' corpus",
-    "agrees_with_label": f"{_LABELS} {_GIVENS} answer classification tag required",
+    "works_backwards": f"{_LABELS} answer conclusion solution backward backwards reverse reverse-engineer reverse-engineering expected"
+    " desired required knowing fill filling",
+    "justifies": f"{_LABELS} answer justified justify justifies justifying justification rationalize rationalise rationale",
+    "ground_truth": f"{_LABELS} truth groundtruth human sheet ground-truth gold golden gold-standard dataset dataset's metadata raters"
+    " raters' corpus",
+    "agrees_with_label": f"{_LABELS} {_GIVENS} answer classification tag required told target reference",
     "as_labelled": f"{_LABELS} classified categorized categorised",
     "told": f"{_LABELS} {_GIVENS} answer told informed notified handed shown prompt instructions instruction user task know knew",
-    "given_answer": f"{_LABELS} {_GIVENS} classification intended desired required told shown handed",
+    "given_answer": f"{_LABELS} {_GIVENS} answer classification intended desired required wanted target told shown handed",
     "label_as_premise": f"{_LABELS} {_GIVENS} classification answer category verdict solution supposed meant",
 }
 """By kind of leak: a sentence that leaks in this way has one of these words, or one of `LEAKS_NAMING`."""
 LEAKS_NAMING: Mapping[str, str] = {
-    "works_backwards": "reach arrive end ends start starting begin beginning target goal back aware conclude come result reached",
+    "works_backwards": "reach reaches reached arrive arrives end ends ended start starting begin beginning target goal aim objective"
+    " purpose destination outcome anchor premise back aware conclude come comes result results mind get gets land lands obtain"
+    " finish lead leads produce yield give gives bring brings work turn make makes add steer direct guide push nudge bend"
+    " tilt twist stretch explain justify wins follows prevails emerges support supports favour favor belong belongs fit fits"
+    " match points way path route road chain consistent compatible become equal right correct true accept take taking"
+    " assuming supposing granting accepting know knew connect tie link bridge relate bind interpret treat present frame"
+    " otherwise else until wanted needed intended planned supposed must should ought need want from trace traces tracing"
+    " retrace backward steps be step wish try",
     "justifies": "explain explanation defend argue reasons evidence plausible convincing case argument arguments account support motivate"
-    " task details clues reasoning",
-    "ground_truth": "reference standard official key data file",
+    " task details clues reasoning show why makes something justification back",
+    "ground_truth": "reference standard official key data file solution",
     "agrees_with_label": "correct true actual",
-    "as_labelled": "marked",
+    "as_labelled": "marked tag listed recorded filed sorted assigned put registered stored",
     "label_as_premise": "since considering being seeing correct true actual real",
     "told": "question problem system message exercise",
     "conceals": "discovered own",

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cotforge.measures import leak_agrees as agrees
+from cotforge.measures import leak_backwards as backwards
 from cotforge.measures import leak_patterns as patterns
-from cotforge.measures.texts import names_answer
+from cotforge.measures.texts import mark_answer, names_answer
 
 
 class LeakSuspect(NamedTuple):
@@ -60,12 +62,17 @@ def _meets(pattern: re.Pattern[str], *, of_things: bool = True) -> Check:
 
 def _is_given(suspect: LeakSuspect) -> bool:
     """It calls the answer a given one: "the provided label", "the answer that was supplied"."""
-    return any(found["said"] is None or suspect.states_answer(found["said"]) for found in patterns.GIVEN_ANSWER.finditer(suspect.text))
+    return any(_names_if_it_must(suspect, found) for found in patterns.GIVEN_ANSWER.finditer(suspect.text))
+
+
+def _names_if_it_must(suspect: LeakSuspect, found: re.Match[str]) -> bool:
+    """Whether the group that was found, if there is one, states the answer."""
+    return found.lastgroup is None or suspect.states_answer(found[found.lastgroup])
 
 
 def _is_labelled(suspect: LeakSuspect) -> bool:
     """It was labelled so: "as labelled", "the image is tagged with awe", "somebody labelled this awe"."""
-    if patterns.AS_LABELLED.search(suspect.text) and not suspect.is_of_thing():
+    if any(_names_if_it_must(suspect, found) for found in patterns.AS_LABELLED.finditer(suspect.text)) and not suspect.is_of_thing():
         return True
     at = max(suspect.text.find("labelled "), suspect.text.find("labeled "))
     return at >= 0 and suspect.states_answer(suspect.text[at + 8 : at + 25 + len(suspect.answer)])
@@ -124,8 +131,7 @@ def _is_ground_truth(suspect: LeakSuspect) -> bool:
     """It names the truth that is kept beside the data: "the ground truth", "the annotators agreed", "the answer key says"."""
     if patterns.GROUND_TRUTH.search(suspect.text):
         return True
-    found = patterns.ANNOTATION_SAYS.search(suspect.text)
-    return found is not None and suspect.states_answer(found["said"])
+    return any(_names_if_it_must(suspect, found) for found in patterns.ANNOTATION_SAYS.finditer(suspect.text))
 
 
 def _is_justifying(suspect: LeakSuspect) -> bool:
@@ -138,12 +144,15 @@ def _is_justifying(suspect: LeakSuspect) -> bool:
             return True
         if patterns.THE_ANSWER.search(what) and not suspect.names_other(what) and not suspect.is_of_thing():
             return True
-    return False
+    marked = mark_answer(suspect.text, suspect.answer)
+    return patterns.EXPLAINS.search(marked) is not None and not suspect.names_other(marked)
 
 
 def _is_agreeing(suspect: LeakSuspect) -> bool:
-    """It finds its evidence to agree with a label: "which matches the label", "this confirms the given answer"."""
-    return any(not (found["label"] and suspect.is_of_thing()) for found in patterns.AGREES.finditer(suspect.text))
+    """It finds its evidence to agree with a label: "which matches the label", "the given answer holds up"."""
+    marked = mark_answer(suspect.text, suspect.answer)
+    of_thing = suspect.is_of_thing()
+    return any(found.lastgroup is None or not of_thing for pattern in (agrees.AGREES, agrees.HOLDS) for found in pattern.finditer(marked))
 
 
 def _is_backwards(suspect: LeakSuspect) -> bool:
@@ -159,9 +168,32 @@ def _is_backwards(suspect: LeakSuspect) -> bool:
         free = not suspect.options and group in ("known", "toward") and not patterns.META.search(said)
         if suspect.states_answer(said) and not free:
             return True
-    return False
+    return _starts_from_answer(suspect)
 
 
+def _starts_from_answer(suspect: LeakSuspect) -> bool:
+    """The same by words around the answer: "I choose the details that lead to awe", "otherwise it would not be awe"."""
+    marked = mark_answer(suspect.text, suspect.answer)
+    if backwards.CALCULATES.search(marked) or suspect.names_other(suspect.text):
+        return False
+    if backwards.SETTLED.search(marked):
+        return True
+    if backwards.REVERSED.search(marked) and ("@" in marked or _SPEAKS_OF_ANSWER.search(marked)):
+        return True
+    found = backwards.TOWARD.search(marked) if "@" in marked else None
+    if found is None:
+        return False
+    return (
+        found["asked"] is not None
+        or found["how"] is not None
+        or found["taken"] is not None
+        or "otherwise" in marked
+        or " else " in marked
+        or backwards.SUPPOSED.search(marked) is None
+    )
+
+
+_SPEAKS_OF_ANSWER = re.compile(r"\b(?:answer|label|solution|conclusion|(?:the|final|known|end|given) (?:result|outcome))\b")
 _BEGINS_WITH_ANSWER = re.compile(r"(?:the )?(?:\w+ )?(?:answer|label|solution|conclusion|category)\b")
 
 
@@ -174,39 +206,17 @@ def _is_concealing(suspect: LeakSuspect) -> bool:
     return False
 
 
-_NOT = "not |n't |never|without|avoid|refrain|instead|rather| as if| as though| like |pretend|scratch|myself|unaware|keep|hid"
-_WHY = (
-    "justif|rational|explain|support|defend|argu|show |case |motivate|back up|account for|reason|come up|explanation|construct|lead to"
-    "|point to|find |evidence|plausible|convincing"
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("conceals", _is_concealing),
+    ("hint", _meets(patterns.HINT)),
+    ("overrules_evidence", _meets(patterns.OVERRULES, of_things=False)),
+    ("works_backwards", _is_backwards),
+    ("justifies", _is_justifying),
+    ("ground_truth", _is_ground_truth),
+    ("agrees_with_label", _is_agreeing),
+    ("as_labelled", _is_labelled),
+    ("told", _is_told),
+    ("given_answer", _is_given),
+    ("label_as_premise", _is_premise),
 )
-_FROM = (
-    "back|reverse|start|begin|set out|from |must|need|should|order to|so as to|so that|to get |to reach|to arrive|target|goal|knowing|aware"
-    "|know |the answer to"
-)
-_BUT = (
-    "but |but,|however|yet|though|still|nevertheless|nonetheless|except|, the|, it|, so|, i|, we|; the|overr|defer|trump|set aside|outweigh"
-)
-_SAID = "told|informed|notified|shown|given|handed|with |prompt|question|user|task|instruction|system|problem|message|know|knew|exercise"
-_GIVEN = (
-    "given|provided|supplied|stated|specified|assigned|designated|predetermined|known|official|listed|recorded|annotated|expected|intended"
-    "|desired|required|handed|told|shown"
-)
-_TRUTH = "truth|gold|standard|reference|official|model|key|sheet|data|annot|rater|corpus|file"
-_WITH = (
-    "match|fit|consist|line|align|agree|confirm|support|correspond|corrobor|valid|expla|keeping|accord|reinforc|verif|reflect|bear|back"
-    "|true|compatib|lead|coincid|underlin|warrant|makes"
-)
-CHECKS: tuple[tuple[str, tuple[str, ...], Check], ...] = (
-    ("conceals", tuple(_NOT.split("|")), _is_concealing),
-    ("hint", ("hint",), _meets(patterns.HINT)),
-    ("overrules_evidence", tuple(_BUT.split("|")), _meets(patterns.OVERRULES, of_things=False)),
-    ("works_backwards", tuple(_FROM.split("|")), _is_backwards),
-    ("justifies", tuple(_WHY.split("|")), _is_justifying),
-    ("ground_truth", tuple(_TRUTH.split("|")), _is_ground_truth),
-    ("agrees_with_label", tuple(_WITH.split("|")), _is_agreeing),
-    ("as_labelled", ("label", "annotated", "tagged", "classified", "categori", "marked"), _is_labelled),
-    ("told", tuple(_SAID.split("|")), _is_told),
-    ("given_answer", tuple(_GIVEN.split("|")), _is_given),
-    ("label_as_premise", ("",), _is_premise),
-)
-"""(kind, what its sentences have one of, whether a sentence leaks in this way), the surer kinds first."""
+"""(kind, whether a sentence leaks in this way), the surer kinds first."""

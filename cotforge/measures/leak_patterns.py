@@ -6,17 +6,15 @@ All are searched in one sentence, in lower case. Groups hold what has to be comp
 import re
 
 _ADVERB = r"(?:(?:already|also|explicitly|clearly|officially|correctly|simply|now|therefore)\s+)?"
-_GIVEN = (
+GIVEN = (
     r"(?:given|provided|supplied|stated|specified|assigned|pre-?assigned|predetermined|designated|known|official|listed|recorded|annotated)"
 )
-_TRUE = r"(?:correct|right|true|actual|real|final|target|gold|class|image|dataset)"
-_KNOWN = rf"(?:(?:{_TRUE}|{_GIVEN})\s+){{0,3}}"
-_TASK = (
-    r"(?:emotion|animal|species|breed|object|mood|feeling|sentiment|colou?r|shape|style|genre|activity|action|scene|place|country|city"
-    r"|person|diagnosis|finding|letter|digit|title|brand|theme|type)"
-)
-"""What a question asks for, where its answer has no other word."""
-_META = rf"(?:label|answer|category|class|classification|annotation|solution|response|verdict|{_TASK})"
+TRUE = r"(?:correct|right|true|actual|real|final|target|gold|class|image|dataset)"
+_KNOWN = rf"(?:(?:{TRUE}|{GIVEN})\s+){{0,3}}"
+TASK = r"(?:emotion|animal|species|breed|mood|feeling|sentiment|style|genre|activity|action|country|city|diagnosis|brand|theme)"
+"""What a question asks for, where its answer has no other word. Shapes, persons, letters and the like are also given by the picture."""
+_DATUM = r"(?:number|value|word|name|total|count|result|shape|scene|object|place|person|letter|digit|title|type|colou?r|finding)"
+META_WORD = rf"(?:label|answer|category|class|classification|annotation|solution|response|verdict|{TASK})"
 _LABEL = r"(?:label|annotation|classification)"
 _SAYS = r"(?:says|said|states|stated|reads|indicates|indicated|tells|specifies|confirms|gives|lists|names|shows|marks)"
 
@@ -40,9 +38,19 @@ THING = _compiled(
 
 GIVEN_ANSWER = _compiled(
     rf"""\b(?:
-        {_GIVEN}\ (?:(?:{_TRUE}|{_GIVEN}|{_TASK})\ ){{0,2}}{_META}\b
-      | {_GIVEN}\ (?:(?:{_TRUE}|{_GIVEN})\ ){{0,2}}(?:number|value|word|name|total|count|result)\b(?P<said>.{{0,60}})
-      | (?:expected|intended|desired|required)\ (?:{_TRUE}\ )?(?:label|answer|category|class)\b
+        {GIVEN}\ (?:(?:{TRUE}|{GIVEN}|{TASK})\ ){{0,2}}{META_WORD}\b
+      | {GIVEN}\ (?:number|value|word)\ (?:(?:is|can\ be|may\ be)\ (?:clearly\ )?(?:visible|seen|found|recogni[sz]ed|felt)|shows
+          |is\ reflected)\ in
+          \ (?:\w+\ )?(?:details?|places|features|cues|elements|parts|aspects)\b
+      | {GIVEN}\ (?:(?:{TRUE}|{GIVEN})\ ){{0,2}}{_DATUM}\b(?P<said>.{{0,60}})
+      | (?:{_DATUM}|{TASK}|class|category)\ (?:(?:that|which)\ )?(?:(?:is|was|has\ been|i\ was|we\ were|i\ have\ been)\ )?
+          (?:given|provided|supplied|assigned)(?:\ here)?\ (?:is|was)\b(?P<later>.{{0,40}})
+      | (?:{TASK}|class|category|label|answer|number|value|word)\ (?:assigned|given|attached|provided)\ (?:to|for|with)\ (?:the|this)
+          \ (?:image|picture|photo\w*|scene|sample|example)\b
+      | {META_WORD}\ (?:that\ )?(?:came|comes|coming)\ with\ (?:the|this|it)\b
+      | (?:given|provided|supplied|assigned|listed|recorded)\ as\ (?:the|its|our)\ (?:{TRUE}\ ){{0,2}}(?:{META_WORD}|number|value|word)\b
+      | given\ (?:the|this|that)\ (?:{TRUE}\ )?answer\b(?!\ (?:options?|choices?|is|must|list|set|format|space|line|box))
+      | (?:expected|intended|desired|required|wanted|target|labell?ed|reference)\ (?:{TRUE}\ )?(?:label|answer|category|class)\b
       | (?:label|answer|category|class|classification|annotation|solution|response|verdict)\ (?:(?:that|which)\ )?
         (?:(?:is|was|were|has\ been|had\ been|i|we|you|i'm|i've|we've|you've|i\ am|i\ was|we\ are|we\ were|you\ have|we\ have)\ ){{0,3}}
         {_ADVERB}(?:given|provided|supplied|specified|handed|told|shown)
@@ -54,22 +62,32 @@ AS_LABELLED = _compiled(
         (?!\ (?:on|in\ the\ (?:picture|image|diagram|figure|chart|map)|at|along|above|below|beside|near|with\ an?\ arrow))
       | (?:image|picture|photo|photograph|scene|sample|example|it|this|one|item|figure|which)[ ]
         (?:is|was|has\ been|had\ been|being|comes|came)\ (?:(?:already|clearly|officially|correctly|indeed)\ )?
-        (?:labell?ed|annotated|tagged)\ (?:as|with|under)\b
+        (?:labell?ed|annotated|tagged)\ (?:as\b|(?:with|under)\b(?P<said>.{1,30}))
+      | (?:image|picture|photo|photograph|scene|sample|example|it|this)\ (?:is|was|has\ been)\ (?:\w+\ )?(?:listed|recorded|filed|sorted
+          |assigned|classified|classed|categori[sz]ed|put|registered|stored)\ (?:as|under|to|into|in|with)\b(?P<filed>.{1,40})
+      | (?:image|picture|photo|photograph|scene|sample|example)\ (?:is|was|has\ been)\ (?:marked|assigned(?:\ the\ \w+)?|given\ the\ \w+)
+          (?P<marked>\ .{1,20})
+      | (?:has|have|carries|bears|got|with|wears|comes\ with|given|received)\ the\ (?:label|tag|annotation)\b(?P<carried>.{1,30})
+      | (?:those|whoever|people|person|persons|somebody|someone|one|humans|experts?)\ (?:who\ )?(?:\w+\ )?(?:annotated|labell?ed|tagged
+          |rated)
+          \ (?:this|it|the\ (?:image|picture|photo\w*|scene|sample))\b
+      | (?:image|picture|photo|photograph|scene|sample|example|it|this|one)\ (?:is|was|has\ been|seems)\ (?:\w+\ )?
+        (?:rightly|correctly|aptly|well|properly|accurately|rightfully|appropriately)\ (?:labell?ed|annotated|tagged)\b
       | (?:was|has\ been|had\ been)\ (?:classified|categori[sz]ed|marked)\ (?:as|under)\b
       | (?:labell?ed|annotated|tagged)\ (?:as\ )?(?:such|so|by\ (?:the\ )?(?:annotators?|humans?|people|raters?|experts?|dataset))\b)"""
 )
 PREMISE = _compiled(
     rf"""\b(?:
         (?:since|because|given|as|seeing|considering|knowing|granted|now)\b,?\ (?:that\ )?(?:i\ know\ |we\ know\ )?(?:that\ )?
-        (?:the|its|this|our|an?)\ {_KNOWN}{_META}(?:\ (?:here|for\ \w+\ \w+))?[ ]
+        (?:the|its|this|our|an?)\ {_KNOWN}{META_WORD}(?:\ (?:here|for\ \w+\ \w+))?[ ]
         (?:is|was|{_SAYS}|must\ be|has\ to\ be|should\ be|being|turns\ out\ to\ be)\ (?P<said>.{{1,60}})
       | (?:since|because|given|as|seeing|considering|knowing|granted|but)\b,?\ (?:that\ )?(?:it|this|that|the\ \w+|what\ we\ see)[ ]
         (?:has\ to\ be|must\ be|is\ (?:known|supposed|said|meant|stated|given|declared)(?:\ to\ be|\ as)?)\ (?P<must>.{{1,40}})
       | the\ (?:true|actual|real|correct|right|known|official)\ \w+\ being\ (?P<being>.{{1,40}})
       | (?:since|because|considering|given|knowing|seeing)\ (?:that\ )?the\ (?:true|actual|real|correct|right
       |known)\ \w+\ is\ (?P<true>.{{1,40}})
-      | (?:given|with|knowing|taking|accepting|assuming|trusting)\ (?:the|this|that)\ (?:{_TRUE}\ ){{0,3}}{_LABEL}\b
-      | (?:with|given|taking|accepting|assuming)\ (?P<as>[\w'\ -]{{1,40}}?)\ (?:as|being)\ (?:the|our)\ {_KNOWN}{_META}\b)"""
+      | (?:given|with|knowing|taking|accepting|assuming|trusting)\ (?:the|this|that)\ (?:{TRUE}\ ){{0,3}}{_LABEL}\b
+      | (?:with|given|taking|accepting|assuming)\ (?P<as>[\w'\ -]{{1,40}}?)\ (?:as|being)\ (?:the|our)\ {_KNOWN}{META_WORD}\b)"""
 )
 LABEL_NAMES = _compiled(
     r"""\b(?:
@@ -85,12 +103,15 @@ LABEL_WEIGHED = _compiled(
           \ (?:\w+\ )?label\b
       | labels\b
       | label\ (?:that\ )?(?:would|could|might|fits|seems)\b
+      | is\ the\ label\ that\b
+      | labels?\ (?:like|such\ as)\b
+      | (?:does|do|would|did)(?:\ not|n't)\ (?:fit|match|suit)\b
       | (?:so|therefore|thus|hence|overall|finally|in\ conclusion|conclude\ that)\b[^.]{0,20}\blabel\ (?:is|should\ be|must\ be)\b
       | (?:can|could|may|might|would|should|to)\ be\ (?:labell?ed|tagged|annotated)\b)"""
 )
 """A label that is chosen, not one that is known."""
 LABEL_SAYS = _compiled(
-    rf"""\b(?:the|its|this)\ {_KNOWN}(?P<what>{_META})(?:\ (?:here|for\ \w+\ \w+|of\ \w+\ \w+))?\ (?P<verb>is|was|{_SAYS})\b
+    rf"""\b(?:the|its|this)\ {_KNOWN}(?P<what>{META_WORD})(?:\ (?:here|for\ \w+\ \w+|of\ \w+\ \w+))?\ (?P<verb>is|was|{_SAYS})\b
         (?P<said>.{{1,60}})"""
 )
 TOLD = _compiled(
@@ -98,13 +119,14 @@ TOLD = _compiled(
         (?:we|i|you)(?:\ (?:are|were|am|was|have|had)|'re|'ve|'m|'d)\ (?:been\ )?{_ADVERB}
         (?:told|informed|notified|shown|given|handed|provided\ with|supplied\ with)\b(?P<said>.{{1,120}})
       | (?:prompt|question|user|task|instructions?|system|problem|message|assignment|exercise)\ (?:ha(?:s|ve)\ )?{_ADVERB}
-        (?:tells?|told|says?|said|states?|stated|gives?|gave|given|informs?|reveals?|revealed|specif(?:y|ies)|provides?|provided|mentions?|mentioned
+        (?:tells?|told|says?|said|states?|stated|gives?|gave|given|informs?|reveals?|revealed|specif(?:y|ies)|provides?|provided
+          |mentions?|mentioned
           |indicates?|confirms?)\b(?P<told>.{{1,120}})
       | (?:stated|said|given|mentioned|written|provided|told|according\ to|from|in|by)\ (?:in\ |by\ |from\ )?(?:the|my|this)\ (?:\w+\ )?
         (?:prompt|instructions?|user|task\ description|system\ message)\b(?P<prompt>.{{1,100}})
       | (?:we|i)\ {_ADVERB}(?:know|knew)\ {_ADVERB}(?:from\ \w+\ \w+\ )?(?:that\ )?(?P<known>.{{1,100}}))"""
 )
-META = _compiled(rf"\b{_META}\b")
+META = _compiled(rf"\b{META_WORD}\b")
 TOLD_BY_THING = _compiled(
     r"""\s*by\ (?:the|a|an|its|his|her)\ (?!prompt|question|user|task|hint|dataset|annotat|instruct|system) | \s*to\b"""
 )
@@ -131,22 +153,32 @@ HINT = _compiled(
 GROUND_TRUTH = _compiled(
     rf"""\b(?:
         ground[-\ ]?truth\b
+      | human\ (?:annotat|rat|label)\w+
       | gold(?:en|-standard)?[-\ ](?:label|answer|annotation|standard\ (?:label|answer))
       | standard\ answer\b
-      | (?:according\ to|per|by|in|following|as)\ the\ annotations?\b(?!\ (?:on|of\ the\ (?:map|plan|figure|diagram)))
-      | (?:reference|official|model)\ (?:answer|label|solution|reasoning|annotation)\b
+      | (?:according\ to|per|by|in|following|as|from)\ the\ (?:annotations?|dataset|data\ set|metadata|annotators?|raters?)\b(?!\ (?:on
+          |of\ the\ (?:map|plan|figure|diagram)))
+      | (?:reference|official|model|sample)\ (?:answer|label|solution|reasoning|annotation)\b
       | answer\ (?:key|sheet)\b(?!\ (?:on|lies|lying|beside|next|under|is\ (?:lying|on|visible|covered)|of\ the\ piano))
-      | (?:dataset|data\ set|annotators?|raters?|metadata|corpus)(?:'s|s')?\ (?:{_META}|tag|labels)\b
-      | {_META}\ (?:in|from|of|given\ by|provided\ by)\ (?:the\ )?
+      | (?:dataset|data\ set|annotators?|raters?|metadata|corpus)(?:'s|s')?\ (?:{META_WORD}|tag|labels)\b
+      | {META_WORD}\ (?:in|from|of|given\ by|provided\ by)\ (?:the\ )?
         (?:data\ ?set|annotators?|annotations?|data|metadata|file|raters?|corpus)\b
       | (?:annotators?|raters?|data\ ?set|metadata)\ (?:ha(?:s|ve)\ )?{_ADVERB}
-        (?:chose|chosen|labell?ed|marked|agreed|said|assigned|picked|decided|tagged|rated|{_SAYS}|lists?|says?|give|mark)\b)"""
+        (?:chose|chosen|labell?ed|marked|agreed|said|assigned|picked|decided|tagged|rated|saw|felt|called|settled|voted|went|named
+          |found|gave|put
+          |recorded|judged|considered|perceived|has\ (?:it|this)|{_SAYS}|lists?|says?|give|mark)\b)"""
 )
-ANNOTATION_SAYS = _compiled(r"\bannotations?\ (?:say|state|list|give|indicate|mark|confirm|show|tell|is|are|name)s?\b(?P<said>.{1,60})")
+ANNOTATION_SAYS = _compiled(
+    r"""\b(?:
+        (?:annotations?|data|data\ ?set|metadata|gold(?:en)?(?:\ standard)?|reference|(?:solution\ |answer\ )?key|(?:solution|answer)\ sheet
+          |corpus|file\ name|solution|answer\ file)\ (?:say|state|list|give|indicate|mark|confirm|show|tell|is|are|name|has|have|hold
+          |record)s?\b(?P<said>.{1,60})
+      | in\ the\ (?:data|corpus|file|key|(?:solution|answer)\ (?:key|sheet))\b(?P<in>.{1,60}))"""
+)
 JUSTIFIES = _compiled(
     r"""\b(?:
         (?:needs?|have|has|must|want|going|task|job|goal|aim|asked|supposed|try|trying|required|role|let\ me|let\ us|let's|i\ will|i'll
-          |i\ shall|we\ will|i\ should|we\ should|i\ can|we\ can|remains|left\ is|in\ order|here\ is|now\ to|time\ to
+          |i\ shall|we\ will|i\ should|we\ should|i\ can|we\ can|am\ to|are\ to|remains|left\ is|in\ order|here\ is|now\ to|time\ to
           |(?:reasoning|explanation|argument|rationale)\ (?:should|must|has|needs)|\Ato)\b
         [^.]{0,30}?\b(?:justify|rationali[sz]e|explain(?:ing)?\ (?:why|how|the)|support|defend|argue|show\ (?:why|that|how)|motivate
           |back\ up
@@ -161,16 +193,35 @@ JUSTIFIES = _compiled(
       | (?:explanation|justification|rationale|reasons?)\ (?:for|of|why)\ (?:the|this|that)\ (?:\w+\ )?
         (?:label|annotation|classification|answer)\b)"""
 )
-THE_ANSWER = _compiled(rf"\b(?:the|this|that)\ {_KNOWN}(?:label|annotation|classification|answer|category|emotion|conclusion)\b")
-AGREES = _compiled(
-    rf"""\b(?:match(?:es|ing|ed)?|fit(?:s|ting)?|consistent\ with|in\ line\ with|align(?:s|ed|ing)?\ (?:\w+\ )?with|agree(?:s|ing)?\ with
-          |confirm(?:s|ed|ing)?|support(?:s|ed|ing)?|correspond(?:s|ing)?\ to|corroborat\w+|validat\w+|explain(?:s|ing)?|in\ keeping\ with
-          |accords?\ with|in\ agreement\ with|reinforc\w+|verif\w+|reflect(?:s|ing)?|bears?\ out|backs?\ up|true\ to|in\ accordance\ with
-          |compatible\ with|leads?\ to|coincid\w+\ with|underlin\w+|warrants?|makes\ sense\ of)[ ]
-        (?:(?:well|exactly|perfectly|nicely|precisely)\ )?(?:with\ )?(?:the|this|that|its)[ ]
-        (?:(?:(?:{_TRUE}|{_GIVEN}|expected)\ ){{0,3}}(?P<label>{_LABEL}|tag)\b(?!\s*:)
-           |(?:(?:{_GIVEN}|expected|correct|true|actual|required)\ ){{1,3}}{_META}\b)"""
+EXPLAINS = _compiled(
+    r"""(?:
+        (?:need|have|want|going|task|job|asked|supposed|am|is|must|should|will|to|me|us|let's|i'll|only|remains)\ (?:\w+\ ){0,2}?
+          (?:explain|justify|rationali[sz]e|defend|motivate)\ (?:an?\ |the\ )?@
+      | \bto\ (?:explain|justify|rationali[sz]e|defend|back\ up|support|argue\ for|motivate)\ (?:an?\ |the\ )?@
+      | \b(?:could|can|would|might)\ (?:one\ |we\ |i\ |you\ )?(?:justify|defend|rationali[sz]e)\ (?:an?\ |the\ )?@
+      | \b(?:let\ me|let\ us|let's|i\ will|i'll|how\ can|how\ could)\ (?:\w+\ )?(?:be\ )?(?:justif|rationali[sz])\w*(?=\ (?:this|it
+          |that)\b|\Z)
+      | \bhow\ (?:can|could|do|would)\ (?:\w+\ )?(?:be\ )?(?:justif|rationali[sz])\w*
+      | \b(?:challenge|question|point|task|job|aim|goal|issue|problem)\ (?:here\ |now\ )?(?:is|was)\ (?:why\ (?:it|this)\ is
+          |to\ (?:explain|justify|show|argue
+          |defend)\b|how\ to\ (?:justify|explain|defend))[^.;]{0,60}@
+      | \bwhy\ (?:is|would|should|was)\ (?:it|this|that|the\ \w+)\ (?:be\ |labell?ed\ )?(?:an?\ |the\ )?@
+      | \bwhy\ (?:an?\ |the\ )?@\Z
+      | \b(?:find|look\ for|search\ for|need|name)\ (?:something|anything|whatever)\ (?:that|which|to)\ [^.;]{0,25}@
+      | \b(?:justification|rationale|reasons?|arguments?)\ for\ (?:an?\ |the\ )?@[^.;]{0,20}\b(?:needed|missing|required|must|could\ be
+          |can\ be|has\ to)\b
+      | \bjustification\ for\ (?:an?\ |the\ )?@
+      | \bwhy\ did\ (?:they|the\ \w+)\ (?:choose|pick|say|give|see)\b
+      | \bhere\ (?:is|are)\ (?:why|the\ reasons?)\b[^.;]{0,40}@
+      | \b(?:see|think\ about|say|tell|now\ for|think\ of)\ (?:the\ )?(?:reasons?\ )?(?:why|what\ makes|for)\ (?:it\ |this\
+          |the\ \w+\ )?(?:is\ |a\ case\ of\ )?(?:an?\ |the\ )?@
+      | \b(?:need|want|gather|collect|look\ for|search\ for|require|give|name|list|find)\ (?:an?\ |some\ |more\ |good\
+          |the\ )?(?:\w+\ )?(?:arguments?|evidence|justification
+          |reasons?|support|backing|grounds)\ (?:for|of)\ (?:an?\ |the\ )?@
+      | \bonly\ (?:have|need)\ to\ (?:explain|justify|show)\b)"""
 )
+"""The same, of a sentence in which the answer is written as "@"."""
+THE_ANSWER = _compiled(rf"\b(?:the|this|that)\ {_KNOWN}(?:label|annotation|classification|answer|category|emotion|conclusion)\b")
 BACKWARDS = _compiled(
     rf"""\b(?:
         (?:backwards?|in\ reverse|back)\ from\ (?P<from>.{{1,60}})
@@ -179,7 +230,7 @@ BACKWARDS = _compiled(
       | (?:start|starting|begin|beginning|go|going|set\ out|setting\ out)\ (?:out\ )?from\ (?P<start>.{{1,40}})
       | (?:to|must|should|will|that)\ (?:gets?|reach|arrive\ at|obtain|land\ on|end\ (?:up\ )?(?:at|with|in)
           |come\ (?:to|out\ (?:at|as|to))|hit|produce|yield|lead\ to)\ (?:the|that|this|our)[ ]
-        (?:{_GIVEN}|{_TRUE}|expected|desired|required|wanted|needed)\ (?:\w+\ )?
+        (?:{GIVEN}|{TRUE}|expected|desired|required|wanted|needed)\ (?:\w+\ )?
         (?:answer|label|result|value|number|total|conclusion|category|class)\b
       | (?:\Ato|in\ order\ to|so\ as\ to)\ (?:get\ (?:to|at)|reach|arrive\ at|land\ on|end\ (?:up\ )?(?:at|with|in)
       |come\ (?:to|out\ at)
@@ -232,9 +283,13 @@ OVERRULES = _compiled(
            |\b(?:answer|category|emotion|class|it)\ (?:(?:is|was)\ (?:given|marked|listed|set|fixed|supposed|said|meant|known|stated)\b
              |is\ to\ be\b)
            |\b(?:go|going|stick|side|settle|conform|comply|defer|align|agree|accept|follow|bow|yield)\ (?:\w+\ )?(?:with\ |to\ |for\ )?
-             (?:the|what)\ (?:(?:{_GIVEN}|{_TRUE})\ ){{0,3}}(?:label|answer|annotation|i\ was|we\ were))
+             (?:the|what)\ (?:(?:{GIVEN}|{TRUE})\ ){{0,3}}(?:label|answer|annotation|i\ was|we\ were))
       | (?:overrid(?:es?|den\ by)|overruled?(?:\ by)?|overrules|defer(?:ring)?\ to|trumps?|set\ aside\ for)\b[^.]{{0,50}}
         \b(?:label|annotation|(?:given|correct|official|known)\ answer)\b
+      | (?:i|we)\ (?:\w+\ ){{0,4}}?(?:follow|go\ (?:along\ )?with|stick\ (?:with|to)|trust|accept|adopt|obey|respect|use|keep\ to|defend)
+          \ (?:the|this|that)\ (?:(?:{GIVEN}|{TRUE})\ ){{0,3}}(?:label|annotation)\b
+      | (?:not|n't)\ (?:quite\ )?(?:what\ )?the\ (?:(?:{GIVEN}|{TRUE})\ ){{0,3}}(?:label|annotation)\b(?!\ (?:on|of|but|that|which|itself))
+      | \A(?:but|however|still|yet|nevertheless)\b,?\ the\ (?:(?:{GIVEN}|{TRUE})\ ){{0,3}}(?:label|annotation)\ (?:is|{_SAYS})
       | (?:label|annotation)\b[^.]{{0,20}}
         \b(?:overrules?|overrides?|trumps|outweighs|takes\ precedence|prevails|has\ the\ last\ word)\b)"""
 )

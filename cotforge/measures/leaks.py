@@ -54,8 +54,8 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
         others = tuple(map(str.lower, options)) if speaking else ()
         for place, kinds in sorted(speaking.items()):
             suspect = LeakSuspect(sentences[place][:_LONGEST].strip(" .!?\t\r"), lowered, others, place / len(sentences), things)
-            for kind, needed, check in CHECKS:
-                if kind in kinds and any(map(suspect.text.__contains__, needed)) and check(suspect):
+            for kind, check in CHECKS:
+                if kind in kinds and check(suspect):
                     return cast(LeakKind, kind)
     first = split_sentences(text)[0][:_LONGEST]
     if len(first) < len(text) and names_answer(first, lowered):

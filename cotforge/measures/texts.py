@@ -1,6 +1,7 @@
 """A reasoning seen as words, as lower case, as sentences: taken once for all measures of a trace."""
 
 import functools
+import re
 
 from cotforge.measures.mentions import last_named
 
@@ -54,3 +55,10 @@ def last_sentences(text: str, most: int) -> list[str]:
 def names_answer(text: str, answer: str) -> bool:
     """Whether a lower-case text names an answer as whole words."""
     return bool(answer) and last_named(text, answer) >= 0
+
+
+def mark_answer(text: str, answer: str) -> str:
+    """A lower-case text with "@" for each whole-word mention of an answer."""
+    if not answer or answer not in text:
+        return text
+    return re.sub(rf"(?<![^\W_]){re.escape(answer)}(?![^\W_])", "@", text)
