@@ -147,13 +147,24 @@ def test_the_largest_reason_is_named_and_a_tie_goes_by_name():
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.floats(0, 1))
-def test_a_quantile_is_within_one_percent_of_the_true_one(values, share):
-    spread = Spread()
+def test_a_quantile_is_the_true_one_and_of_very_many_numbers_within_one_percent_of_it(values, share):
+    few, spread = Spread(), Spread(distinct=3)
     for value in values:
+        few.add(value)
         spread.add(value)
     true = sorted(values)[math.floor(share * (len(values) - 1))]
+    assert few.quantile(share) == true
+    assert spread.is_exact == (len(set(values)) <= 3)
     assert spread.quantile(share) == pytest.approx(true, rel=0.0101, abs=1e-300)
     assert (spread.least, spread.most, spread.count) == (min(values), max(values), len(values))
+
+
+def test_marks_and_shares_of_few_readers_have_quantiles_that_occur():
+    marks = Spread()
+    for number in range(2_000):
+        marks.add((1, 2.5, 4, 5)[number % 4])
+    assert [marks.quantile(share) for share in (0.05, 0.5, 0.95)] == [1, 2.5, 5]
+    assert list(marks.buckets()) == [(1, 500), (2.5, 500), (4, 500), (5, 500)]
 
 
 def test_a_spread_without_finite_numbers_has_no_mean_or_quantile():
