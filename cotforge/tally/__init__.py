@@ -214,6 +214,7 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
+            **({"checks": teacher.checks} if teacher.checks else {}),
             **({"with_probability": teacher.probable} if teacher.probable else {}),
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
@@ -247,6 +248,7 @@ class Tally:
         trace = judged.trace
         teacher = self._teacher_tally(trace.teacher)
         teacher.calls += 1
+        teacher.checks += judged.fate == "check"
         teacher.cost_usd += trace.cost_usd
         self.followed_usd += 0.0 if trace.origin in ("solve", "vote") else trace.cost_usd
         reason = trace.finish_reason or UNSAID
