@@ -20,7 +20,7 @@ from cotforge.dedup.found import FoundDuplicates
 from cotforge.dedup.sample_rule import DuplicateReading
 from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
-from cotforge.filters import Filter
+from cotforge.filters import Filter, language_bounds
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.gold.people_marks import find_people_marks
@@ -39,6 +39,7 @@ from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.findings import FindingTally
+from cotforge.tally.funnel import funnel_steps
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes
 from cotforge.version import __version__
@@ -69,6 +70,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     tally = Tally(
         teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
+        finds_repeats=curation.repeats is not None,
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
@@ -153,7 +155,8 @@ def page_collector(curation: Curation) -> PageCollector:
     """What looks at every sample for the page, with the filters and the target of the run."""
     pipeline = curation.loaded.pipeline
     target = pipeline.consensus.target if pipeline.consensus.make_rule.targeted else None
-    return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample)
+    fixed = len(language_bounds(pipeline.reasoning_language))
+    return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample, fixed=fixed)
 
 
 def spent_by_teachers(journal: Journal) -> list[Spent]:
@@ -205,6 +208,7 @@ def make_summary(tally: Tally, totals: dict[str, Any], progress: Progress) -> di
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
+        "funnel": {step.key: step.left for step in funnel_steps(tally)},
         "samples_asked": tally.asked,
         "calls": progress.asked,
         "calls_failed": progress.failed,
@@ -237,7 +241,9 @@ class Ending:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
         yield from vanished_classes(self.loaded, self.tally)
-        yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
+        several = f", with {summary['lessons']:,} lessons" if summary["lessons"] != summary["accepted"] else ""
+        accepted = f"{summary['accepted']:,} of {summary['samples']:,} samples accepted{several}"
+        yield f"{accepted}; {summary['label_conflicts']:,} against their label"
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)

@@ -71,7 +71,7 @@ def test_the_size_is_the_hubs_word_for_it(rows, word):
 
 def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     _, body = parts(made(calls=1234, cost_usd=12.5))
-    assert "| sound samples | 20 |" in body
+    assert "| samples | 20 |" in body
     assert "| t0 | - | 75.0% |" in body
     assert "| awe | 20 | 40.0% | 8 |" in body
     assert "1,234 calls" in body
