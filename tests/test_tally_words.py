@@ -62,13 +62,19 @@ def test_of_many_classes_those_are_told_of_which_least_was_accepted(tmp_path: Pa
     assert line.count("(") == CLASSES
 
 
-def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word() -> None:
+def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word_and_rows_apart_from_samples() -> None:
     rejected = {"vote:tie": 2, "filter:reasoning_words": 7, "source:image_missing": 3, "unread:truncated": 1, "export:image_changed": 1}
-    assert one(loss_lines(rejected)) == (
-        "not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), "
-        "3 rows of the source with image_missing (source:image_missing), 2 tied (vote:tie), "
-        "1 not exported: image_changed (export:image_changed), 1 for other reasons"
-    )
+    rejected |= {"dedup:near": 4, "no_trace": 1}
+    assert list(loss_lines(rejected)) == [
+        "7 rows are no samples: 4 with nearly the picture of an earlier sample (dedup:near), "
+        "3 rows of the source with image_missing (source:image_missing)",
+        "12 samples not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), 2 tied (vote:tie), "
+        "1 not exported: image_changed (export:image_changed), 1 accepted by short votes alone (no_trace), 1 for other reasons",
+    ]
+    assert list(loss_lines({"source:no_image": 1, "vote:tie": 1})) == [
+        "1 row is no sample: 1 row of the source with no_image (source:no_image)",
+        "1 sample not accepted: 1 tied (vote:tie)",
+    ]
     assert not list(loss_lines({}))
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from cotforge.pipeline import Loaded
 from cotforge.reasons import counted_reason
-from cotforge.tally import Tally
+from cotforge.tally import OF_ROWS, Tally
 
 CLASSES = 8
 """Classes that a line names one by one; of more, those of which the smallest share was accepted."""
@@ -61,13 +61,20 @@ ORIGIN_WORDS = {"rescue": "rescued", "woven": "woven"}
 
 
 def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
-    """A line with why rows and Samples gave no Lesson, the most frequent reasons first."""
-    ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
-    if not ranked:
-        return
-    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS]]
-    others = sum(count for _, count in ranked[REASONS:])
-    yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
+    """A line with why rows are no Samples, and one with why Samples gave no Lesson, the most frequent reasons first."""
+    of_rows = {word: count for word, count in rejected.items() if word.startswith(OF_ROWS)}
+    others = {word: count for word, count in rejected.items() if word not in of_rows}
+    if total := sum(of_rows.values()):
+        yield f"{'1 row is no sample' if total == 1 else f'{total:,} rows are no samples'}: {_ranked_reasons(of_rows)}"
+    if total := sum(others.values()):
+        yield f"{total:,} sample{'s' * (total != 1)} not accepted: {_ranked_reasons(others)}"
+
+
+def _ranked_reasons(counts: Mapping[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS] if count]
+    more = sum(count for _, count in ranked[REASONS:])
+    return ", ".join(parts) + (f", {more:,} for other reasons" if more else "")
 
 
 def rule_line(loaded: Loaded) -> str:
