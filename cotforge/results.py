@@ -20,7 +20,7 @@ from cotforge.dedup.found import FoundDuplicates
 from cotforge.dedup.sample_rule import DuplicateReading
 from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
-from cotforge.filters import Filter, language_bounds
+from cotforge.filters import filters_in_words, language_bounds
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.gold.people_marks import find_people_marks
@@ -343,7 +343,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
         license=pipeline.source.license,
         pictures=consensus.describe_pictures,
         consensus=f"{consensus.rule}, label {consensus.label}{target}",
-        filters=[bounds_text(bound) for bound in pipeline.filters],
+        filters=[*filters_in_words(pipeline.filters, loaded.root, pipeline.reasoning_language), *pipeline.dedup.in_words()],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=loaded.written,
         command="cotforge build pipeline.yaml",
@@ -353,10 +353,3 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
         cost_usd=totals["cost_usd"],
         label_votes=consensus.label == "vote" and (consensus.rule == "sequential" or not consensus.sequential),
     )
-
-
-def bounds_text(bound: Filter) -> str:
-    """A filter in a few words."""
-    sides: Sequence[str] = [f"{side} {value:g}" for side, value in (("min", bound.min), ("max", bound.max)) if value is not None]
-    options = f" {bound.with_}" if bound.with_ else ""
-    return f"{bound.measure}{options} {', '.join(sides)}"

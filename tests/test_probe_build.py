@@ -105,7 +105,11 @@ def test_checks_of_other_texts_are_counted_apart_from_replies_that_give_an_answe
         "one": (80, 64, 16),
         "two": (80, 64, 16),
     }
-    assert "| 80 | 0 | 64 | 16 of 16 |" in (built / RUN / "dataset" / "README.md").read_text()
+    card = (built / RUN / "dataset" / "README.md").read_text()
+    assert "| 80 | 0 | 64 | 16 of 16 |" in card
+    assert "- judge (dimension: evidence), at least 3 (" in card
+    assert "| reader | | yes |" in card
+    assert "| writer | evidence | clarity |\n|---|---:|---:|\n| one | " in card
     assert "<td>80</td><td>0</td><td>64</td><td>16 of 16</td>" in (built / RUN / "report.html").read_text()
 
 
