@@ -41,7 +41,7 @@ from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.findings import FindingTally
 from cotforge.tally.funnel import funnel_steps
 from cotforge.tally.unused import not_used
-from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes
+from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes, weave_lines
 from cotforge.version import __version__
 
 
@@ -248,6 +248,7 @@ class Ending:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
         yield from origin_lines(self.tally)
+        yield from weave_lines(self.loaded, self.tally)
         if summary.get("unrated"):
             yield (
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "

@@ -50,6 +50,14 @@ def test_a_rescued_sample_is_counted_by_the_answer_that_was_explained():
     assert "None" not in tally.classes
 
 
+def test_fates_of_woven_texts_are_counted_apart():
+    one = lesson(0)
+    woven = replace(one.traces[1], trace=replace(one.traces[1].trace, origin="woven"), fate="gate", because="unverified")
+    tally = tally_of(replace(one, traces=(one.traces[0], woven)))
+    assert tally.woven == {"gate:unverified": 1}
+    assert tally.fates == {"gate:unverified": 1, "lesson": 1}
+
+
 def test_what_follows_the_vote_is_no_cost_of_the_rule():
     plain, followed = tally_of(undecided(0), lesson(1)), tally_of(rescued(0), lesson(1))
     followed.follow_ups = {"rescue": FollowUpTally(calls=1)}

@@ -33,6 +33,8 @@ def classes_figure(tally: Tally) -> Figure | None:
     name, before, after = max(shares, key=lambda one: abs(one[2] - one[1]))
     title = "Classes before and after"
     finding = f"Class {shorten_text(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
+    if f"{before:.1%}" == f"{after:.1%}":
+        finding = "Every class has the same share of the lessons as of the raw labels."
     table = [
         (shorten_text(name, WORD), f"{before:.1%}", f"{after:.1%}", f"{tally.classes[name].labels:,}", f"{tally.classes[name].answers:,}")
         for name, before, after in shares[:TABLE]

@@ -75,6 +75,8 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     """Why rows (`source:<reason>`, `dedup:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
+    woven: Counter[str] = field(default_factory=Counter)
+    """Fates of woven texts alone."""
     read_as: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
     """Why servers stopped writing, over all traces: the common form, or a server's own word where it is unknown."""
@@ -223,6 +225,8 @@ class Tally:
             else:
                 self._count_reply(judged)
             self.fates[judged.fate_word] += 1
+            if judged.trace.origin == "woven":
+                self.woven[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
                     if name not in self.measures:

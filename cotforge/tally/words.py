@@ -12,6 +12,8 @@ CLASSES = 8
 """Classes that a line names one by one; of more, those of which the smallest share was accepted."""
 REASONS = 4
 """Reasons that a line names one by one, the most frequent ones."""
+FEW = 10
+"""Woven texts from which on it is told that most failed at their readers."""
 LONGEST = 60
 """Characters of a `--set`, or of a class, that a line shows."""
 
@@ -54,6 +56,19 @@ def origin_lines(tally: Tally) -> Iterator[str]:
     if failed:
         most = ", ".join(f"{count:,} {word.partition(':')[2]}" for word, count in failed.most_common(3))
         yield f"rescued or woven texts that failed a check: {failed.total():,} ({most}); losses.parquet has each"
+
+
+def weave_lines(loaded: Loaded, tally: Tally) -> Iterator[str]:
+    """A line where most woven texts failed because no reader, or too few, came to their answer."""
+    weave, total = loaded.pipeline.weave, tally.woven.total()
+    elsewhere, silent = tally.woven["gate:unverified"], tally.woven["gate:unchecked"]
+    if weave is None or not weave.verify or tally.missing or total < FEW or 2 * (elsewhere + silent) <= total:
+        return
+    remedy = "weave.verify: 0 asks no reader" if weave.verify == 1 else f"a weave.verify below {weave.verify} asks fewer readers"
+    yield (
+        f"{elsewhere + silent:,} of {total:,} woven texts failed at their readers ({elsewhere:,} unverified, {silent:,} unchecked); "
+        f"look at some, and if they are good, {remedy}"
+    )
 
 
 ORIGIN_WORDS = {"rescue": "rescued", "woven": "woven"}
