@@ -265,7 +265,7 @@ class Ending:
         if summary["accepted"]:
             yield from claims.claim_sentences(self.tally)
         if self.tally.simpler is not None:
-            yield claims.does_better(self.tally, self.tally.simpler)
+            yield claims.does_better(str(self.folder))
         if self.tally.admission is not None:
             yield f"the picture ({self.loaded.pipeline.consensus.describe_pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
