@@ -10,10 +10,12 @@ from jinja2 import Template
 
 from cotforge.card_keys import size_category
 from cotforge.pages import About, Exported, page_environment
+from cotforge.reasons import counted_reason
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
 from cotforge.tally.finding_rows import FOUND_WORDS
+from cotforge.tally.funnel import funnel_steps, given_lessons
 
 LONGEST = 300
 """Most characters of a class name, model or other word in a sentence or table."""
@@ -32,6 +34,7 @@ def dataset_card(about: About, tally: Tally, exported: Exported) -> str:
     """The text of `dataset/README.md`. What data, models and files say stands in it as text, never as markup."""
     header = yaml.safe_dump(_card_header(about, exported), sort_keys=False, allow_unicode=True, width=1_000)
     told = {"about": about, "tally": tally, "exported": exported, "share": share_of, "claims": claims, "checks": FOUND_WORDS}
+    told |= {"steps": funnel_steps(tally), "several": given_lessons(tally), "in_words": counted_reason}
     return f"---\n{header}---\n\n{card_template('card.md').render(told)}"
 
 

@@ -17,6 +17,7 @@ from cotforge.journal import Journal
 from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.pipeline import Loaded
 from cotforge.records import (
+    NO_MEASURES,
     NOT_ASKED,
     Call,
     Fault,
@@ -279,5 +280,6 @@ def _rejection_reason(verdict: Verdict, judged: Sequence[Judged]) -> str:
         return "vote:no_replies"
     if not verdict.accepted:
         return f"vote:{verdict.reason}"
-    fates = [one.fate_word for one in judged if one.because and one.trace.origin == "solve"]
-    return min(fates, default="no_trace")
+    fates = [one for one in judged if one.because and one.trace.origin == "solve"]
+    repeats = [one for one in fates if one.because in NO_MEASURES]  # these passed the filters
+    return min((one.fate_word for one in repeats or fates), default="no_trace")

@@ -141,3 +141,24 @@ def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any
     if faults:
         raise PipelineError(*faults)
     return options
+
+
+def filters_in_words(filters: Sequence[Filter], root: Path, language: str | None) -> list[tuple[str, str]]:
+    """(what a text must keep to, the fate of those that do not) of `reasoning_language` and of all filters. Raises as `resolve`."""
+    told: dict[str, list[str]] = {}
+    for bound in language_bounds(language):
+        told[bound.name] = [f"{bound.name}: {language}"]
+    for each, bound in zip(filters, resolve_filters(filters, root), strict=True):
+        told.setdefault(bound.name, []).append(_filter_words(each))
+    return [("; ".join(words), f"filter:{name}") for name, words in told.items()]
+
+
+def _filter_words(of: Filter) -> str:
+    """A filter as a person says it."""
+    options = ", ".join(f"{name}: {_option_words(value)}" for name, value in of.with_.items())
+    sides = [f"{word} {value:g}" for word, value in (("at least", of.min), ("at most", of.max)) if value is not None]
+    return f"{of.measure}{f' ({options})' if options else ''}, {' and '.join(sides)}"
+
+
+def _option_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

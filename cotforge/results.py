@@ -20,7 +20,7 @@ from cotforge.dedup.found import FoundDuplicates
 from cotforge.dedup.sample_rule import DuplicateReading
 from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
-from cotforge.filters import Filter
+from cotforge.filters import filters_in_words, language_bounds
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.gold.people_marks import find_people_marks
@@ -39,8 +39,9 @@ from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.findings import FindingTally
+from cotforge.tally.funnel import funnel_steps
 from cotforge.tally.unused import not_used
-from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes
+from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes, weave_lines
 from cotforge.version import __version__
 
 
@@ -69,6 +70,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     tally = Tally(
         teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
+        finds_repeats=curation.repeats is not None,
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
@@ -153,7 +155,8 @@ def page_collector(curation: Curation) -> PageCollector:
     """What looks at every sample for the page, with the filters and the target of the run."""
     pipeline = curation.loaded.pipeline
     target = pipeline.consensus.target if pipeline.consensus.make_rule.targeted else None
-    return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample)
+    fixed = len(language_bounds(pipeline.reasoning_language))
+    return PageCollector(curation.curator.bounds, target=target, per_sample=pipeline.select.per_sample, fixed=fixed)
 
 
 def spent_by_teachers(journal: Journal) -> list[Spent]:
@@ -205,6 +208,7 @@ def make_summary(tally: Tally, totals: dict[str, Any], progress: Progress) -> di
     """`summary.json`: tokens and cost are those of the whole journal, `calls`, `calls_failed` and `attempts` those of this invocation."""
     return {
         **tally.summary(),
+        "funnel": {step.key: step.left for step in funnel_steps(tally)},
         "samples_asked": tally.asked,
         "calls": progress.asked,
         "calls_failed": progress.failed,
@@ -237,11 +241,14 @@ class Ending:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
         yield from vanished_classes(self.loaded, self.tally)
-        yield f"{summary['accepted']:,} of {summary['samples']:,} samples accepted; {summary['label_conflicts']:,} against their label"
+        several = f", with {summary['lessons']:,} lessons" if summary["lessons"] != summary["accepted"] else ""
+        accepted = f"{summary['accepted']:,} of {summary['samples']:,} samples accepted{several}"
+        yield f"{accepted}; {summary['label_conflicts']:,} against their label"
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
         yield from origin_lines(self.tally)
+        yield from weave_lines(self.loaded, self.tally)
         if summary.get("unrated"):
             yield (
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "
@@ -258,7 +265,7 @@ class Ending:
         if summary["accepted"]:
             yield from claims.claim_sentences(self.tally)
         if self.tally.simpler is not None:
-            yield claims.does_better(self.tally, self.tally.simpler)
+            yield claims.does_better(str(self.folder))
         if self.tally.admission is not None:
             yield f"the picture ({self.loaded.pipeline.consensus.describe_pictures}) {self.tally.admission.words}"
         if 2 * summary["label_conflicts"] > summary["accepted"] >= FEW:
@@ -337,7 +344,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
         license=pipeline.source.license,
         pictures=consensus.describe_pictures,
         consensus=f"{consensus.rule}, label {consensus.label}{target}",
-        filters=[bounds_text(bound) for bound in pipeline.filters],
+        filters=[*filters_in_words(pipeline.filters, loaded.root, pipeline.reasoning_language), *pipeline.dedup.in_words()],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=loaded.written,
         command="cotforge build pipeline.yaml",
@@ -347,10 +354,3 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
         cost_usd=totals["cost_usd"],
         label_votes=consensus.label == "vote" and (consensus.rule == "sequential" or not consensus.sequential),
     )
-
-
-def bounds_text(bound: Filter) -> str:
-    """A filter in a few words."""
-    sides: Sequence[str] = [f"{side} {value:g}" for side, value in (("min", bound.min), ("max", bound.max)) if value is not None]
-    options = f" {bound.with_}" if bound.with_ else ""
-    return f"{bound.measure}{options} {', '.join(sides)}"

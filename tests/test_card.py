@@ -24,7 +24,7 @@ def about(**others):
         "teachers": [AboutTeacher("t0", "org/t0", (0.2, 0.6), "apache-2.0"), AboutTeacher("t1", "org/t1")],
         "source": "table data.jsonl",
         "consensus": "majority",
-        "filters": ["reasoning_words from 60 to 1,200"],
+        "filters": [("reasoning_words, at least 60", "filter:reasoning_words")],
         "prompts": {"solve": "Look.\n```\nnot the end\n```"},
         "pipeline": "name: emotions\nurl: http://user:hunter2@host/v1\nkey_env: ${TOKEN_NAME}\n",
         "command": "cotforge build emotions.yaml",
@@ -71,13 +71,14 @@ def test_the_size_is_the_hubs_word_for_it(rows, word):
 
 def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     _, body = parts(made(calls=1234, cost_usd=12.5))
-    assert "| sound samples | 20 |" in body
+    assert "| samples | 20 |" in body
     assert "| t0 | - | 75.0% |" in body
     assert "| awe | 20 | 40.0% | 8 |" in body
     assert "1,234 calls" in body
     assert "12.50 USD" in body
     assert "Uncalibrated" in body
     assert "licence of the images is unknown" in body
+    assert "- reasoning\\_words, at least 60 (8 dropped)" in body
 
 
 def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
@@ -189,7 +190,7 @@ def test_checks_of_the_reasoning_and_marks_stand_in_tables_and_origins_are_told_
     asked = "its answer is found again from its text without the answer, with the picture"
     assert f"| t0 | {asked} | 9 | 10 | 90.0% | 60.0% to 98.0% | - |" in body
     assert "| t\\|1 | gives the same answer for a blank picture | 0 | 4 | 0.0% | 0.0% to 50.0% | 25.0% |" in body
-    assert "| evidence | 8 | 3.5 | 4 | 0.61 | 0 | - |" in body
+    assert "| evidence | 8 | 3.5 | 4 | 0.61 | - |\n" in body
     assert "t1: 4 marks in 5 replies, 1 could not be read" in body
     assert "| rescue | explained by a teacher that was told the label, then derived again by others | 2 |" in body
     assert "Checks of the reasoning" not in made()

@@ -104,6 +104,7 @@ def test_a_dropped_trace_keeps_the_value_that_dropped_it_and_every_loss_is_liste
         ("row-1", None, "vote", "one_teacher"),
     ]
     assert "reasoning_words=2.0" in table(run, "losses")[0]["detail"]
+    assert table(run, "losses")[-1]["detail"].endswith("; only one teacher gave this answer, and two must, however high the confidence")
 
 
 def test_a_text_that_fails_a_filter_still_votes(tmp_path: Path) -> None:

@@ -58,6 +58,11 @@ def test_near_duplicates_are_dropped_before_anybody_is_asked_and_listed(tmp_path
     assert (rows[0]["label"], rows[0]["kept_label"]) == ("fear", "awe")
     found = summary(tmp_path / "runs/feelings")
     assert found["rejected"] == {"dedup:exact": 1, "dedup:near": 3}
+    assert (found["rows"], found["accepted"] + sum(found["rejected"].values())) == (len(ids), len(ids))
+    assert found["funnel"] == {"rows": len(ids)} | dict.fromkeys(("samples", "asked", "agreed", "filters", "select"), ORIGINALS)
+    card = (tmp_path / "runs/feelings/dataset/README.md").read_text()
+    assert "| samples | dedup:near | with nearly the picture of an earlier sample | 3 |" in card
+    assert "Together 4, which with the 4 samples that have lessons are the 8 rows read." in card
     assert (found["calls_total"], found["samples"], found["dedup"]) == (ORIGINALS, ORIGINALS, {"exact:dropped": 1, "near:dropped": 3})
     losses = {(row["id"], row["stage"], row["reason"]) for row in table(tmp_path / "runs/feelings", "losses")}
     assert ("crop", "dedup", "near") in losses
@@ -93,13 +98,15 @@ def test_duplicates_are_the_same_whether_teachers_are_asked_in_turn_or_not(rule:
 def test_a_sample_whose_text_repeats_an_earlier_lesson_takes_its_next_text(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     same = [thought("same", "Truly."), thought("same", "Indeed so.")]
-    one, two = {f"own-{number}": same[0] for number in range(3)}, {"own-0": same[1], "own-1": thought("other"), "own-2": same[1]}
+    one = {f"own-{number}": same[0] for number in range(4)}
+    two = {"own-0": same[1], "own-1": thought("other"), "own-2": same[1], "own-3": thought("dull", "Indeed " * 400)}
     write_pipeline(
         tmp_path,
         replay(tmp_path, "one", one),
         replay(tmp_path, "two", two),
-        source={"kind": "table", "path": "rows.jsonl", "limit": 3},
+        source={"kind": "table", "path": "rows.jsonl", "limit": 4},
         consensus={"label": "ignore"},
+        filters=[{"measure": "compression", "min": 0.2}],
         select={"per_sample": 2},
         dedup={"reasoning": 0.7},
     )
@@ -109,7 +116,10 @@ def test_a_sample_whose_text_repeats_an_earlier_lesson_takes_its_next_text(tmp_p
     assert sorted([fates["own-0", "one"], fates["own-0", "two"]]) == ["filter:duplicate", "lesson"]
     assert (fates["own-1", "one"], fates["own-1", "two"]) == ("filter:duplicate", "lesson")
     assert (fates["own-2", "one"], fates["own-2", "two"]) == ("filter:duplicate", "filter:duplicate")
-    assert summary(run)["rejected"] == {"filter:duplicate": 1}
+    assert (fates["own-3", "one"], fates["own-3", "two"]) == ("filter:duplicate", "filter:compression")
+    found = summary(run)
+    assert found["rejected"] == {"filter:duplicate": 2}, "one that passed the filters is lost to dedup, whatever became of the other"
+    assert (found["funnel"]["filters"], found["funnel"]["dedup"], found["funnel"]["select"]) == (4, 2, 2)
     detail = next(row["detail"] for row in table(run, "losses") if row["id"] == "own-1")
     assert "repeats the lesson of 'own-0'" in detail
 

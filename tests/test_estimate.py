@@ -89,6 +89,8 @@ def test_the_budget_that_reaches_least_far_is_named_with_how_far_it_reaches() ->
     assert last(calls=400, usd=60) == "budget: calls 400 does not suffice: 100 spent, about 1,000 to come; it reaches about 300 calls"
     assert last(minutes=30) == "budget: minutes 30 does not suffice: about 60 to come; it reaches about 500 calls"
     assert last(usd=220, tokens=400_000, calls=1100, minutes=121).startswith("in all")
+    shares["one"].open, shares["one"].following = 800, 400
+    assert last(calls=400).endswith("100 spent, about 600 to come; it reaches about 300 calls, those of the vote first")
 
 
 # what the figures rest on

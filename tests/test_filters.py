@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter, resolve_filters
+from cotforge.filters import Filter, filters_in_words, resolve_filters
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
@@ -79,3 +80,27 @@ def test_marks_of_a_judge_are_named_by_their_dimension() -> None:
     given.append(Filter.model_validate({"measure": "judge", "max": 5}))
     assert [bound.name for bound in resolve_filters(given[:2], Path())] == ["judge_evidence", "judge_clarity"]
     assert resolve_filters(given[2:], Path())[0].name == "judge_evidence"
+
+
+def test_filters_are_told_in_words_with_the_fate_of_what_they_drop_those_of_one_measure_together() -> None:
+    given: list[dict[str, Any]] = [
+        {"measure": "repeated_ngrams", "with": {"n": 4}, "max": 0.2},
+        {"measure": "reasoning_words", "min": 40},
+        {"measure": "reasoning_words", "max": 400},
+        {"measure": "judge", "with": {"dimension": "evidence"}, "min": 3, "max": 5},
+    ]
+    told = filters_in_words([Filter.model_validate(one) for one in given], Path(), "en")
+    assert told == [
+        ("reasoning_language: en", "filter:reasoning_language"),
+        ("repeated_ngrams (n: 4), at most 0.2", "filter:repeated_ngrams"),
+        ("reasoning_words, at least 40; reasoning_words, at most 400", "filter:reasoning_words"),
+        ("judge (dimension: evidence), at least 3 and at most 5", "filter:judge_evidence"),
+    ]
+    assert filters_in_words([], Path(), None) == []
+
+
+def test_what_dedup_compares_texts_with_is_told_in_words() -> None:
+    assert Dedup(reasoning=0.6).in_words() == [("dedup.reasoning: less than 0.6 alike to an earlier lesson", "filter:duplicate")]
+    against = Dedup.model_validate({"against": [{"kind": "eval"}]})
+    assert [fate for _, fate in against.in_words()] == ["filter:contaminated"]
+    assert Dedup(pictures="near").in_words() == []

@@ -99,6 +99,20 @@ def test_replies_of_probes_and_judges_are_kept_as_checks_and_never_taught(built:
     assert not any(word in str(row["completion"]) for row in lessons for word in ("evidence", "blank", "marks"))
 
 
+def test_checks_of_other_texts_are_counted_apart_from_replies_that_give_an_answer(built: Path) -> None:
+    told = summary(built / RUN)["teachers"]
+    assert {name: (one["calls"], one["checks"], one["answered"]) for name, one in told.items()} == {
+        "one": (80, 64, 16),
+        "two": (80, 64, 16),
+    }
+    card = (built / RUN / "dataset" / "README.md").read_text()
+    assert "| 80 | 0 | 64 | 16 of 16 |" in card
+    assert "- judge (dimension: evidence), at least 3 (" in card
+    assert "| reader | | yes |" in card
+    assert "| writer | evidence | clarity |\n|---|---:|---:|\n| one | " in card
+    assert "<td>80</td><td>0</td><td>64</td><td>16 of 16</td>" in (built / RUN / "report.html").read_text()
+
+
 def test_a_second_build_asks_nothing_and_curating_finds_the_same(built: Path) -> None:
     before = files(built / RUN / "dataset")
     ran("build", "pipeline.yaml", cwd=built)

@@ -237,6 +237,12 @@ def test_the_classes_and_corrections_stand_on_the_page():
     assert all(name in text for name in OPTIONS[:2])
 
 
+def test_where_no_share_of_a_class_changes_none_is_said_to_change_most():
+    assert "Every class has the same share of the lessons as of the raw labels." in page(lesson(0), lesson(1)).text
+    changed = page(lesson(0), lesson(1, label="fear")).text
+    assert "Class awe changes most: 50.0% of the raw labels, 100.0% of the lessons." in changed
+
+
 def test_a_calibrated_page_has_its_claim_and_a_point_for_every_bin():
     made = page(
         *mixed(7), claim=Claim(0.987, 0.964, True, 255, 251, Stratum(0.991, 0.97, 240)), bins=[Bin(0.7, 0.65, 30), Bin(0.98, 0.99, 220)]

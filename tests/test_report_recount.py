@@ -5,23 +5,25 @@ import random
 import shlex
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outcomes import filtered, lesson, mixed, sample, trace, undecided, verdict
+from outcomes import filtered, judged, lesson, mixed, sample, trace, undecided, verdict
 from test_card import about
 from test_report import HOSTILE, written
 
 from cotforge.filters import Bound
 from cotforge.records import CuratedSample, Judged, Sample
 from cotforge.report import PageCollector, report_page
-from cotforge.report.recount import BYTES, NONE, Recount, one_byte_code, slider_positions
+from cotforge.report.recount import BYTES, NONE, REFUSED, RESCUED, UNWANTED, Recount, one_byte_code, slider_positions
 from cotforge.tally import Tally
 from tests.browser import PROGRAM, Browser, chromium
 from tests.project import LABELS, ran, replay, summary, write_pipeline, write_rows
+from tests.test_tally import rescued
 
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs chromium on the PATH")
 WORDS = Bound("reasoning_words", lambda *_: 1.0, 2, 30)
@@ -63,7 +65,7 @@ def test_what_the_page_gets_of_samples_is_their_state_and_the_measures_of_usable
     for number, outcome in enumerate((lesson(0), undecided(1), filtered(2))):
         found.add(outcome, bytes(7) + bytes([number]))
     one, two, three = found.kept()
-    assert (one.state, one.traces, list(array("d", one.values))) == (4, 2, [3.0, 3.0])
+    assert (one.state, one.traces, one.repeats, list(array("d", one.values))) == (0, 2, 0, [3.0, 3.0])
     assert (two.state & 3, two.answer) == (2, "awe")
     assert (three.traces, three.state & 3) == (2, 0)
     data = found.page_data()
@@ -74,6 +76,28 @@ def test_what_the_page_gets_of_samples_is_their_state_and_the_measures_of_usable
     assert data["target"]["positions"][data["target"]["at"]] == 0.9
     assert (data["total"], data["kept"], data["classes"]) == (3, 3, ["awe"])
     assert len(data["codes"]) * 3 / 4 < BYTES
+
+
+def test_a_bound_that_is_no_entry_of_filters_has_no_slider_and_the_others_keep_their_places() -> None:
+    language = Bound("reasoning_language", lambda *_: 1.0, 1, None)
+    found = Recount([language, WORDS], fixed=1)
+    one = lesson(0)
+    foreign = replace(one.traces[1], measures={"reasoning_language": 0.0})
+    found.add(replace(one, traces=(one.traces[0], foreign)), bytes(8))
+    assert [slider["path"] for slider in found.page_data()["sliders"]] == ["filters.0.min", "filters.0.max"]
+    assert found.kept()[0].traces == 1, "no other bound brings back a text in another language"
+
+
+def test_texts_that_repeat_a_lesson_come_last_and_of_a_rescued_sample_only_what_explains_its_label_counts() -> None:
+    found = Recount([WORDS])
+    again = replace(lesson(0), lessons=(), rejected="filter:duplicate")
+    again = replace(again, traces=(judged(trace(0, "t0"), "filter:duplicate", 0.9), judged(trace(0, "t1"), "surplus")))
+    for number, outcome in enumerate((again, rescued(1), replace(rescued(2), lessons=(), rejected="select:per_class"))):
+        found.add(outcome, bytes(7) + bytes([number]))
+    one, two, three = found.kept()
+    assert (one.state, one.traces, one.repeats) == (0, 2, 1)
+    assert (two.state, two.answer, two.traces) == (RESCUED | REFUSED, "awe", 1)
+    assert three.state == RESCUED | REFUSED | UNWANTED
 
 
 def replies(seed: int) -> dict[str, str]:
@@ -94,7 +118,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder, 60)
     teachers = [replay(folder, name, replies(seed)) for seed, name in enumerate(("one", "two", "six"))]
     filters = [{"measure": "reasoning_words", "min": 12, "max": 35}, {"measure": "compression", "max": 0.9}]
-    write_pipeline(folder, *teachers, consensus={"rule": "dawid_skene", "target": 0.9}, filters=filters)
+    write_pipeline(folder, *teachers, consensus={"rule": "dawid_skene", "target": 0.9}, filters=filters, select={"per_sample": 2})
     assert ran("build", "pipeline.yaml", cwd=folder).returncode == 0
     return folder / "runs" / "feelings"
 
@@ -115,9 +139,12 @@ def move(person: Browser, place: int, steps: int) -> None:
 
 
 def shown(person: Browser) -> dict[str, int]:
-    names = {"agreed": 3, "accepted": 4, "lessons": 5}
-    told = {name: person.ask(f"document.getElementById('step-{step}-text').textContent") for name, step in names.items()}
+    told = {name: person.ask(f"document.getElementById('step-{step}-text').textContent") for name, step in SHOWN.items()}
     return {name: int(text.partition(" ")[0].replace(",", "")) for name, text in told.items()}
+
+
+SHOWN = {"agreed": "agreed", "filters": "filters", "accepted": "select"}
+"""Bars, by the step of the funnel."""
 
 
 @needs_browser
@@ -125,19 +152,22 @@ def shown(person: Browser) -> dict[str, int]:
 def test_a_moved_bound_counts_what_curating_with_it_makes(person: Browser, run: Path, moves: dict[int, int]) -> None:
     person.open(run / "report.html")
     before = summary(run)
-    assert shown(person) == shown(person) | {name: before[name] for name in ("accepted", "lessons")}
+    assert shown(person) == {name: before["funnel"][step] for name, step in SHOWN.items()}
     assert not person.ask("!document.getElementById('how').hidden")
     for place, steps in moves.items():
         move(person, place, steps)
-    told = shown(person)
-    assert told != {"agreed": told["agreed"]} | {name: before[name] for name in ("accepted", "lessons")}
+    told, lessons = shown(person), person.text("#now")
+    assert (told["accepted"], lessons) != (before["accepted"], f"{before['lessons']:,} lessons")
     words = shlex.split(person.text("#command"))
     assert words[:2] == ["cotforge", "curate"]
-    assert person.text("#now") == f"{told['lessons']:,} lessons"
     try:
         assert ran(*words[1:], "--replace", cwd=run.parents[1]).returncode == 0
         after: dict[str, Any] = summary(run)
-        assert {name: told[name] for name in ("accepted", "lessons")} == {name: after[name] for name in ("accepted", "lessons")}
+        assert (told["filters"], told["accepted"], lessons) == (
+            after["funnel"]["filters"],
+            after["accepted"],
+            f"{after['lessons']:,} lessons",
+        )
     finally:
         assert ran("curate", words[2], "--replace", cwd=run.parents[1]).returncode == 0
     assert summary(run)["accepted"] == before["accepted"]
@@ -192,9 +222,9 @@ def test_of_a_large_run_the_page_says_that_it_estimates_and_begins_with_the_exac
     path.write_text(report_page(about(), tally, collected))
     person.open(path)
     assert person.text("#sampled") == "Estimated from 60 of 300 samples, drawn evenly."
-    assert shown(person) == {"agreed": tally.agreed, "accepted": tally.accepted, "lessons": tally.lessons}
+    assert shown(person) == {"agreed": tally.agreed, "filters": tally.accepted, "accepted": tally.accepted}
     move(person, 1, 2)  # above the three words that every text has
-    assert shown(person) == {"agreed": tally.agreed, "accepted": 0, "lessons": 0}
+    assert shown(person) == {"agreed": tally.agreed, "filters": 0, "accepted": 0}
 
 
 @needs_browser

@@ -145,7 +145,7 @@ def test_lessons_are_capped_per_accepted_answer_and_who_is_left_out_is_counted_a
     ]
     assert all(set(fates(run, id).values()) == {"surplus"} for id in left_out)
     told = ran("curate", run, "--set", "select.per_class=2", cwd=tmp_path).stdout
-    assert "3 with an answer of which select.per_class takes other samples (select:per_class)" in told
+    assert "3 left out by select.per_class, which takes other samples of their class (select:per_class)" in told
     assert again(tmp_path)["accepted"] == 8
     assert files(run / "dataset") == before
 

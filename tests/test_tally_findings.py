@@ -8,7 +8,7 @@ import pytest
 
 from cotforge.followups.judge_marks import Dimension
 from cotforge.records import CuratedSample, Finding, Judged, Lesson, Trace
-from cotforge.tally.finding_rows import finding_lines
+from cotforge.tally.finding_rows import finding_lines, mark_rows, rate_tables, writer_marks
 from cotforge.tally.findings import FindingTally, PeopleMarks
 from tests.outcomes import judged, lesson, trace
 
@@ -74,6 +74,18 @@ def test_verify_and_hint_have_rates_too_and_skipped_is_counted() -> None:
     assert made["skipped"] == {"weave:one_trace": 1}
 
 
+def test_rows_about_writers_and_about_readers_stand_in_tables_of_their_own() -> None:
+    findings = [Finding("seen", "t0", "t1", 1.0, detail) for detail in ("thing", "decoy")]
+    tables = rate_tables(tally([found(1, probe(1, 1), *findings)]).summary())
+    assert [(role, [(row.teacher, row.asked) for row in rows]) for _, role, rows in tables] == [
+        ("writer", [
+            ("t0", "gives the same answer for a blank picture"), ("t0", "things that its texts name and another teacher sees"),
+        ]),
+        ("reader", [("t1", "sees things that nobody named")]),
+    ]  # fmt: skip
+    assert rate_tables({}) == []
+
+
 def test_judges_agree_dimension_by_dimension() -> None:
     outcomes = [
         found(number, *(mark(number, by, value) for by, value in zip(("t1", "t2"), marks, strict=True)), replies=("t1", "t2"))
@@ -130,12 +142,19 @@ def test_judges_are_compared_with_people() -> None:
         by_call={trace(0, "t0").call: {"evidence": 4}, trace(1, "t0").call: {"evidence": 3, "clarity": 2}},
         by_id={"s2": {"evidence": 2}, "s9": {"evidence": 1}},
     )
-    told = tally(outcomes, people).summary()["judge"]["dimensions"]
+    summary = tally(outcomes, people).summary()
+    told = summary["judge"]["dimensions"]
     assert told["evidence"]["people"]["traces"] == 3
     assert told["evidence"]["people"]["mean_absolute_difference"] == pytest.approx(2 / 3)
     assert told["evidence"]["people"]["mean_difference"] == pytest.approx(0)
     assert 0 < told["evidence"]["people"]["alpha_interval"] < 1
     assert told["clarity"]["people"] is None
+    shown, other = mark_rows(summary)
+    by_people = told["evidence"]["people"]
+    assert (shown.people, shown.above, shown.alpha_people) == (3, by_people["mean_difference"], by_people["alpha_interval"])
+    assert shown.alpha_interval == told["evidence"]["alpha_interval"]
+    assert (other.people, other.above) == (0, None)
+    assert writer_marks(summary) == [("t0", [3.25, None])]
 
 
 def test_marks_by_sample_are_for_its_first_lesson_alone() -> None:

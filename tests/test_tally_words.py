@@ -1,5 +1,6 @@
 """The last lines of a run: vanished classes, classes, reasons, and the rule with its origin."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from cotforge.pipeline import Loaded
 from cotforge.tally import Tally
 from cotforge.tally.counts import ClassTally
-from cotforge.tally.words import CLASSES, loss_lines, per_class, rule_line, vanished_classes
+from cotforge.tally.words import CLASSES, loss_lines, per_class, rule_line, vanished_classes, weave_lines
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 
 
@@ -62,14 +63,34 @@ def test_of_many_classes_those_are_told_of_which_least_was_accepted(tmp_path: Pa
     assert line.count("(") == CLASSES
 
 
-def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word() -> None:
+def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_word_and_rows_apart_from_samples() -> None:
     rejected = {"vote:tie": 2, "filter:reasoning_words": 7, "source:image_missing": 3, "unread:truncated": 1, "export:image_changed": 1}
-    assert one(loss_lines(rejected)) == (
-        "not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), "
-        "3 rows of the source with image_missing (source:image_missing), 2 tied (vote:tie), "
-        "1 not exported: image_changed (export:image_changed), 1 for other reasons"
-    )
+    rejected |= {"dedup:near": 4, "no_trace": 1}
+    assert list(loss_lines(rejected)) == [
+        "7 rows are no samples: 4 with nearly the picture of an earlier sample (dedup:near), "
+        "3 rows of the source with image_missing (source:image_missing)",
+        "12 samples not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), 2 tied (vote:tie), "
+        "1 not exported: image_changed (export:image_changed), 1 accepted by short votes alone (no_trace), 1 for other reasons",
+    ]
+    assert list(loss_lines({"source:no_image": 1, "vote:tie": 1})) == [
+        "1 row is no sample: 1 row of the source with no_image (source:no_image)",
+        "1 sample not accepted: 1 tied (vote:tie)",
+    ]
     assert not list(loss_lines({}))
+
+
+def test_where_most_woven_texts_fail_at_their_readers_it_is_told_what_asks_fewer(tmp_path: Path) -> None:
+    teachers = [teacher("http://localhost:1/v1", name) for name in ("one", "two", "three")]
+    pipeline = Loaded.load(write_pipeline(tmp_path, *teachers, weave={"teacher": "one"}))
+    fates = Counter({"gate:unverified": 5, "gate:unchecked": 1, "gate:parts": 2, "lesson": 3})
+    line = "6 of 11 woven texts failed at their readers (5 unverified, 1 unchecked); look at some, and if they are good, "
+    assert one(weave_lines(pipeline, Tally(woven=fates))) == f"{line}weave.verify: 0 asks no reader"
+    two = Loaded.load(write_pipeline(tmp_path, *teachers, weave={"teacher": "one", "verify": 2}))
+    assert one(weave_lines(two, Tally(woven=fates))) == f"{line}a weave.verify below 2 asks fewer readers"
+    fewer, even = fates - Counter({"gate:parts": 2}), fates + Counter({"lesson": 1})
+    for quiet in (Tally(woven=fates, missing=1), Tally(woven=fewer), Tally(woven=even)):
+        assert not list(weave_lines(pipeline, quiet))
+    assert not list(weave_lines(loaded(tmp_path), Tally(woven=fates)))
 
 
 @pytest.mark.parametrize(

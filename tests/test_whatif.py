@@ -22,6 +22,7 @@ from cotforge.consensus.whatif import OF_CLASS
 from cotforge.whatif.answers import Answers
 from cotforge.whatif.choice import compare_rows, row_name, setting_line
 from cotforge.whatif.page import whatif_page
+from cotforge.whatif.whatif_text import follow_up_notes, row_advice
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 from tests.test_gold import HOSTILE, Page
 
@@ -235,6 +236,26 @@ def test_the_line_for_the_pipeline_file_sets_the_row_that_it_is_of(whole: pl.Dat
         assert found.rows[found.present] == row
 
 
+def test_where_no_row_reaches_the_target_the_cheapest_that_is_in_nothing_worse_than_the_present_one_is_named(whole: pl.DataFrame) -> None:
+    given = {"gold": 100, "follow_ups": ("rescue", "verify")}
+    found = compare_rows(whole.to_dicts(), Consensus(rule="unanimous", target=0.999), **given)
+    assert (found.best, found.present is None) == (None, False)
+    assert found.better is not None
+    present, better = found.rows[found.present or 0], found.rows[found.better]
+    assert better["calls_per_accepted"] < present["calls_per_accepted"]
+    assert all(better[name] >= present[name] for name in ("low", "coverage"))
+    none, told = row_advice(found, "usd", Path("runs/it"))
+    assert none.startswith("no row is shown to reach the target 0.999; ")
+    assert told.startswith(f"in nothing worse than the present setting, and asks less: {row_name(better)}: ")
+    assert told.endswith(setting_line(better, found.consensus))
+    assert list(follow_up_notes(found)) == [
+        "calls and cost are those of the vote alone: what is asked after it (rescue, verify) is in no row"
+    ]
+    cheapest = Consensus(**yaml.safe_load(setting_line(better, found.consensus))["consensus"] | {"target": better["target"] or 0.999})
+    again = compare_rows(whole.to_dicts(), cheapest, gold=100, order=cheapest.order or ())
+    assert again.better is None, "nothing beats what was named"
+
+
 # a fixed order
 
 
@@ -330,7 +351,9 @@ def test_with_gold_the_cheapest_row_that_is_shown_to_reach_the_target_is_recomme
     assert "it is the cheapest row whose lower bound reaches the target 0.7" in lines[-1]
     assert any(line.startswith("* dawid_skene 0.7 ") for line in lines)
     ended = ran("curate", "runs/feelings", "--what-if", "--set", "consensus.target=0.999", cwd=tmp_path)
-    assert ended.stdout.splitlines()[-1].startswith("no row is shown to reach the target 0.999; ")
+    *_, none, instead = ended.stdout.splitlines()
+    assert none.startswith("no row is shown to reach the target 0.999; ")
+    assert instead.startswith("in nothing worse than the present setting, and asks less: ")
 
 
 def test_a_sample_that_people_find_ambiguous_is_no_gold_and_wrong_gold_is_a_fault(tmp_path: Path) -> None:

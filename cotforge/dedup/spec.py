@@ -62,6 +62,15 @@ class Dedup(Spec):
     or whose own question shares 13 words in a row with one of their texts, is left out. So is a
     reasoning that shares 13 words in a row."""
 
+    def in_words(self) -> list[tuple[str, str]]:
+        """(what a text must not be, the fate of those that are) of what is compared."""
+        told = (
+            []
+            if self.reasoning is None
+            else [(f"dedup.reasoning: less than {self.reasoning:g} alike to an earlier lesson", "filter:duplicate")]
+        )
+        return [*told, *([("dedup.against: never 13 words in a row of a benchmark", "filter:contaminated")] if self.against else [])]
+
     def demand_held_out(self, is_held_out: bool) -> None:
         """Raises WrongKey where `against` names what `eval:` holds out, and nothing is."""
         for place, reference in enumerate(self.against):

@@ -43,9 +43,8 @@ def _total_lines(found: Estimate) -> Iterator[str]:
         if found.calls or found.usd.high:
             usd += f" ({format_usd(found.usd.low)} to {format_usd(found.usd.high)})"
     which = ", as the answers decide" if found.least < found.calls else ""
-    later = sum(share.following for share in found.shares.values())
-    hours = _about_hours(found.hours, about) if found.calls or later else ""
-    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{_later_text(later)}{usd}{hours}"
+    hours = _about_hours(found.hours, about) if found.calls or found.following else ""
+    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{_later_text(found.following)}{usd}{hours}"
 
 
 def _follow_up_lines(found: Estimate) -> Iterator[str]:
@@ -78,8 +77,8 @@ def _warning_lines(found: Estimate) -> Iterator[str]:
         )
     if found.budget.usd is not None and (free := [name for name, share in found.shares.items() if _may_charge(share)]):
         yield f"budget: usd does not bound teachers without a price: {', '.join(free)}"
-    if found.calls and (reach := found.short()) is not None:
-        yield _short_budget(reach, found.calls)
+    if (found.calls or found.following) and (reach := found.short()) is not None:
+        yield _short_budget(reach, found)
 
 
 def _may_charge(share: Share) -> bool:
@@ -92,13 +91,15 @@ def changed_line(name: str, calls: str) -> str:
     return f"teacher {name!r}: {calls} will be asked anew because what is asked (prompt, sampling or images) has changed"
 
 
-def _short_budget(reach: Reach, calls: int) -> str:
+def _short_budget(reach: Reach, found: Estimate) -> str:
     put = format_usd if reach.name == "usd" else "{:,.0f}".format
     what = f"budget: {reach.name} {reach.bound:,.10g}"
     spent = f"{put(reach.spent)} spent, " if reach.name != "minutes" else ""
     if reach.share >= 1:
         return f"{what} may not suffice: {spent}up to {put(reach.needed.high)} to come"
-    return f"{what} does not suffice: {spent}about {put(reach.needed.about)} to come; it reaches about {int(reach.share * calls):,} calls"
+    reached = f"it reaches about {round(reach.share * (found.least + found.following)):,} calls"
+    first = ", those of the vote first" if found.calls and found.following else ""
+    return f"{what} does not suffice: {spent}about {put(reach.needed.about)} to come; {reached}{first}"
 
 
 def _calls_text(least: int, most: int) -> str:

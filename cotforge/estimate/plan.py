@@ -159,6 +159,11 @@ class Estimate:
         return sum(share.least for share in self.shares.values()) + self.firsts
 
     @property
+    def following(self) -> float:
+        """Calls that will probably follow the vote."""
+        return sum(share.following for share in self.shares.values())
+
+    @property
     def tokens(self) -> Range:
         return _sum_ranges(share.tokens for share in self.shares.values())
 
@@ -175,8 +180,8 @@ class Estimate:
 
     def short(self) -> Reach | None:
         """The budget that reaches least far, where one may not suffice."""
-        later = sum(share.following for share in self.shares.values())
-        budget, calls = self.budget, Range(self.least, self.least, self.calls).plus(_later(Range(later, later, later)))
+        later = Range(self.following, self.following, self.following)
+        budget, calls = self.budget, Range(self.least, self.least, self.calls).plus(_later(later))
         minutes = self.hours.times(60) if self.hours else Range(0, 0, 0)
         bounds = (
             ("usd", budget.usd, self.spent.usd, self.usd),

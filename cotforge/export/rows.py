@@ -135,4 +135,5 @@ _LEFT_OUT = {
 def _votes_cell(outcome: CuratedSample) -> str:
     cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
-    return f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"
+    why = f"; {short_reason(outcome.rejected)}" if outcome.rejected == "vote:one_teacher" else ""
+    return f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}{why}"

@@ -37,7 +37,7 @@ class RunSummary:
     stopped: str | None
     """Why asking ended early; None where it did not."""
     teachers: Mapping[str, Mapping[str, Any]]
-    """By name: calls, failed, answered, agreement, estimated_accuracy, cost_usd."""
+    """By name: calls, failed, answered, agreement, estimated_accuracy, cost_usd, and checks where there are some."""
     claim: Mapping[str, Any]
     """The precision of accepted answers that is claimed, with its lower bound; without gold these are None."""
     values: Mapping[str, Any]

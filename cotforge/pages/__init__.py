@@ -75,8 +75,8 @@ class About:
     """Where the raw data came from, in a few words."""
     consensus: str
     """The name of the rule and its numbers, in a few words."""
-    filters: Sequence[str]
-    """Each bound, in a few words."""
+    filters: Sequence[tuple[str, str]]
+    """Each bound of the texts in a few words, with the fate of those outside it."""
     prompts: Mapping[str, str]
     """Name to text of each template."""
     pipeline: str

@@ -1,16 +1,18 @@
 "use strict";
 // Text from data reaches the page by textContent alone, never as markup.
 const $ = id => document.getElementById(id);
-const WIDTH = 460, NONE = 255, UNWANTED = 8;
+const WIDTH = 460, NONE = 255, RESCUED = 4, UNWANTED = 8;
 
-// A sample is four bytes (state, confidence, class, traces), then a byte for each measure of each trace. A byte is 2 i + 1 where the value
+// A sample is five bytes (state, confidence, class, traces, how many of these repeat an earlier lesson: the last ones), then a byte for each
+// measure of each trace. A byte is 2 i + 1 where the value
 // is the slider's position i, and 2 i where it lies just below: see cotforge/report/recount.py.
 function explore(data) {
   const bytes = Uint8Array.from(atob(data.codes), one => one.charCodeAt(0));
   const sliders = [data.target, ...data.sliders];
   const inputs = sliders.map((_, place) => $("slider-" + place));
   const factor = data.kept ? data.total / data.kept : 0;
-  const whole = Math.max(data.known.rows, data.known.lessons, 1);
+  const whole = Math.max(data.known.rows, 1);
+  const steps = ["agreed", "rescued", "filters", "dedup", "select"].filter(name => name in data.known);
   const number = new Intl.NumberFormat("en");
 
   function isAgreed(state, sure, at) {
@@ -20,25 +22,32 @@ function explore(data) {
   }
 
   function count(places) {
-    const found = { agreed: 0, passed: 0, lessons: 0, classes: new Array(data.classes.length + 1).fill(0) };
+    const found = { agreed: 0, rescued: 0, filters: 0, dedup: 0, select: 0, lessons: 0, classes: new Array(data.classes.length + 1).fill(0) };
     const wanted = data.sliders.map((slider, place) => [slider.column, slider.side === "min", 2 * places[place + 1] + 1]);
     for (let at = 0; at < bytes.length;) {
-      const [state, sure, answer, traces] = bytes.subarray(at, at + 4);
-      const first = at + 4, end = first + traces * data.columns;
-      at = end;
-      if (!isAgreed(state, sure, places[0])) continue;
-      found.agreed += 1;
-      let good = data.columns ? 0 : traces;
-      for (let trace = first; trace < end; trace += data.columns) {
+      const [state, sure, answer, traces, repeats] = bytes.subarray(at, at + 5);
+      const first = at + 5;
+      at = first + traces * data.columns;
+      const agreed = isAgreed(state, sure, places[0]);
+      if (!agreed && !(state & RESCUED)) continue;
+      found.agreed += agreed;
+      found.rescued += 1;
+      let good = 0, again = 0;
+      for (let place = 0; place < traces; place += 1) {
+        const trace = first + place * data.columns;
         let holds = true;
         for (const [column, least, bound] of wanted) {
           const value = bytes[trace + column];
           holds &&= value === NONE || (least ? value >= bound : value <= bound);
         }
-        good += holds;
+        if (place < traces - repeats) good += holds; else again += holds;
       }
-      if (!good || state & UNWANTED) continue;
-      found.passed += 1;
+      if (!good && !again) continue;
+      found.filters += 1;
+      if (!good) continue;
+      found.dedup += 1;
+      if (state & UNWANTED) continue;
+      found.select += 1;
       found.lessons += Math.min(good, data.perSample);
       found.classes[answer] += 1;
     }
@@ -47,10 +56,10 @@ function explore(data) {
 
   const start = count(sliders.map(slider => slider.at));
 
-  function step(place, value, before) {
-    $(`step-${place}-bar`).parentNode.classList.toggle("moved", value !== before);
-    $(`step-${place}-bar`).setAttribute("width", Math.max(value ? 1.5 : 0, WIDTH * value / whole).toFixed(2));
-    $(`step-${place}-text`).textContent = number.format(value) + (data.known.rows ? ` · ${(100 * value / data.known.rows).toFixed(1)}%` : "");
+  function step(name, value, before) {
+    $(`step-${name}-bar`).parentNode.classList.toggle("moved", value !== before);
+    $(`step-${name}-bar`).setAttribute("width", Math.max(value ? 1.5 : 0, WIDTH * value / whole).toFixed(2));
+    $(`step-${name}-text`).textContent = number.format(value) + (data.known.rows ? ` · ${(100 * value / data.known.rows).toFixed(1)}%` : "");
   }
 
   function setting(slider, place, value) {
@@ -62,7 +71,7 @@ function explore(data) {
     const places = inputs.map(input => Number(input.value));
     const now = count(places);
     const about = name => Math.round(start[name] ? data.known[name] * now[name] / start[name] : now[name] * factor);
-    ["agreed", "passed", "lessons"].forEach((name, place) => step(place + 3, about(name), data.known[name]));
+    steps.forEach(name => step(name, about(name), data.known[name]));
     const words = [];
     sliders.forEach((slider, place) => {
       const value = slider.positions[places[place]], before = slider.positions[slider.at];

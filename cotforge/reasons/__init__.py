@@ -131,9 +131,9 @@ VOTING: Mapping[str, Explained] = {
         "the confidence is below the target",
     ),
     "one_teacher": Explained(
-        "Only one teacher gave the answer.",
-        "said by one teacher alone",
-        "only one teacher has answered",
+        "Only one teacher gave the answer, and two must. The label may make the confidence high, and is no second teacher.",
+        "with an answer of one teacher alone, where two must give it",
+        "only one teacher gave this answer, and two must, however high the confidence",
     ),
     "label_gate": Explained(
         "The answer differs from the label, under `label: gate` or a rule that waits for the label.",
@@ -212,12 +212,12 @@ OTHERS: Mapping[str, Explained] = {
     ),
     "select:difficulty": Explained(
         "The pass rate of the sample is outside `select.difficulty`.",
-        "with a pass rate that select.difficulty leaves out",
+        "left out by select.difficulty for their pass rate",
         "its pass rate is outside select.difficulty",
     ),
     "select:per_class": Explained(
         "Other samples with the same answer were taken: `select.per_class` limits their number.",
-        "with an answer of which select.per_class takes other samples",
+        "left out by select.per_class, which takes other samples of their class",
         "select.per_class takes other samples with this answer",
     ),
     "export:<reason>": Explained("The image could no longer be read when the dataset was written."),

@@ -16,11 +16,11 @@ STEPS = 20
 class PageCollector:
     """Looks at every sample in passing; what it holds does not grow with the run."""
 
-    def __init__(self, bounds: Sequence[Bound] = (), *, target: float | None = None, per_sample: int = 1) -> None:
-        """`bounds` are the filters; `target` is that of the vote, None where the rule has none."""
+    def __init__(self, bounds: Sequence[Bound] = (), *, target: float | None = None, per_sample: int = 1, fixed: int = 0) -> None:
+        """`bounds` are the filters; `target` is that of the vote, None where the rule has none; `fixed`: see `Recount`."""
         self.bounds = bounds
         self.gallery = Gallery()
-        self.recount = Recount(bounds, target=target, per_sample=per_sample)
+        self.recount = Recount(bounds, target=target, per_sample=per_sample, fixed=fixed)
         self.lessons, self.others = Spread(), Spread()
         """Tokens of reasoning of the lessons, and of all other traces."""
         self.confidences = [[0, 0] for _ in range(STEPS)]

@@ -15,7 +15,7 @@ BARS = 28
 PAIRS = 10
 """Pairs of label and answer in a plot."""
 FINEST = 0.025
-"""Width of a bar, as a share of the largest value, that the 2 % steps of `Spread` fill evenly."""
+"""Width of a bar, as a share of the largest value, that the 2 % steps of `Spread` over many numbers fill evenly."""
 SPREAD_HEAD = ("", "count", "mean", "least", "5 %", "median", "95 %", "most")
 
 
@@ -33,6 +33,8 @@ def classes_figure(tally: Tally) -> Figure | None:
     name, before, after = max(shares, key=lambda one: abs(one[2] - one[1]))
     title = "Classes before and after"
     finding = f"Class {shorten_text(name, WORD)} changes most: {before:.1%} of the raw labels, {after:.1%} of the lessons."
+    if f"{before:.1%}" == f"{after:.1%}":
+        finding = "Every class has the same share of the lessons as of the raw labels."
     table = [
         (shorten_text(name, WORD), f"{before:.1%}", f"{after:.1%}", f"{tally.classes[name].labels:,}", f"{tally.classes[name].answers:,}")
         for name, before, after in shares[:TABLE]
@@ -116,11 +118,11 @@ def histogram_bins(spreads: Sequence[Spread], holds: Sequence[Bound] | None = No
     counts = [[0] * kinds for _ in range(bars)]
     for kind, spread in enumerate(spreads):
         for value, count in spread.buckets():
-            where = kind if holds is None else int(not all(_about_holds(bound, value) for bound in holds))
+            where = kind if holds is None else int(not all(_holds(bound, value, exact=spread.is_exact) for bound in holds))
             counts[min(bars - 1, max(0, int((value - low) / size)))][where] += count
     return [HistogramBin(low + place * size, low + (place + 1) * size, found) for place, found in enumerate(counts)]
 
 
-def _about_holds(bound: Bound, value: float) -> bool:
-    """Whether a value that is known to 1 % may be within a bound."""
-    return any(bound.holds(value * factor) for factor in (1, 0.989, 1.011))
+def _holds(bound: Bound, value: float, *, exact: bool) -> bool:
+    """Whether a value is within a bound, or where it is known to 1 % alone may be."""
+    return any(bound.holds(value * factor) for factor in ((1,) if exact else (1, 0.989, 1.011)))

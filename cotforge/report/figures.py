@@ -10,6 +10,7 @@ from cotforge.plots.bars import NamedBar, Piece, bar_chart
 from cotforge.reasons import counted_reason
 from cotforge.tally import Tally
 from cotforge.tally.counts import share_of
+from cotforge.tally.funnel import FunnelStep, funnel_steps
 
 ROWS = 14
 """Rows of a plot; the table below it has more."""
@@ -17,7 +18,6 @@ TABLE = 250
 """Rows of a table."""
 WORD = 60
 """Characters of a class or reason."""
-NO_REPLY = ("vote:no_ballots", "vote:no_replies")
 
 Rows = Sequence[Sequence[object]]
 
@@ -41,41 +41,29 @@ def percent_text(value: float | None) -> str:
 
 
 def funnel_figure(tally: Tally) -> Figure:
-    """From raw rows to lessons, with the reasons for the loss at each step."""
-    steps, rows = tally.funnel(), tally.rows()
-    reasons = lost_at_steps(tally)
-    most = max([rows, *(left for _, left in steps)])
+    """From raw rows to samples with lessons, with the reasons for the loss at each step."""
+    steps, rows = funnel_steps(tally), tally.rows()
     bars = []
-    for place, (name, left) in enumerate(steps):
-        told = share_of(left, rows)
-        text = f"{left:,}" + (f" · {told:.1%}" if told is not None else "")
-        piece = Piece(left, "r0", f"{name}: {left:,} of {rows:,} rows")
-        bars.append(NamedBar(name, (piece,), text, _loss_note(reasons[place]), f"step-{place}"))
+    for step in steps:
+        told = share_of(step.left, rows)
+        text = f"{step.left:,}" + (f" · {told:.1%}" if told is not None else "")
+        piece = Piece(step.left, "r0", f"{step.name}: {step.left:,} of {rows:,} rows")
+        bars.append(NamedBar(step.name, (piece,), text, _step_note(step), f"step-{step.key}"))
     title = "What is left at each step"
-    kept = f"{tally.accepted:,} of {rows:,} rows became lessons" if rows else "No row was read"
+    several = f"{tally.lessons:,} " if tally.lessons != tally.accepted else ""
+    kept = f"{tally.accepted:,} of {rows:,} rows {'gave ' + several if several else 'became '}lessons" if rows else "No row was read"
     worst = tally.largest_reason()
     why = f"; the largest loss: {worst[1]:,} {counted_reason(*worst)}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
-    notes = map(_loss_note, reasons)
-    table = [(name, f"{left:,}", percent_text(share_of(left, rows)), note) for (name, left), note in zip(steps, notes, strict=True)]
-    return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=most), ("step", "left", "of all rows", "lost here"), table)
+    table = [(step.name, f"{step.left:,}", percent_text(share_of(step.left, rows)), _step_note(step)) for step in steps]
+    return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=rows), ("step", "left", "of all rows", "lost here"), table)
 
 
-def lost_at_steps(tally: Tally) -> list[list[tuple[str, int]]]:
-    """(reason, count) of what is lost at each step of `Tally.funnel`, the most frequent first."""
-    found: list[list[tuple[str, int]]] = [[] for _ in tally.funnel()]
-    if tally.held_out:
-        found[1].append(("held out by eval.share", tally.held_out))
-    for reason, count in sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0])):
-        stage = reason.partition(":")[0]
-        place = 2 if reason in NO_REPLY else {"source": 1, "dedup": 1, "vote": 3, "export": 5}.get(stage, 4)
-        if count:
-            found[place].append((reason, count))
-    return found
-
-
-def _loss_note(reasons: Sequence[tuple[str, int]]) -> str:
-    if not reasons:
+def _step_note(step: FunnelStep) -> str:
+    """What was lost or gained on the way to a step."""
+    if step.gained:
+        return f"gained: {step.gained:,} by rescue"
+    if not (reasons := step.lost):
         return ""
     some = ", ".join(f"{count:,} {counted_reason(reason, count)}" for reason, count in reasons[:2])
     more = sum(count for _, count in reasons[2:])

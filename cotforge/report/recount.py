@@ -26,7 +26,8 @@ NONE = 255
 CLASSES = 250
 ACCEPTED, UNSURE, REFUSED = 0, 1, 2
 """Agreed on; not sure enough for the target; not agreed on for another reason."""
-READABLE, UNWANTED = 4, 8
+RESCUED, UNWANTED = 4, 8
+"""Has a rescued text that would be a lesson; left out by `select`."""
 TARGETS = (0.0, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.999)
 _CANDIDATES = ("lesson", "surplus", "filter", "undecided")
 
@@ -38,7 +39,9 @@ class Counted(NamedTuple):
     confidence: float
     answer: str
     traces: int
-    """Traces with the leading answer."""
+    """Traces with the leading answer, or of a rescue."""
+    repeats: int
+    """The last of them: those that `dedup` dropped."""
     values: bytes
     """Their measures, as float64 in the order of traces and columns; NaN where one does not apply."""
 
@@ -66,19 +69,22 @@ class Recount:
         *,
         target: float | None = None,
         per_sample: int = 1,
+        fixed: int = 0,
         samples: int = SAMPLES,
         size: int = BYTES,
     ) -> None:
         """`target` is that of the vote; None where the rule has none. `per_sample` is the most lessons of one sample.
+        So many of the first bounds are `fixed`: they are no entries of `filters`, and have no slider.
 
         At most so many `samples` are held, and at most `size` bytes go to the page.
         """
         self.target, self.per_sample, self.seen = target, per_sample, 0
         self._samples, self._size = samples, size
+        self._fixed = bounds[:fixed]
         self.columns = list(dict.fromkeys(bound.name for bound in bounds))
         self.sliders = [
             Slider(f"filters.{place}.{side}", bound.name, side, value, self.columns.index(bound.name))
-            for place, bound in enumerate(bounds)
+            for place, bound in enumerate(bounds[fixed:])
             for side, value in (("min", bound.min), ("max", bound.max))
             if value is not None and math.isfinite(value)
         ]
@@ -104,28 +110,35 @@ class Recount:
         return [counted for _, _, counted in sorted(self._kept, reverse=True, key=lambda one: one[0])]
 
     def _byte_count(self, counted: Counted) -> int:
-        return 4 + counted.traces * len(self.columns)
+        return 5 + counted.traces * len(self.columns)
 
     def _count_sample(self, outcome: CuratedSample) -> Counted:
         verdict = outcome.verdict
+        is_unwanted = outcome.rejected in selection.LEFT_OUT
+        is_rescued = not verdict.accepted and (bool(outcome.lessons) or is_unwanted)
         state = ACCEPTED if verdict.accepted else UNSURE if verdict.reason == "below_target" else REFUSED
-        state |= READABLE * any(judged.trace.answer is not None for judged in outcome.traces)
-        state |= UNWANTED * (outcome.rejected in selection.LEFT_OUT)
-        usable = [judged for judged in outcome.traces if _is_usable(judged, verdict.answer)][:255]
+        state |= RESCUED * is_rescued | UNWANTED * is_unwanted
+        explained = [judged for judged in outcome.traces if judged.trace.origin == "rescue" and judged.fate in _CANDIDATES]
+        usable = explained if is_rescued else [judged for judged in outcome.traces if _is_usable(judged, verdict.answer)]
+        usable = sorted((judged for judged in usable if self._holds_fixed(judged)), key=_is_repeat)[:255]
+        answer = next((judged.trace.answer for judged in explained), None) if is_rescued else verdict.answer
         values = array("d", (_as_number(judged.measures.get(name)) for judged in usable for name in self.columns))
-        return Counted(state, verdict.confidence, verdict.answer or "", len(usable), values.tobytes())
+        return Counted(state, verdict.confidence, answer or "", len(usable), sum(map(_is_repeat, usable)), values.tobytes())
+
+    def _holds_fixed(self, judged: Judged) -> bool:
+        return all(bound.holds(judged.measures.get(bound.name)) for bound in self._fixed)
 
     def page_data(self) -> dict[str, Any]:
         """What the page's script needs, as JSON holds it."""
         kept = self.kept()
-        answers = _commonest_answers(one.answer for one in kept if one.state & 3 != REFUSED)
+        answers = _commonest_answers(one.answer for one in kept if one.state & 3 != REFUSED or one.state & RESCUED)
         values = [array("d", one.values) for one in kept]
         axes = [self._axis_positions(column, values) for column in range(len(self.columns))]
         target = sorted({*(TARGETS if self.target is None else TARGETS[1:]), *([] if self.target is None else [self.target])})
         codes = bytearray()
         for one, numbers in zip(kept, values, strict=True):
             known = answers.get(one.answer, len(answers))
-            codes += bytes((one.state, one_byte_code(one.confidence, target), known, one.traces))
+            codes += bytes((one.state, one_byte_code(one.confidence, target), known, one.traces, one.repeats))
             codes += bytes(one_byte_code(number, axes[place % len(axes)]) for place, number in enumerate(numbers))
         return {
             "total": self.seen,
@@ -171,8 +184,11 @@ def one_byte_code(value: float, axis: Sequence[float]) -> int:
 
 
 def _is_usable(judged: Judged, answer: str | None) -> bool:
-    repeats = judged.fate == "filter" and judged.because in NO_MEASURES
-    return judged.fate in _CANDIDATES and not repeats and answer is not None and judged.trace.answer == answer
+    return judged.fate in _CANDIDATES and answer is not None and judged.trace.answer == answer
+
+
+def _is_repeat(judged: Judged) -> bool:
+    return judged.fate == "filter" and judged.because in NO_MEASURES
 
 
 def _as_number(value: float | None) -> float:

@@ -19,6 +19,7 @@ from cotforge.report.trust_figures import agreement_figure, calibration_figure, 
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
 from cotforge.tally.finding_rows import FOUND_WORDS
+from cotforge.tally.funnel import funnel_steps
 
 BEGIN, END = "<!-- training -->", "<!-- /training -->"
 """Around what a page tells of a training."""
@@ -62,7 +63,8 @@ def headline_sentences(about: About, tally: Tally) -> list[str]:
     """What came of the run, in a few sentences: how much, how sure, at what price."""
     if not tally.samples:
         return ["No sample was read."]
-    told = [f"{tally.accepted:,} of {tally.samples:,} samples became lessons ({tally.accepted / tally.samples:.1%})."]
+    became = "became lessons" if tally.lessons == tally.accepted else f"gave {tally.lessons:,} lessons"
+    told = [f"{tally.accepted:,} of {tally.samples:,} samples ({tally.accepted / tally.samples:.1%}) {became}."]
     if tally.claim.calibrated and tally.claim.low is not None:
         told.append(f"At least {tally.claim.low:.1%} of the accepted answers that nobody checked are right, with 95 % confidence.")
     else:
@@ -96,10 +98,10 @@ def _model_names(about: About) -> Mapping[str, str]:
     return {teacher.name: teacher.model for teacher in about.teachers}
 
 
-def _loss_reasons(tally: Tally) -> list[tuple[str, str, int]]:
-    """(published reason, in words, count), the most frequent first."""
-    ranked = sorted(tally.rejected.items(), key=lambda one: (-one[1], one[0]))
-    return [(reason, counted_reason(reason, count), count) for reason, count in ranked[:TABLE] if count]
+def _loss_reasons(tally: Tally) -> list[tuple[str, str, str, int]]:
+    """(step, published reason, in words, count), by step, the most frequent first."""
+    lost = [(step.name, reason, counted_reason(reason, count), count) for step in funnel_steps(tally) for reason, count in step.lost]
+    return lost[:TABLE]
 
 
 def _all_figures(about: About, tally: Tally, collected: PageCollector) -> dict[str, Any]:
@@ -123,7 +125,7 @@ def _recount_data(about: About, tally: Tally, collected: PageCollector) -> Marku
         return Markup("")
     data = collected.recount.page_data()
     data["classes"] = [shorten_text(name, NAME) for name in data["classes"]]
-    known = {"rows": tally.rows(), "agreed": tally.agreed, "passed": tally.accepted, "lessons": tally.lessons}
+    known = {step.key: step.left for step in funnel_steps(tally)} | {"lessons": tally.lessons}
     return Markup(safe_json(data | {"known": known, "run": about.run or "RUN"}))
 
 

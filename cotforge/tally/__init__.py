@@ -53,14 +53,12 @@ class Tally:
     remarks: Sequence[str] = ()
     """Sentences about how the vote came to its verdicts, where that is not as usual."""
     samples: int = 0
-    readable: int = 0
-    """Samples with at least one reply in which an answer could be read."""
     asked: int = 0
     """Samples about which at least one Call has ended, whatever came of it."""
     agreed: int = 0
     """Samples with an accepted verdict."""
     rescued: int = 0
-    """Samples without one that have a Lesson by a rescue."""
+    """Samples without one that have a Lesson by a rescue, or would have one if `select` had taken them."""
     accepted: int = 0
     """Samples with at least one Lesson."""
     lessons: int = 0
@@ -70,9 +68,15 @@ class Tally:
     """Calls without any reply, good or bad."""
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
+    finds_repeats: bool = False
+    """Whether `dedup` compares texts with earlier lessons or benchmarks."""
+    unasked: Counter[str] = field(default_factory=Counter)
+    """By the reason in `rejected`, Samples about which no Call has ended."""
     rejected: Counter[str] = field(default_factory=Counter)
     """Why rows (`source:<reason>`, `dedup:<reason>`) and Samples (any other word) gave no Lesson."""
     fates: Counter[str] = field(default_factory=Counter)
+    woven: Counter[str] = field(default_factory=Counter)
+    """Fates of woven texts alone."""
     read_as: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
     """Why servers stopped writing, over all traces: the common form, or a server's own word where it is unknown."""
@@ -102,10 +106,10 @@ class Tally:
     def add(self, outcome: CuratedSample) -> None:
         """Count a Sample and all that came of it."""
         self.samples += 1
-        self.asked += bool(outcome.traces) or any(reply.error != NOT_ASKED for _, reply in outcome.failed)
-        self.readable += any(judged.trace.answer is not None for judged in outcome.traces)
+        is_asked = bool(outcome.traces) or any(reply.error != NOT_ASKED for _, reply in outcome.failed)
+        self.asked += is_asked
         self.agreed += outcome.verdict.accepted
-        self.rescued += outcome.taught.accepted and not outcome.verdict.accepted
+        self.rescued += not outcome.verdict.accepted and (bool(outcome.lessons) or outcome.rejected.startswith("select:"))
         self.lessons += len(outcome.lessons)
         self.preference += outcome.pair is not None
         self._count_asked(outcome)
@@ -122,6 +126,7 @@ class Tally:
             self._count_lessons(outcome.sample, outcome.taught, 1)
         else:
             self.rejected[outcome.rejected] += 1
+            self.unasked[outcome.rejected] += not is_asked
 
     def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
         """Take back the Lessons, one by each of `teachers`, of a Sample that was added, and reject it for `reason`."""
@@ -144,17 +149,6 @@ class Tally:
         each = (calls / self.agreed, cost / self.agreed) if self.agreed else (inf, inf)
         return RuleFigures(self.agreed / self.samples if self.samples else 0.0, *each, self.claim.right, self.claim.checked)
 
-    def funnel(self) -> tuple[tuple[str, int], ...]:
-        """The steps from raw rows to Lessons with how many were left at each."""
-        return (
-            ("rows read", self.rows()),
-            ("sound, not held out" if self.held_out else "sound samples", self.samples),
-            ("with a readable reply", self.readable),
-            ("agreed on, or rescued" if self.rescued else "agreed on", self.agreed + self.rescued),
-            ("passed the filters", self.accepted),
-            ("lessons", self.lessons),
-        )
-
     def agreement(self, one: str, other: str) -> float | None:
         """Share of pairs of ballots on one Sample that are equal; None where the two never met on one."""
         return share_of(*self.pairs.get((min(one, other), max(one, other)), (0, 0)))
@@ -172,8 +166,9 @@ class Tally:
         return min(self.rejected.items(), key=lambda item: (-item[1], item[0]), default=None)
 
     def summary(self) -> dict[str, Any]:
-        """The counts as `summary.json` holds them; `samples == accepted + rejected`, apart from `source:` and `dedup:` reasons."""
+        """The counts as `summary.json` holds them: `rows == held_out + accepted + rejected`; without `source:` and `dedup:`, `samples`."""
         return {
+            "rows": self.rows(),
             "samples": self.samples,
             "accepted": self.accepted,
             "lessons": self.lessons,
@@ -214,6 +209,7 @@ class Tally:
             "agreement": teacher.agreement(),
             "estimated_accuracy": self.estimated.get(name),
             "cost_usd": teacher.cost_usd,
+            **({"checks": teacher.checks} if teacher.checks else {}),
             **({"with_probability": teacher.probable} if teacher.probable else {}),
             **({"twin_of": self.twins[name]} if name in self.twins else {}),
         }
@@ -229,6 +225,8 @@ class Tally:
             else:
                 self._count_reply(judged)
             self.fates[judged.fate_word] += 1
+            if judged.trace.origin == "woven":
+                self.woven[judged.fate_word] += 1
             for name, value in judged.measures.items():
                 if value is not None:
                     if name not in self.measures:
@@ -247,6 +245,7 @@ class Tally:
         trace = judged.trace
         teacher = self._teacher_tally(trace.teacher)
         teacher.calls += 1
+        teacher.checks += judged.fate == "check"
         teacher.cost_usd += trace.cost_usd
         self.followed_usd += 0.0 if trace.origin in ("solve", "vote") else trace.cost_usd
         reason = trace.finish_reason or UNSAID

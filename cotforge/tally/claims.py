@@ -1,15 +1,14 @@
 """A claim in words: the same sentences for the console, the card and the report. The bound comes first."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-
-import yaml
 
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW, SURE, Claim, Count, Stratum, certifiable_bound, fewest_checked, upper_bound
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.promise import needed_checks
-from cotforge.consensus.simpler import RuleFigures, Simpler, SimplerTrial
+from cotforge.consensus.simpler import Simpler, SimplerTrial
 from cotforge.records import Gold
 from cotforge.tally import Tally
 
@@ -89,18 +88,12 @@ def find_simpler(tally: Tally, trial: SimplerTrial) -> Simpler | None:
     return trial.best(tally.figures()) if tally.claim.calibrated else None
 
 
-def does_better(tally: Tally, found: Simpler) -> str:
-    """The sentence about such a rule, with the line of the pipeline file that sets it."""
-    line = yaml.safe_dump(
-        {"rule": found.rule, "order": list(found.order)}, default_flow_style=True, allow_unicode=True, sort_keys=False, width=1_000_000
-    ).strip()
-    here = _figures_text(tally.figures())
-    return f"a simpler rule does better on the checked samples: {_figures_text(found.figures)}; here {here}; consensus: {line}"
-
-
-def _figures_text(found: RuleFigures) -> str:
-    calls = f"{found.calls:.2f} calls per accepted sample"
-    return f"at least {found.low:.3f} ({found.right:,} of {found.checked:,} right), coverage {found.coverage:.1%}, {calls}"
+def does_better(run: str) -> str:
+    """The sentence about such a rule: `curate --what-if` compares all of them, and is the one place that names the one to take."""
+    return (
+        "on the checked samples a simpler rule asks less and does no worse: "
+        f"cotforge curate {shlex.quote(run)} --what-if compares all rules on these replies, and names the one to take"
+    )
 
 
 def best_case(checked: int, consensus: Consensus) -> str:

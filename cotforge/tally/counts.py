@@ -16,6 +16,8 @@ class TeacherTally:
     failed: int = 0
     answered: int = 0
     """Replies in which an answer could be read."""
+    checks: int = 0
+    """Replies about other texts, as of readers and judges: they give no answer."""
     probable: int = 0
     """Those of them whose server told how probable the answer was."""
     unread: Counter[str] = field(default_factory=Counter)
@@ -32,6 +34,11 @@ class TeacherTally:
     with_label: int = 0
     """Those equal to it."""
     cost_usd: float = 0.0
+
+    @property
+    def texts(self) -> int:
+        """Replies that should give an answer."""
+        return self.calls - self.failed - self.checks
 
     def agreement(self) -> float | None:
         """Share of its ballots equal to the accepted answer; None without any."""

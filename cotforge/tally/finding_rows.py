@@ -15,6 +15,7 @@ _ASKED: Mapping[tuple[str, str], str] = {
     ("seen", "decoy"): "sees things that nobody named",
 }
 """By kind and detail of a finding; told of the teacher that wrote the text, and of a decoy of the one that was asked."""
+_OF_READERS = (("seen", "decoy"),)
 
 
 class FindingRow(NamedTuple):
@@ -43,22 +44,30 @@ class MarkRow(NamedTuple):
     """That two judges or more marked."""
     alpha: float | None
     """Krippendorff's alpha, ordinal."""
+    alpha_interval: float | None
     people: int
     """Texts that people marked too."""
     difference: float | None
     """Mean absolute difference between the judges' mean and people's."""
+    above: float | None
+    """By how much the judges' mean lies above people's, on average."""
+    alpha_people: float | None
+    """Krippendorff's alpha of the judges' mean and people's, interval."""
 
 
-def finding_rows(found: Mapping[str, Any]) -> list[FindingRow]:
-    """The rates in what `FindingTally.summary` gives, by kind, then by teacher."""
-    rows = []
+def rate_tables(found: Mapping[str, Any]) -> list[tuple[str, str, list[FindingRow]]]:
+    """(what it is about, whom a row is about, rows) of the rates in what `FindingTally.summary` gives: of writers, then of readers."""
+    writers, readers = list[FindingRow](), list[FindingRow]()
     for kind in dict.fromkeys(kind for kind, _ in _ASKED):
         for teacher, details in found.get(kind, {}).items():
             for detail, told in details.items():
                 low, high = told["interval"] or (None, None)
                 asked = _ASKED.get((kind, detail), f"{kind} {detail}")
-                rows.append(FindingRow(teacher, asked, told["yes"], told["of"], told["share"], low, high, told.get("by_guessing")))
-    return rows
+                row = FindingRow(teacher, asked, told["yes"], told["of"], told["share"], low, high, told.get("by_guessing"))
+                (readers if (kind, detail) in _OF_READERS else writers).append(row)
+    tables = [("What was found about texts, by the teacher that wrote them:", "writer", writers)]
+    tables += [("What was found about teachers that looked for things in pictures:", "reader", readers)]
+    return [table for table in tables if table[2]]
 
 
 def mark_rows(found: Mapping[str, Any]) -> list[MarkRow]:
@@ -66,11 +75,27 @@ def mark_rows(found: Mapping[str, Any]) -> list[MarkRow]:
     rows = []
     for name, told in found.get("judge", {}).get("dimensions", {}).items():
         people = told["people"] or {}
-        traces, alpha = told["traces_with_two_judges"], told["alpha_ordinal"]
         rows.append(
-            MarkRow(name, told["marks"], told["mean"], traces, alpha, people.get("traces", 0), people.get("mean_absolute_difference"))
+            MarkRow(
+                name,
+                told["marks"],
+                told["mean"],
+                told["traces_with_two_judges"],
+                told["alpha_ordinal"],
+                told["alpha_interval"],
+                people.get("traces", 0),
+                people.get("mean_absolute_difference"),
+                people.get("mean_difference"),
+                people.get("alpha_interval"),
+            )
         )
     return rows
+
+
+def writer_marks(found: Mapping[str, Any]) -> list[tuple[str, list[float | None]]]:
+    """(teacher, mean mark of what it wrote for each dimension of the rubric, in its order)."""
+    judged = found.get("judge", {})
+    return [(writer, [means.get(name) for name in judged["dimensions"]]) for writer, means in judged.get("writers", {}).items()]
 
 
 def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -102,5 +127,12 @@ def origin_rows(origins: Mapping[str, int]) -> Sequence[tuple[str, str, int]]:
     return [(origin, words, origins[origin]) for origin, words in ORIGINS.items() if origins.get(origin)]
 
 
-FOUND_WORDS = {"lines": finding_lines, "rates": finding_rows, "marks": mark_rows, "judges": judge_lines, "origins": origin_rows}
+FOUND_WORDS = {
+    "lines": finding_lines,
+    "rates": rate_tables,
+    "marks": mark_rows,
+    "writers": writer_marks,
+    "judges": judge_lines,
+    "origins": origin_rows,
+}
 """For templates."""

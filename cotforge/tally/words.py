@@ -6,12 +6,14 @@ from itertools import groupby
 
 from cotforge.pipeline import Loaded
 from cotforge.reasons import counted_reason
-from cotforge.tally import Tally
+from cotforge.tally import OF_ROWS, Tally
 
 CLASSES = 8
 """Classes that a line names one by one; of more, those of which the smallest share was accepted."""
 REASONS = 4
 """Reasons that a line names one by one, the most frequent ones."""
+FEW = 10
+"""Woven texts from which on it is told that most failed at their readers."""
 LONGEST = 60
 """Characters of a `--set`, or of a class, that a line shows."""
 
@@ -56,18 +58,38 @@ def origin_lines(tally: Tally) -> Iterator[str]:
         yield f"rescued or woven texts that failed a check: {failed.total():,} ({most}); losses.parquet has each"
 
 
+def weave_lines(loaded: Loaded, tally: Tally) -> Iterator[str]:
+    """A line where most woven texts failed because no reader, or too few, came to their answer."""
+    weave, total = loaded.pipeline.weave, tally.woven.total()
+    elsewhere, silent = tally.woven["gate:unverified"], tally.woven["gate:unchecked"]
+    if weave is None or not weave.verify or tally.missing or total < FEW or 2 * (elsewhere + silent) <= total:
+        return
+    remedy = "weave.verify: 0 asks no reader" if weave.verify == 1 else f"a weave.verify below {weave.verify} asks fewer readers"
+    yield (
+        f"{elsewhere + silent:,} of {total:,} woven texts failed at their readers ({elsewhere:,} unverified, {silent:,} unchecked); "
+        f"look at some, and if they are good, {remedy}"
+    )
+
+
 ORIGIN_WORDS = {"rescue": "rescued", "woven": "woven"}
 """As they follow a number of lessons."""
 
 
 def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
-    """A line with why rows and Samples gave no Lesson, the most frequent reasons first."""
-    ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
-    if not ranked:
-        return
-    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS]]
-    others = sum(count for _, count in ranked[REASONS:])
-    yield f"not accepted: {', '.join(parts)}" + (f", {others:,} for other reasons" if others else "")
+    """A line with why rows are no Samples, and one with why Samples gave no Lesson, the most frequent reasons first."""
+    of_rows = {word: count for word, count in rejected.items() if word.startswith(OF_ROWS)}
+    others = {word: count for word, count in rejected.items() if word not in of_rows}
+    if total := sum(of_rows.values()):
+        yield f"{'1 row is no sample' if total == 1 else f'{total:,} rows are no samples'}: {_ranked_reasons(of_rows)}"
+    if total := sum(others.values()):
+        yield f"{total:,} sample{'s' * (total != 1)} not accepted: {_ranked_reasons(others)}"
+
+
+def _ranked_reasons(counts: Mapping[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS] if count]
+    more = sum(count for _, count in ranked[REASONS:])
+    return ", ".join(parts) + (f", {more:,} for other reasons" if more else "")
 
 
 def rule_line(loaded: Loaded) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from cotforge.consensus import Consensus
+from cotforge.consensus.claim import FEW
 from cotforge.consensus.whatif import CHEAP, EVERYBODY, OF_CLASS, POLICY
 
 LACKING = 0.02
@@ -25,6 +26,8 @@ class Compared:
     """Place of the pipeline's own; None where no row is just that."""
     best: int | None
     """Place of the cheapest one that gold shows to reach the target; None where there is none."""
+    better: int | None
+    """Place of the cheapest one that is in nothing worse than the pipeline's own and asks less; None where gold shows none."""
     target: float
     gold: int
     """Checked Samples among those that have answers."""
@@ -32,6 +35,8 @@ class Compared:
     """That of the pipeline."""
     all_checked: bool = False
     """Whether people checked every Sample that has answers."""
+    follow_ups: Sequence[str] = ()
+    """Sections of the pipeline that ask more after the vote."""
 
     @property
     def calibrated(self) -> bool:
@@ -44,7 +49,15 @@ class Compared:
         return max((row for row in self.rows if _is_sound_row(row)), key=lambda row: float(row["low"]), default=None)
 
 
-def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order: Sequence[str] = (), all_checked: bool = False) -> Compared:
+def compare_rows(
+    rows: Sequence[Row],
+    consensus: Consensus,
+    *,
+    gold: int,
+    order: Sequence[str] = (),
+    all_checked: bool = False,
+    follow_ups: Sequence[str] = (),
+) -> Compared:
     """The rows sorted, with what stands out among them; `order` is that in which the pipeline asks, where it has one."""
     ordered = sorted(rows, key=lambda row: (row["calls_per_accepted"] is None, row["calls_per_accepted"] or 0.0, row_name(row)))
     target = consensus.target
@@ -52,13 +65,28 @@ def compare_rows(rows: Sequence[Row], consensus: Consensus, *, gold: int, order:
     reaching = [
         place for place, row in enumerate(ordered) if _is_sound_row(row) and (row["promised"] is not None if kept else row["low"] >= target)
     ]
-    best = min(reaching, key=lambda place: (ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]), default=None)
+
+    def price(place: int) -> tuple[float, float]:
+        return ordered[place]["cost_per_accepted"], ordered[place]["calls_per_accepted"]
+
     present = next((place for place, row in enumerate(ordered) if _is_present(row, consensus, order)), None)
-    return Compared(ordered, present, best, target, gold, consensus, all_checked)
+    better = [place for place, row in enumerate(ordered) if present is not None and _beats(row, ordered[present])]
+    best = min(reaching, key=price, default=None)
+    return Compared(ordered, present, best, min(better, key=price, default=None), target, gold, consensus, all_checked, follow_ups)
 
 
 def _is_sound_row(row: Row) -> bool:
     return bool(row["calibrated"] and row["accepted"] and row["lacking"] <= LACKING)
+
+
+def _beats(row: Row, present: Row) -> bool:
+    """Whether gold shows that a row is in nothing worse and asks less; too few checked Samples are no ground."""
+    if not (_is_sound_row(row) and _is_sound_row(present) and row["checked"] >= FEW):
+        return False
+    kept = row["promised"] is not None or present["promised"] is None
+    surely = kept and row["low"] >= present["low"] and row["coverage"] >= present["coverage"]
+    is_cheaper = row["cost_per_accepted"] <= present["cost_per_accepted"] and row["calls_per_accepted"] < present["calls_per_accepted"]
+    return bool(surely and is_cheaper)
 
 
 def _is_present(row: Row, consensus: Consensus, order: Sequence[str]) -> bool:

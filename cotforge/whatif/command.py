@@ -46,6 +46,7 @@ def what_if(curation: Curation, folder: RunFolder, total: Callable[[], int]) -> 
     folder.write(CSV, frame.write_csv())
     gold = sum(answer is not None for answer in known.values())
     every = len(known) == len(answers.labels)
-    found = compare_rows(frame.to_dicts(), consensus, gold=gold, order=setting.terms.order, all_checked=every)
+    follow_ups = loaded.follow_up_names
+    found = compare_rows(frame.to_dicts(), consensus, gold=gold, order=setting.terms.order, all_checked=every, follow_ups=follow_ups)
     folder.write(PAGE, whatif_page(loaded.pipeline.name, found, answers, folder.path))
     return whatif_text(found, answers, folder.path, [folder.path / CSV, folder.path / PAGE])

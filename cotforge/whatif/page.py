@@ -6,7 +6,7 @@ from cotforge.pages import page_environment
 from cotforge.whatif import plot
 from cotforge.whatif.answers import Answers
 from cotforge.whatif.choice import LACKING, Compared, class_coverage, row_name
-from cotforge.whatif.whatif_text import HEADS, gold_notes, number_text, percent_text, price_text, row_advice
+from cotforge.whatif.whatif_text import HEADS, follow_up_notes, gold_notes, number_text, percent_text, price_text, row_advice
 
 
 def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> str:
@@ -22,7 +22,7 @@ def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> st
             found=found,
             answers=answers,
             advice=row_advice(found, answers.unit, folder),
-            notes=list(gold_notes(found)),
+            notes=[*follow_up_notes(found), *gold_notes(found)],
             plots=plot.plots(found, answers.unit),
             rules=[(place, rule) for place, rule in enumerate(plot.RULES) if rule in there],
             color=plot.RULES.index,

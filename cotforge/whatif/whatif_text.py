@@ -60,6 +60,7 @@ def _row_cells(row: Row, present: bool, unit: Unit, lacking: bool) -> list[str]:
 def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
     """What must be known to read the table."""
     yield f"calls and {HEADS[answers.unit]} per accepted sample" + ("; * is the present setting" if found.present is not None else "")
+    yield from follow_up_notes(found)
     if found.calibrated:
         yield "at least, about: precision of accepted answers that nobody checked, as gold shows it; the bound is one-sided 95 %"
     else:
@@ -70,6 +71,12 @@ def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
     yield from gold_notes(found)
     if any(row["lacking"] for row in found.rows):
         yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+
+
+def follow_up_notes(found: Compared) -> Iterator[str]:
+    """What the calls and costs of the rows leave out."""
+    if found.follow_ups:
+        yield f"calls and cost are those of the vote alone: what is asked after it ({', '.join(found.follow_ups)}) is in no row"
 
 
 def gold_notes(found: Compared) -> Iterator[str]:
@@ -104,15 +111,25 @@ def row_advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
         told = f"; {row_name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
         if any(row["lacking"] > LACKING and (row["low"] or 0) >= found.target for row in found.rows):
             return ["the rows that reach the target rest on calls that were never made; a build with rule majority asks everybody"]
-        return [f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"]
+        none = f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"
+        if found.better is None:
+            return [none]
+        return [none, f"in nothing worse than the present setting, and asks less: {_row_text(found.rows[found.better], found, unit)}"]
     row = found.rows[found.best]
     return [
-        f"recommended: {row_name(row)}: {number_text(row['calls_per_accepted'])} calls{_costing_text(row, unit)} per accepted sample, "
-        f"coverage {percent_text(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}; "
-        f"in the pipeline file: {setting_line(row, found.consensus)}",
+        f"recommended: {_row_text(row, found, unit)}",
         f"it is the cheapest row {_reached_line(found)}; as the best of {len(found.rows)} on the same "
         f"{found.gold:,} checked samples it may flatter itself a little",
     ]
+
+
+def _row_text(row: Row, found: Compared, unit: Unit) -> str:
+    """A row's figures, and the line that sets it."""
+    return (
+        f"{row_name(row)}: {number_text(row['calls_per_accepted'])} calls{_costing_text(row, unit)} per accepted sample, "
+        f"coverage {percent_text(row['coverage'])}, precision at least {row['low']:.3f}, about {row['precision']:.3f}; "
+        f"in the pipeline file: {setting_line(row, found.consensus)}"
+    )
 
 
 def _reached_line(found: Compared) -> str:
