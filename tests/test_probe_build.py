@@ -129,3 +129,13 @@ def test_the_findings_of_a_run_are_counted_from_its_outcomes(built: Path) -> Non
     assert told["seen"]["one"]["thing"]["share"] == pytest.approx(0.4)
     assert told["seen"]["two"]["decoy"] == told["seen"]["one"]["decoy"]
     assert told["judge"]["judges"]["one"]["replies"] == told["judge"]["judges"]["two"]["replies"] == 16
+
+
+def test_marks_of_people_for_unknown_samples_are_told(built: Path) -> None:
+    (built / "marks.csv").write_text("id,dimension,mark\nrow-0,evidence,3\nrow-99,evidence,3\nrow-98,clarity,3\nrow-1,clarity,\n")
+    told = ran("curate", RUN, "--set", "judge.gold=marks.csv", "--set", "filters=[]", cwd=built).stdout
+    assert (
+        "judge.gold: not compared with the judges: 2 ids or calls that no sample of this run has ('row-99', 'row-98'); "
+        "1 row without a mark ('row-1')\n"
+    ) in told
+    ran("curate", RUN, cwd=built)
