@@ -139,3 +139,14 @@ def test_marks_of_people_for_unknown_samples_are_told(built: Path) -> None:
         "1 row without a mark ('row-1')\n"
     ) in told
     ran("curate", RUN, cwd=built)
+
+
+def test_a_filter_whose_judges_were_never_asked_is_the_first_thing_that_is_told(built: Path) -> None:
+    sets = ("judge.rubric=[{name: counting}]", "filters=[{measure: judge, with: {dimension: counting}, min: 3}]")
+    first, *rest = ran("curate", RUN, "--set", sets[0], "--set", sets[1], cwd=built).stdout.splitlines()
+    assert first == (
+        "the filter on judge_counting judged nothing and let every text pass: no text has this mark, because the calls of judge are not "
+        f"asked yet; to ask them: cotforge build {built / 'pipeline.yaml'} --out {RUN} --set '{sets[0]}' --set '{sets[1]}'"
+    )
+    assert "calls are not asked yet" in "\n".join(rest)
+    assert "judged nothing" not in ran("curate", RUN, cwd=built).stdout
