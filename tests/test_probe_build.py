@@ -150,3 +150,17 @@ def test_a_filter_whose_judges_were_never_asked_is_the_first_thing_that_is_told(
     )
     assert "calls are not asked yet" in "\n".join(rest)
     assert "judged nothing" not in ran("curate", RUN, cwd=built).stdout
+
+
+def test_a_judges_prompt_without_the_rubric_is_told_before_anybody_is_paid(tmp_path: Path) -> None:
+    write_rows(tmp_path, 1)
+    (tmp_path / "mine.jinja").write_text("{{ question }} Somebody wrote: {{ reasoning }} Give a mark.")
+    line = (
+        f"{tmp_path / 'mine.jinja'}: does not use 'rubric', what marks are given for; no teacher that is asked by prompts.judge sees that"
+    )
+    with Teacher(skilled) as one, Teacher(skilled) as two:
+        asked = (teacher(one, "one", family="qwen"), teacher(two, "two", family="glm"))
+        write_pipeline(tmp_path, *asked, judge={}, prompts={"judge": "mine.jinja"})
+        for command in ("check", "build"):
+            assert ran(command, "pipeline.yaml", cwd=tmp_path).stderr.count(line) == 1, command
+        assert line not in ran("check", "pipeline.yaml", "--set", "judge=null", cwd=tmp_path).stderr
