@@ -165,6 +165,11 @@ def expand_variables(value: Any, *, missing: Callable[[str, str], None], where: 
     return filled(value, where)
 
 
+def variable_names(value: object) -> list[str]:
+    """The variables that a string of the file names, each once."""
+    return list(dict.fromkeys(match[1] for match in _VARIABLE.finditer(value) if match[1])) if isinstance(value, str) else []
+
+
 def key_path(where: str, key: object) -> str:
     """The path of a key of the section at `where`; a key of any length stays a word."""
     name = str(key) if len(str(key)) <= _LONGEST_KEY else f"{str(key)[:_LONGEST_KEY]}..."

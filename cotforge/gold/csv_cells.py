@@ -15,6 +15,8 @@ from cotforge.visible import spell_text, unspell_text
 
 LARGEST = 64 << 20
 """Bytes of a file that is read: people check hundreds of samples, not millions."""
+FORM = "a CSV with the columns id and answer"
+"""What is wanted of a file of gold."""
 TOLD = 20
 """Faults of a file that have a line of their own."""
 
@@ -91,7 +93,7 @@ def put_text(path: Path, text: str) -> None:
         raise JournalError(f"{path}: {fault.strerror}; make room, or see that the folder can be written") from fault
 
 
-def read_table(path: Path, wanted: Sequence[str], *, form: str = "a CSV with the columns id and answer") -> CsvTable:
+def read_table(path: Path, wanted: Sequence[str], *, form: str = FORM) -> CsvTable:
     """The file's rows; commas, semicolons or tabs part the cells. Raises PipelineError with every fault of its form.
 
     `form`: what is wanted, for the error of a file that is none.

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 from cotforge.errors import show_value
 from cotforge.followups.judge_marks import Dimension
 from cotforge.gold.csv_cells import demand_faultless, read_table, unguard_cell
+from cotforge.gold.gold_file import demand_named
 from cotforge.tally.compared_marks import PeopleMarks
 
 if TYPE_CHECKING:  # whoever only reads a file needs no pipeline, which takes a second to import
     from cotforge.pipeline import Loaded
 
-FORM = "a CSV with the columns id or call, dimension and mark"
+MARKS_FORM = "a CSV with the columns id or call, dimension and mark"
 _Given = dict[str, dict[str, list[float]]]
 
 
 def find_people_marks(loaded: "Loaded") -> PeopleMarks:
     """The marks of the file that `judge.gold` names; none where it names none. Raises PipelineError with every fault of the file."""
     judge = loaded.pipeline.judge
-    return PeopleMarks() if judge is None or judge.gold is None else read_people_marks(loaded.root / judge.gold, judge.dimensions)
+    if judge is None or judge.gold is None:
+        return PeopleMarks()
+    path = loaded.root / judge.gold
+    demand_named(path, "judge.gold", loaded.unexpanded["judge"]["gold"], loaded.root, form=MARKS_FORM)
+    return read_people_marks(path, judge.dimensions)
 
 
 def read_people_marks(path: Path, rubric: Sequence[Dimension]) -> PeopleMarks:
@@ -30,7 +35,7 @@ def read_people_marks(path: Path, rubric: Sequence[Dimension]) -> PeopleMarks:
     also agree in `mark` and `person` count once. Raises PipelineError with every fault of the file, a line each.
     """
     scale = {dimension.name: dimension for dimension in rubric}
-    table = read_table(path, ("dimension", "mark"), form=FORM)
+    table = read_table(path, ("dimension", "mark"), form=MARKS_FORM)
     faults: list[str] = []
     if not {"id", "call"} & set(table.columns):
         demand_faultless([f"{path}:1: no column 'id' or 'call'; one of them says which text a mark is for"])
