@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cotforge import answers, selection
 from cotforge.answers.redacted_trace import read_trace
@@ -34,9 +33,6 @@ from cotforge.replies.text import one_line
 from cotforge.sample_finding import SampleFinding
 from cotforge.sequence import voter_name
 
-if TYPE_CHECKING:
-    pass
-
 SHOWN = 200
 """Characters of an unread reply that its loss shows."""
 
@@ -54,8 +50,10 @@ class Curator:
         self.follow_ups = () if common is None else loaded.follow_ups()
         self.task, self.select = loaded.pipeline.task, loaded.pipeline.select
         bounds = [*language_bounds(loaded.pipeline.reasoning_language), *resolve_filters(loaded.pipeline.filters, loaded.root)]
-        marks = [name for one in self.follow_ups if isinstance(one, MarkingFollowUp) for name in one.marks]
-        self.bounds: Sequence[Bound] = [*bounds, *mark_bounds(bounds, marks)]
+        names = loaded.follow_up_names if self.follow_ups else ()
+        self.marks = {name: one.marks for name, one in zip(names, self.follow_ups, strict=True) if isinstance(one, MarkingFollowUp)}
+        """By section, the marks that it takes of texts."""
+        self.bounds: Sequence[Bound] = [*bounds, *mark_bounds(bounds, (mark for marks in self.marks.values() for mark in marks))]
         self.tells_language = any(bound.name == reasoning_language.__name__ for bound in bounds)
         self.rates = pass_rates(journal.path.parent) if self.reads_rates else {}
         """Pass rates by the samples' ids, where lessons are selected by them."""

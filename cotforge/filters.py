@@ -14,7 +14,7 @@ from cotforge.measures import find_measure, measure_column
 from cotforge.measures.own import Measure
 from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.records import Sample, Trace, Verdict
-from cotforge.spec import PathText, Spec
+from cotforge.spec import PathText, Spec, fault_words
 
 Taken = Callable[[Sample, Trace, Verdict | None], float | None]
 """A measure whose options are set."""
@@ -137,7 +137,7 @@ def _parse_options(function: Measure, given: Mapping[str, Any]) -> dict[str, Any
         try:
             options[option] = TypeAdapter(wanted).validate_python(value)
         except ValidationError as error:
-            faults.append(f"{option}: {show_value(value)} does not do; {error.errors()[0]['msg'].lower()}")
+            faults.append(f"{option}: {show_value(value)} does not do; {fault_words(error.errors()[0]).lower()}")
     if faults:
         raise PipelineError(*faults)
     return options

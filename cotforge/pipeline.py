@@ -312,7 +312,8 @@ class Loaded:
 
     def lacking(self) -> Iterator[str]:
         """A line for everything that a template most likely should hold and does not."""
-        return self.prompts.lacking(closed=self.pipeline.task.kind == "classify", short_votes=self.pipeline.consensus.short_votes)
+        closed, short = self.pipeline.task.kind == "classify", self.pipeline.consensus.short_votes
+        return self.prompts.lacking(closed=closed, short_votes=short, sections=self.follow_up_names)
 
     def calls(self, sample: Sample) -> list[tuple[Teacher, Call]]:
         """Every Call about one Sample, teacher by teacher: what `build` asks (one after another under `sequential`) and `curate` looks up.

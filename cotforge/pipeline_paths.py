@@ -51,6 +51,19 @@ def _made_absolute(section: tree.Tree, name: str, root: Path, *, folders: bool =
         section[name] = str((root / value).resolve())
 
 
+def path_origin(key: str, written: object, root: Path) -> str:
+    """From which variables a path of the file is made, behind an error about it; empty where there are none, or something lies there."""
+    names = tree.variable_names(written)
+    if not names or not isinstance(written, str):
+        return ""
+    path = tree.expand_variables(written, missing=lambda where, name: None)
+    if os.path.exists(root / Path(path).expanduser()):
+        return ""
+    told = " and ".join(f"{name} is {show_value(os.environ.get(name, ''))}" for name in names)
+    hint = "" if Path(path).expanduser().is_absolute() else ": a relative path, which starts at the pipeline file; set an absolute one"
+    return f"{key} is {show_value(written)} and {told}{hint}"
+
+
 def find_pipeline(name: str) -> Path:
     path = Path(name)
     if is_file(path):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -43,8 +43,11 @@ class Family:
         told = {name: replace(getattr(self, name), language=language) for name in ("solve", "explain", "weave")}
         return replace(self, **told)
 
-    def lacking(self, *, closed: bool, short_votes: bool) -> Iterator[str]:
-        """A line for everything that a template most likely should hold and does not; `closed`: there is a set of answers."""
+    def lacking(self, *, closed: bool, short_votes: bool, sections: Collection[str] = ()) -> Iterator[str]:
+        """A line for everything that a template most likely should hold and does not.
+
+        `closed`: there is a set of answers; `sections`: those of the pipeline file that ask what follows the vote.
+        """
         wanted = {"question": "what is asked about each sample"} | ({"options": "the answers that there are"} if closed else {})
         asking = [self.solve, *([self.vote] if short_votes else [])]
         for prompt in (*asking, self.student):
@@ -56,10 +59,25 @@ class Family:
         for prompt in asking:
             if not _ANSWER_FORM.search(prompt.text):
                 yield f"{prompt.path}: does not ask for <answer>...</answer>; replies in other forms may not be read"
+        for key in dict.fromkeys(key for section in sections for key in _ASKED_BY.get(section, ())):
+            prompt = getattr(self, key)
+            for name, what in _PARTS[key].items():
+                if name not in prompt.inputs:
+                    yield f"{prompt.path}: does not use {name!r}, {what}; no teacher that is asked by prompts.{key} sees that"
         if "answer" not in self.completion.inputs:
             yield f"{self.completion.path}: does not use 'answer'; what the student learns to say has none"
 
 
+_ASKED_BY = {"rescue": ("explain", "verify"), "verify": ("verify",), "weave": ("weave", "verify"), "probe": ("seen",), "judge": ("judge",)}
+"""The templates that each section asks by."""
+_PARTS = {
+    "explain": {"question": "what is asked about each sample", "label": "the answer to explain"},
+    "verify": {"question": "what is asked about each sample", "reasoning": "the text without its answer"},
+    "weave": {"traces": "the texts to make one of", "answer": "the answer to end in"},
+    "judge": {"reasoning": "the text to judge", "rubric": "what marks are given for"},
+    "seen": {"things": "what to look for in the picture"},
+}
+"""What each of them most likely should hold."""
 _ANSWER_FORM = re.compile(r"<\s*answer\b|\\boxed", re.IGNORECASE)
 
 

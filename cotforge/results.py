@@ -40,6 +40,7 @@ from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
 from cotforge.tally.findings import FindingTally
 from cotforge.tally.funnel import funnel_steps
+from cotforge.tally.idle_filters import build_command, idle_filters
 from cotforge.tally.unused import not_used
 from cotforge.tally.words import loss_lines, origin_lines, per_class, rule_line, vanished_classes, weave_lines
 from cotforge.version import __version__
@@ -130,7 +131,9 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         )
         folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
     ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
-    blind = [clean_value(one.line()) for one in tally.unseen]  # first of all: it changes what all that follows is worth
+    curator, build = curation.curator, build_command(loaded, folder.path)
+    # First of all what changes what all that follows is worth.
+    blind = [*idle_filters(curator.bounds, curator.marks, tally, build=build), *(clean_value(one.line()) for one in tally.unseen)]
     repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
     repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
     return "\n".join(

@@ -1,12 +1,14 @@
 """The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cotforge.errors import SourceError
 from cotforge.images import PictureStore
 from cotforge.pipeline import Loaded
+from cotforge.pipeline_paths import path_origin
 from cotforge.records import Fault, Sample
 from cotforge.sequence import Guide
 from cotforge.sources import Counts, Index, RawRow, read_samples
@@ -92,17 +94,33 @@ class SampleReader:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
         counts = self.counts = Counts(repeated=self._judge_duplicates())
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
-        return read_samples(
+        return self._naming_variables(read_samples(
             source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads,
             held_out=self._loaded.pipeline.eval, counts=counts,
-        )  # fmt: skip
+        ))  # fmt: skip
+
+    def _naming_variables(self, items: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
+        with self._named_variables():
+            yield from items
+
+    @contextmanager
+    def _named_variables(self) -> Iterator[None]:
+        """Inside, the fault of a source that is not there names the variable that its path comes from."""
+        try:
+            yield
+        except SourceError as fault:
+            origin = path_origin("source.path", self._loaded.unexpanded["source"].get("path"), self._loaded.root)
+            if not origin or not fault.faults[0].startswith("source.path: "):
+                raise
+            raise SourceError(*(f"{line}; {origin}" for line in fault.faults)) from fault
 
     def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""
         index = self._source_index(guide)
-        for item in index.of_wave(wave, stopped=stopped):
-            self.counts = index.counts
-            yield item
+        with self._named_variables():
+            for item in index.of_wave(wave, stopped=stopped):
+                self.counts = index.counts
+                yield item
 
     def _source_index(self, guide: Guide) -> Index:
         if self._indexed is None or self._indexed[0] is not guide:
@@ -119,8 +137,9 @@ class SampleReader:
     def total(self) -> int:
         """About how many Samples there are: rows, without a look at their pictures. Raises SourceError."""
         source, total = self._loaded.pipeline.source, None
-        with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
-            total = source.size(self._loaded.root)
-        if total is None:
-            total = sum(isinstance(row, RawRow) for row in source.rows(self._loaded.root, self._store.spool))
+        with self._named_variables():
+            with suppress(OSError):  # whoever reads the source for good tells what is wrong with it
+                total = source.size(self._loaded.root)
+            if total is None:
+                total = sum(isinstance(row, RawRow) for row in source.rows(self._loaded.root, self._store.spool))
         return min(total, *(most for most in (self._limit, source.limit) if most is not None), total)

@@ -193,7 +193,8 @@ class RunSession:
             give_notices(
                 [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
             )
-            self.forge(progress, refreshed, first=[_STAYS.format(dataset=self.folder.dataset, limit=self._sample_limit)] if stays else [])
+            stay = [_STAYS.format(dataset=self.folder.dataset, limit=self._sample_limit)] if stays else []
+            self.forge(progress, refreshed, first=[*self.loaded.lacking(), *stay])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._refreshes.settle(before if self.limit else {})
         text = self._export_dataset(progress, keep_larger=keep_larger)

@@ -1,9 +1,9 @@
 """The base of every typed section of the pipeline file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _expand_path(text: str) -> str:
@@ -33,6 +33,26 @@ def written_as(type_: Any) -> BeforeValidator:
 
 def _as_given(value: Any) -> Any:
     return value
+
+
+_SPELLINGS: dict[str, str] = {}
+"""By pattern, what is wanted of a text that does not match, in words."""
+
+
+def spelled(pattern: str, words: str) -> Any:
+    """A field whose text matches a pattern; a fault says the words, which no user has to decipher."""
+    _SPELLINGS[pattern] = words
+    return Field(pattern=pattern)
+
+
+def fault_words(found: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, in words."""
+    if found["type"] == "string_pattern_mismatch" and (words := _SPELLINGS.get(found.get("ctx", {}).get("pattern", ""))):
+        return f"Input should be {words}"
+    least = found.get("ctx", {}).get("min_length")
+    if found["type"] == "too_short":
+        return f"there is none; at least {least} is needed" if not found["input"] else f"there are too few; at least {least} are needed"
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
 class Spec(BaseModel):

@@ -3,7 +3,7 @@
 import difflib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from cotforge import bounded_yaml
 from cotforge.bounded_yaml import YamlError
 from cotforge.errors import MOST_FAULTS, PipelineError, show_value
-from cotforge.spec import WrongKey
+from cotforge.spec import WrongKey, fault_words
 
 Tree = dict[str, Any]
 
@@ -165,6 +165,11 @@ def expand_variables(value: Any, *, missing: Callable[[str, str], None], where: 
     return filled(value, where)
 
 
+def variable_names(value: object) -> list[str]:
+    """The variables that a string of the file names, each once."""
+    return list(dict.fromkeys(match[1] for match in _VARIABLE.finditer(value) if match[1])) if isinstance(value, str) else []
+
+
 def key_path(where: str, key: object) -> str:
     """The path of a key of the section at `where`; a key of any length stays a word."""
     name = str(key) if len(str(key)) <= _LONGEST_KEY else f"{str(key)[:_LONGEST_KEY]}..."
@@ -173,9 +178,16 @@ def key_path(where: str, key: object) -> str:
 
 def pydantic_faults(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
     """Pydantic's findings about `given`, one line each: `filters[2].measure: what is wrong; what would be right`."""
-    found = _join_wants(_of_branch_meant(error.errors(include_url=False, include_context=True), model, given), model, given)
+    told = [each for each in error.errors(include_url=False, include_context=True) if not _counts_sound_items(each)]
+    found = _join_wants(_of_branch_meant(told, model, given), model, given)
     lines = [_pydantic_fault(each, model, given) for each in found[:MOST_FAULTS]]
     return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
+
+
+def _counts_sound_items(found: ErrorDetails) -> bool:
+    """Whether pydantic finds a list too short only because it leaves out items that it found something wrong with."""
+    value = found.get("input")
+    return found["type"] == "too_short" and isinstance(value, Sized) and len(value) >= found.get("ctx", {}).get("min_length", 0)
 
 
 def _of_branch_meant(found: list[ErrorDetails], model: type[BaseModel], given: Any) -> list[ErrorDetails]:
@@ -233,7 +245,7 @@ def _pydantic_fault(found: ErrorDetails, model: type[BaseModel], given: Any) -> 
     error = found.get("ctx", {}).get("error")
     if isinstance(error, WrongKey):
         return f"{spot.path}.{error.key}: {error.message}".removeprefix(".")
-    message = _WANTED.get(found["type"]) or found["msg"].removeprefix("Value error, ")
+    message = _WANTED.get(found["type"]) or fault_words(found)
     value = found.get("input")
     if found["type"] == "literal_error" and isinstance(value, str):
         near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", found.get("ctx", {}).get("expected", "")), n=1)

@@ -156,8 +156,8 @@ def test_without_a_judge_the_file_is_refused(judge: Judge, models: "tuple[str, .
         ({"rubric": []}, "at least 1 item"),
         ({"rubric": [{"name": "a"}, {"name": "a"}]}, "two dimensions are named 'a'"),
         ({"rubric": [{"name": "Two words"}]}, "pattern"),
-        ({"rubric": [{"name": "a", "low": 5, "high": 1}]}, "5 to 1 is no scale"),
-        ({"rubric": [{"name": "a", "low": 0, "high": 1000}]}, "at most 100 marks"),
+        ({"rubric": [{"name": "a", "low": 5, "high": 1}]}, "low is 5 and high is 1; low is the lowest mark, and must be below high"),
+        ({"rubric": [{"name": "a", "low": 0, "high": 1000}]}, "0 to 1000 are 1,001 marks; a scale has at most 100"),
         ({"rubric": [{"name": "a", "anchors": {9: "good"}}]}, "9 is not between low 1 and high 5"),
         ({"teachers": ["a", "a"]}, "named twice"),
     ],
@@ -173,6 +173,21 @@ def test_marks_of_people_are_read_by_text_or_sample(tmp_path: Path) -> None:
     found = read_people_marks(path, RUBRIC)
     assert found.by_id == {"s1": {"evidence": 3.5}}
     assert found.by_call == {"abc": {"clarity": 9.0}}
+    assert (found.empty, found.repeated) == (("s2",), ())
+
+
+def test_rows_of_people_that_say_the_same_count_once_and_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "marks.csv"
+    path.write_text("id,dimension,mark,person\ns1,evidence,4,a\ns1,Evidence,4.0,a\ns1,evidence,4,b\ns1,evidence,1,a\n,,,\n")
+    found = read_people_marks(path, RUBRIC)
+    assert (found.by_id, found.repeated, found.empty) == ({"s1": {"evidence": 3.0}}, ("s1",), ())
+
+
+def test_the_error_of_a_missing_file_of_marks_names_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(
+        PipelineError, match=r"marks\.csv: no such file or directory; a CSV with the columns id or call, dimension and mark"
+    ):
+        read_people_marks(tmp_path / "marks.csv", RUBRIC)
 
 
 def test_every_fault_of_such_a_file_is_told_with_its_line(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
             {"filters": [{"measure": "judge", "with": {"dimension": "style"}, "min": 3}], "judge": {"rubric": [{"name": "wit"}]}},
             "p.yaml: filters[0].with.dimension: no marks are given for 'style'; there are wit",
         ),
+        (
+            {"filters": [{"measure": "judge", "with": {"dimension": "My Style"}, "min": 3}], "judge": {}},
+            "p.yaml: filters[0].with: dimension: 'My Style' does not do; input should be a small letter, then at most 31 small letters, "
+            "digits and _",
+        ),
+        ({"judge": {"rubric": []}}, "p.yaml: judge.rubric: there is none; at least 1 is needed"),
         ({"filters": [{"measure": "grounded", "min": 1}]}, "filters[0].measure: 'grounded' is taken by the section probe; there is none"),
         (
             {"filters": [{"measure": "verified", "min": 1}]},
@@ -83,6 +89,14 @@ def test_what_is_left_out_is_as_documented(tmp_path: Path) -> None:
 )
 def test_a_fault_names_its_place_and_what_would_be_right(tmp_path: Path, changes: dict[str, Any], fault: str) -> None:
     assert any(fault in line for line in faults(tmp_path, **changes)), faults(tmp_path, **changes)
+
+
+def test_a_rubric_with_faults_is_told_in_one_plain_line_for_each(tmp_path: Path) -> None:
+    rubric = [{"name": "a", "low": 5, "high": 1}, {"name": "Two Words"}]
+    assert [line.partition("p.yaml: ")[2] for line in faults(tmp_path, judge={"rubric": rubric})] == [
+        "judge.rubric[0]: low is 5 and high is 1; low is the lowest mark, and must be below high",
+        "judge.rubric[1].name: 'Two Words': input should be a small letter, then at most 31 small letters, digits and _",
+    ]
 
 
 def test_a_line_that_is_indented_with_a_tab_is_told_so(tmp_path: Path) -> None:

@@ -143,3 +143,38 @@ def test_the_findings_of_a_run_are_counted_from_its_outcomes(built: Path) -> Non
     assert told["seen"]["one"]["thing"]["share"] == pytest.approx(0.4)
     assert told["seen"]["two"]["decoy"] == told["seen"]["one"]["decoy"]
     assert told["judge"]["judges"]["one"]["replies"] == told["judge"]["judges"]["two"]["replies"] == 16
+
+
+def test_marks_of_people_for_unknown_samples_are_told(built: Path) -> None:
+    (built / "marks.csv").write_text("id,dimension,mark\nrow-0,evidence,3\nrow-99,evidence,3\nrow-98,clarity,3\nrow-1,clarity,\n")
+    told = ran("curate", RUN, "--set", "judge.gold=marks.csv", "--set", "filters=[]", cwd=built).stdout
+    assert (
+        "judge.gold: not compared with the judges: 2 ids or calls that no sample of this run has ('row-99', 'row-98'); "
+        "1 row without a mark ('row-1')\n"
+    ) in told
+    ran("curate", RUN, cwd=built)
+
+
+def test_a_filter_whose_judges_were_never_asked_is_the_first_thing_that_is_told(built: Path) -> None:
+    sets = ("judge.rubric=[{name: counting}]", "filters=[{measure: judge, with: {dimension: counting}, min: 3}]")
+    first, *rest = ran("curate", RUN, "--set", sets[0], "--set", sets[1], cwd=built).stdout.splitlines()
+    assert first == (
+        "the filter on judge_counting judged nothing and let every text pass: no text has this mark, because the calls of judge are not "
+        f"asked yet; to ask them: cotforge build {built / 'pipeline.yaml'} --out {RUN} --set '{sets[0]}' --set '{sets[1]}'"
+    )
+    assert "calls are not asked yet" in "\n".join(rest)
+    assert "judged nothing" not in ran("curate", RUN, cwd=built).stdout
+
+
+def test_a_judges_prompt_without_the_rubric_is_told_before_anybody_is_paid(tmp_path: Path) -> None:
+    write_rows(tmp_path, 1)
+    (tmp_path / "mine.jinja").write_text("{{ question }} Somebody wrote: {{ reasoning }} Give a mark.")
+    line = (
+        f"{tmp_path / 'mine.jinja'}: does not use 'rubric', what marks are given for; no teacher that is asked by prompts.judge sees that"
+    )
+    with Teacher(skilled) as one, Teacher(skilled) as two:
+        asked = (teacher(one, "one", family="qwen"), teacher(two, "two", family="glm"))
+        write_pipeline(tmp_path, *asked, judge={}, prompts={"judge": "mine.jinja"})
+        for command in ("check", "build"):
+            assert ran(command, "pipeline.yaml", cwd=tmp_path).stderr.count(line) == 1, command
+        assert line not in ran("check", "pipeline.yaml", "--set", "judge=null", cwd=tmp_path).stderr

@@ -15,7 +15,7 @@ from cotforge.simulate.looking import measured_answer
 from cotforge.simulate.sight import see_picture
 from cotforge.teachers.simulated import Simulated
 from tests.asking import LABELS, picture
-from tests.project import ran, summary, table
+from tests.project import ran, summary, table, write_pipeline
 
 ROOT = Path(__file__).parents[1]
 PIPELINES = shipped_folder("pipelines")
@@ -132,6 +132,33 @@ def test_a_recipe_passes_its_check_and_makes_lessons_and_a_second_build_asks_not
     )
     run("build", name, ground, out, "--limit", PICTURES)
     assert summary(out)["calls"] == 0
+
+
+def test_the_page_names_every_variable_that_a_recipe_reads() -> None:
+    page = (ROOT / "docs" / "how-to" / "recipes.md").read_text()
+    rows = dict(re.findall(r"^\| \[(\w+)\]\(\.\./\.\./pipelines/\w+\.yaml\) \| ([^|]*) \|", page, re.M))
+    read = {path.stem: sorted(set(re.findall(r"\$\{(\w+)\}|key_env: (\w+)", path.read_text()))) for path in PIPELINES.glob("*.yaml")}
+    assert rows == {name: ", ".join(f"`{one or other}`" for one, other in found) for name, found in read.items()}
+
+
+def test_a_relative_path_in_a_variable_is_told_with_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "animals").mkdir()
+    monkeypatch.setenv("IMAGES_DIR", "animals")
+    checked = ran("check", "folder", "--offline", cwd=tmp_path)
+    assert checked.returncode == 2
+    assert checked.stderr.startswith("source.path: 'animals' is not there; in ")
+    assert checked.stderr.endswith(
+        "; source.path is '${IMAGES_DIR}' and IMAGES_DIR is 'animals': a relative path, which starts at the pipeline file; "
+        "set an absolute one\n"
+    )
+    monkeypatch.setenv("IMAGES_DIR", str(tmp_path / "plants"))
+    checked = ran("check", "folder", "--offline", cwd=tmp_path)
+    assert checked.stderr.endswith(f"; source.path is '${{IMAGES_DIR}}' and IMAGES_DIR is {str(tmp_path / 'plants')!r}\n")
+    asked = ({"name": name, "model": name, "url": "http://127.0.0.1:9/v1"} for name in ("glm", "qwen"))
+    write_pipeline(tmp_path, *asked, source={"kind": "table", "path": "rows.jsonl"}, judge={})
+    for key, form in (("gold", "id and answer"), ("judge.gold", "id or call, dimension and mark")):
+        checked = ran("check", "pipeline.yaml", "--offline", "--set", f"{key}=x.csv", cwd=tmp_path)
+        assert checked.stderr == f"{key}: {tmp_path / 'x.csv'} is not there; a CSV with the columns {form} is wanted\n"
 
 
 def test_the_costs_in_a_recipe_are_those_of_the_page_and_of_its_calls() -> None:

@@ -184,6 +184,19 @@ def test_folders_without_these_answers_links_and_what_is_no_journal_are_passed_o
         assert build(tmp_path) == ""
 
 
+def test_a_folder_of_another_pipeline_where_nobody_can_go_on_is_not_named(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    with Teacher(sees) as server:
+        write_pipeline(tmp_path, teacher(server))
+        build(tmp_path, "--set", "name=moods")
+        assert build(tmp_path, "--offline") == ""
+        refused = ran("build", "pipeline.yaml", "--out", "runs/moods", cwd=tmp_path)
+        assert (refused.returncode, "belongs to the pipeline 'moods', not to 'feelings'" in refused.stderr) == (2, True)
+        (tmp_path / "runs/moods/pipeline.yaml").unlink()
+        assert elsewhere(build(tmp_path).strip(), tmp_path / "runs/moods", 2, 2), "it is of no pipeline now"
+        ran("build", "pipeline.yaml", "--out", "runs/moods", cwd=tmp_path)
+
+
 def test_a_journal_whose_log_was_not_folded_in_is_read_too(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     with Teacher(said("awe")) as server:

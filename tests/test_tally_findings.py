@@ -8,8 +8,9 @@ import pytest
 
 from cotforge.followups.judge_marks import Dimension
 from cotforge.records import CuratedSample, Finding, Judged, Lesson, Trace
+from cotforge.tally.compared_marks import PeopleMarks
 from cotforge.tally.finding_rows import finding_lines, mark_rows, rate_tables, writer_marks
-from cotforge.tally.findings import FindingTally, PeopleMarks
+from cotforge.tally.findings import FindingTally
 from tests.outcomes import judged, lesson, trace
 
 RUBRIC = (Dimension(name="evidence"), Dimension(name="clarity"))
@@ -164,6 +165,21 @@ def test_marks_by_sample_are_for_its_first_lesson_alone() -> None:
     assert people.of(made, made.lessons[0].judged.trace.call) == {"evidence": 2}
     assert people.of(made, trace(1, "t1").call) == {}
     assert people.of(replace(made, lessons=()), trace(1, "t0").call) == {}
+    both = PeopleMarks(by_call={trace(1, "t0").call: {"clarity": 5, "evidence": 1}}, by_id={"s1": {"evidence": 2, "checking": 3}})
+    assert both.of(made, made.lessons[0].judged.trace.call) == {"evidence": 1, "checking": 3, "clarity": 5}
+
+
+def test_marks_of_people_that_are_compared_with_nothing_are_told_in_one_line() -> None:
+    untaught = replace(found(3), lessons=())
+    outcomes = [found(1, mark(1, "t1", 4)), found(2), untaught]
+    ids = {name: {"evidence": 2.0} for name in ("s1", "s2", "s3", "s7", "s8", "s9")}
+    people = PeopleMarks(by_call={"deed": {"evidence": 1.0}}, by_id=ids, empty=("s4", "s5"), repeated=("s1",))
+    assert tally(outcomes, people).warnings() == [
+        "judge.gold: not compared with the judges: 4 ids or calls that no sample of this run has ('deed', 's7', 's8', ...); "
+        "1 sample without a lesson ('s3'); 1 text that lacks a judge's mark ('s2'); 2 rows without a mark ('s4', 's5'); "
+        "1 row that repeats another one, which counts once ('s1')"
+    ]
+    assert tally(outcomes, PeopleMarks(by_id={"s1": {"evidence": 2.0}})).warnings() == []
 
 
 def test_memory_does_not_grow_with_free_answers() -> None:

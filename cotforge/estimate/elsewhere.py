@@ -9,8 +9,11 @@ from contextlib import closing, suppress
 from itertools import chain, islice
 from pathlib import Path
 
+from cotforge.errors import JournalError
+from cotforge.folder import name_in
 from cotforge.forge import PendingSample
 from cotforge.journal import Journal
+from cotforge.layout import layout_faults
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault
 
@@ -23,7 +26,7 @@ AT_ONCE = 500
 
 
 def answered_elsewhere(loaded: Loaded, works: Iterable[PendingSample | Fault], journal: Journal) -> list[str]:
-    """A line for each other run folder with answers to Calls of these Works that `journal` never had one to.
+    """A line for each other run folder of this pipeline with answers to Calls of these Works that `journal` never had one to.
 
     Looks beside the pipeline file, in the present directory, and above both, at files of this user alone; changes nothing there.
     """
@@ -39,7 +42,7 @@ def answered_elsewhere(loaded: Loaded, works: Iterable[PendingSample | Fault], j
         f"{folder}: this run folder has answers to {count:,} of the first {len(keys):,} calls that this run lacks; "
         f"--out {shlex.quote(str(folder))} goes on there and asks only the others"
         for folder, count in counts.items()
-        if count
+        if count and _can_go_on(folder, loaded.pipeline.name)
     ]
 
 
@@ -72,6 +75,14 @@ def _is_own_file(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid() and not path.parent.is_symlink()
+
+
+def _can_go_on(folder: Path, name: str) -> bool:
+    """Whether a build of the pipeline of this name would be let in: it is refused in a folder of another one, or where something is odd."""
+    try:
+        return name_in(folder) in (None, name) and os.access(folder, os.W_OK) and next(iter(layout_faults(folder)), None) is None
+    except (JournalError, OSError):
+        return False
 
 
 def _count_answers(journal: Path, keys: Iterable[str]) -> int:

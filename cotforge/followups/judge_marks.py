@@ -30,8 +30,10 @@ class Dimension(Spec):
 
     @model_validator(mode="after")
     def _check_marks(self) -> Self:
-        if not self.low < self.high < self.low + WIDEST:
-            raise ValueError(f"low, high: {self.low} to {self.high} is no scale; high is above low, with at most {WIDEST} marks")
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low} and high is {self.high}; low is the lowest mark, and must be below high")
+        if self.high - self.low >= WIDEST:
+            raise ValueError(f"{self.low} to {self.high} are {self.high - self.low + 1:,} marks; a scale has at most {WIDEST}")
         if outside := [mark for mark in self.anchors if not self.low <= mark <= self.high]:
             raise ValueError(f"anchors: {outside[0]} is not between low {self.low} and high {self.high}")
         return self

@@ -15,6 +15,8 @@ from cotforge.visible import spell_text, unspell_text
 
 LARGEST = 64 << 20
 """Bytes of a file that is read: people check hundreds of samples, not millions."""
+FORM = "a CSV with the columns id and answer"
+"""What is wanted of a file of gold."""
 TOLD = 20
 """Faults of a file that have a line of their own."""
 
@@ -91,9 +93,12 @@ def put_text(path: Path, text: str) -> None:
         raise JournalError(f"{path}: {fault.strerror}; make room, or see that the folder can be written") from fault
 
 
-def read_table(path: Path, wanted: Sequence[str]) -> CsvTable:
-    """The file's rows; commas, semicolons or tabs part the cells. Raises PipelineError with every fault of its form."""
-    texts = _text_lines(path)
+def read_table(path: Path, wanted: Sequence[str], *, form: str = FORM) -> CsvTable:
+    """The file's rows; commas, semicolons or tabs part the cells. Raises PipelineError with every fault of its form.
+
+    `form`: what is wanted, for the error of a file that is none.
+    """
+    texts = _text_lines(path, form)
     delimiter = max(",;\t", key=texts[0].count) if texts else ","
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     try:
@@ -115,16 +120,16 @@ def read_table(path: Path, wanted: Sequence[str]) -> CsvTable:
     return CsvTable("".join(texts), delimiter, header, tuple(rows), tuple(raw))
 
 
-def _text_lines(path: Path) -> list[str]:
+def _text_lines(path: Path, form: str) -> list[str]:
     """The lines. Raises PipelineError where one is too long or not UTF-8, or where there is no such file."""
     try:
         if path.exists() and not path.is_file():
-            raise PipelineError(f"{path}: is no file; a CSV with the columns id and answer is wanted")
+            raise PipelineError(f"{path}: is no file; {form} is wanted")
         if (size := path.stat().st_size) > LARGEST:
-            raise PipelineError(f"{path}: has {size:,} bytes, at most {LARGEST:,} are read; a CSV with the columns id and answer is wanted")
+            raise PipelineError(f"{path}: has {size:,} bytes, at most {LARGEST:,} are read; {form} is wanted")
         found = list(numbered_lines(path))
     except OSError as fault:
-        raise PipelineError(f"{path}: {(fault.strerror or str(fault)).lower()}; a CSV with the columns id and answer is wanted") from fault
+        raise PipelineError(f"{path}: {(fault.strerror or str(fault)).lower()}; {form} is wanted") from fault
     demand_faultless([f"{path}:{number}: {line.detail}" for number, line in found if isinstance(line, Fault)])
     return [line for _, line in found if isinstance(line, str)]
 

@@ -14,7 +14,7 @@ from cotforge.answers.text import clean_text, normal_form
 from cotforge.errors import PipelineError
 from cotforge.given_answers import FILE as FILE
 from cotforge.given_answers import UNTOLD as UNTOLD
-from cotforge.gold.csv_cells import CsvTable, demand_faultless, read_table, unguard_cell
+from cotforge.gold.csv_cells import FORM, CsvTable, demand_faultless, read_table, unguard_cell
 from cotforge.plain_record import Record
 from cotforge.records import Gold
 
@@ -51,8 +51,19 @@ def find_gold(loaded: "Loaded", folder: Path) -> Gold:
     path = gold_path(loaded, folder)
     if loaded.pipeline.gold is None and not path.exists():
         return Gold()
+    if loaded.pipeline.gold is not None:
+        demand_named(path, "gold", loaded.unexpanded.get("gold"), loaded.root)
     columns = getattr(loaded.pipeline.source, "columns", None)
     return read_gold(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
+
+
+def demand_named(path: Path, key: str, written: object, root: Path, *, form: str = FORM) -> None:
+    """Raises PipelineError where a file is not there, with the key of the pipeline file that names it, and the variables in it."""
+    if not path.exists():
+        from cotforge.pipeline_paths import path_origin  # a second: only where something is wrong
+
+        origin = path_origin(key, written, root)
+        raise PipelineError(f"{key}: {path} is not there; {form} is wanted{origin and f'; {origin}'}")
 
 
 def names_content(loaded: "Loaded", folder: Path) -> bool:

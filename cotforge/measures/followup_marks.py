@@ -2,11 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
 from cotforge.records import Sample, Trace, Verdict
+from cotforge.spec import spelled
 
-DimensionName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+DimensionName = Annotated[str, spelled(r"^[a-z][a-z0-9_]{0,31}$", "a small letter, then at most 31 small letters, digits and _")]
 """Of a rubric: a part of a column's name."""
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from cotforge.followups.alpha import Agreement
 from cotforge.followups.judge_marks import Dimension
 from cotforge.followups.wrong_hints import HintRecord
-from cotforge.plain_record import Record
 from cotforge.records import CuratedSample, Fault, Finding, Trace
 from cotforge.scores import wilson_interval
 from cotforge.tally.common_phrases import CommonPhrases
+from cotforge.tally.compared_marks import ComparedMarks, PeopleMarks
 
 MANY = 1_000
 """Different answers of a teacher that are counted: free answers have no end."""
@@ -21,23 +21,6 @@ CREDULOUS = 0.5
 """Share of the things that nobody named from which on a teacher that sees them is told."""
 FEWEST = 10
 """Such things that it was asked for, before that is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleMarks(Record):
-    """Marks that people gave, as means where several did."""
-
-    by_call: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By the key of the trace's Call, then by dimension."""
-    by_id: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By the sample's id, then by dimension: of its first lesson."""
-
-    def of(self, outcome: CuratedSample, call: str) -> Mapping[str, float]:
-        """The marks of people for one trace."""
-        if call in self.by_call:
-            return self.by_call[call]
-        first = outcome.lessons[0].judged.trace.call if outcome.lessons else None
-        return self.by_id.get(outcome.sample.id, {}) if call == first else {}
 
 
 @dataclass(slots=True)
@@ -117,6 +100,7 @@ class FindingTally:
         """`rubric`: that of `judge:`; `people`: marks to compare the judges with."""
         self._names = [dimension.name for dimension in rubric]
         self._people = people or PeopleMarks()
+        self._compared = ComparedMarks(self._people)
         self._rates: dict[tuple[str, str, str], _Rate] = {}
         """By kind, teacher and detail."""
         self._answers: dict[str, Counter[str]] = {}
@@ -157,6 +141,7 @@ class FindingTally:
                 self._add_answer(finding, traces.get(finding.trace))
         for call, given in marks.items():
             self._add_marks(given, traces.get(call), self._people.of(outcome, call))
+        self._compared.add(outcome, {call: set().union(*given.values()) for call, given in marks.items()})
         self._add_judges(outcome, marks)
 
     def _add_answer(self, finding: Finding, trace: Trace | None) -> None:
@@ -222,8 +207,8 @@ class FindingTally:
         return found | ({"skipped": dict(sorted(self._skipped.items()))} if self._skipped else {})
 
     def warnings(self) -> list[str]:
-        """A line for each teacher whose marks or yes tell nothing."""
-        return [*self._flat_judges(), *self._credulous()]
+        """A line for each teacher whose marks or yes tell nothing, and one about marks of people that are compared with nothing."""
+        return [*self._flat_judges(), *self._credulous(), *self._compared.told()]
 
     def _by_guessing(self, teacher: str, detail: str) -> float | None:
         """How often the answers that were probed would be given anyway: the mean share that they have among all answers of the teacher."""

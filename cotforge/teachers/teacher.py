@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from cotforge.errors import show_value
 from cotforge.redaction import remember_secrets
-from cotforge.spec import PathText, Spec
+from cotforge.spec import PathText, Spec, spelled
 from cotforge.teachers.simulated import Simulated
 
 RESERVED = ("messages", "model", "temperature", "top_p", "max_tokens", "n", "stream")
@@ -56,7 +56,7 @@ class Teacher(Spec):
     Where and how it is asked is the matter of its kind: see `teachers.kind`.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = spelled(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "a letter or digit, then at most 63 letters, digits, '.', '_' and '-'")
     """Name of the teacher in votes, tables and messages. It may be changed at any time without
     asking again."""
     model: PathText = Field(min_length=1)
