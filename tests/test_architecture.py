@@ -35,7 +35,7 @@ FLOORS = (
     "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",
-    "card_extras",
+    "card_extras finished",
     "results early_end doubts formats asking",
     "session scaffold view",
     "train",
