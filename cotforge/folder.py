@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -137,6 +137,10 @@ class RunFolder:
         if not isinstance(found, dict):
             raise _damaged_file(self.path / name, f"a JSON {type(found).__name__}, and an object is wanted")
         return found
+
+    def write_object(self, name: str, found: Mapping[str, Any]) -> None:
+        """Put a JSON object in place, as `write` does."""
+        self.write(name, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
     def marks(self) -> dict[str, int]:
         """What `refresh.json` holds: attempts by teacher. Raises JournalError where it holds something else."""

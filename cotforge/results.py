@@ -1,6 +1,5 @@
 """What a run leaves behind beside its journal: dataset with card, losses, summary and report."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from cotforge.dedup.sample_rule import DuplicateReading
 from cotforge.export import Exported, conflicts, duplicates, export_dataset
 from cotforge.export.previous import KeepOldDataset, Previous
 from cotforge.filters import filters_in_words, language_bounds
+from cotforge.finished import QUIET
 from cotforge.folder import RunFolder
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.gold.people_marks import find_people_marks
@@ -59,8 +59,18 @@ class Invocation:
     """Whether a dataset that was made of more samples stays."""
 
 
-def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> str:
-    """Export everything that `curation` yields, then summary and report; the text that says what came of it.
+@dataclass(frozen=True, slots=True)
+class WrittenResults:
+    """What came of an export."""
+
+    told: str
+    """For the user."""
+    told_next: str | None
+    """The same for an invocation that asks nothing and changes nothing; None where something is left to ask, or to export."""
+
+
+def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, settled: Callable[[], object]) -> WrittenResults:
+    """Export everything that `curation` yields, then summary and report.
 
     `settled` is called once the new dataset is in place; where an older, larger one stays, all in the folder stays, and it is not.
     Raises JournalError on a full disk, or where a link has been put in the folder meanwhile; the old dataset is whole then.
@@ -122,7 +132,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     summary["seconds"] = round(time.monotonic() - now.begun, 3)
     listed = 0
     if not stays:
-        folder.write("summary.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
+        folder.write_object("summary.json", summary)
         folder.write(conflicts.FILE, wrong.text())
         if loaded.pipeline.dedup.looks_for_any:
             listed = duplicates.write_duplicates(folder.path, chain(*found_duplicates(curation, met)))
@@ -130,22 +140,17 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
             about_run(loaded, totals, simulated), spent=spent_by_teachers(journal), seconds=summary["seconds"], run=str(folder.path)
         )
         folder.write("report.html", report_page(seen, tally, page, before=folder.read("report.html") or ""))
-    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
     curator, build = curation.curator, build_command(loaded, folder.path)
     # First of all what changes what all that follows is worth.
     blind = [*idle_filters(curator.bounds, curator.marks, tally, build=build), *(clean_value(one.line()) for one in tally.unseen)]
     repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
     repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
-    return "\n".join(
-        [
-            *blind,
-            *met.notes(),
-            *repeats,
-            *findings.warnings(),
-            *filter(None, [first]),
-            *map(clean_value, ending.lines(now.progress.teachers)),
-        ]
-    )
+    above = [*blind, *met.notes(), *repeats, *findings.warnings()]
+    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
+    lines = [*above, *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))]
+    is_whole = not stays and not summary["calls_missing"] and not any(reason.startswith("export:") for reason in tally.rejected)
+    lines_next = [*above, *map(clean_value, replace(ending, summary=summary | QUIET).lines({}))]
+    return WrittenResults("\n".join(lines), "\n".join(lines_next) if is_whole else None)
 
 
 def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:

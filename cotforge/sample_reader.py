@@ -1,8 +1,9 @@
 """The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from cotforge.errors import SourceError
@@ -46,6 +47,8 @@ class SampleReader:
         self._indexed: tuple[Guide, Index] | None = None
         self.counts = Counts()
         """Of the latest reading."""
+        self.source_hash: str | None = None
+        """Of all that the latest reading of `samples` gave, where it came to its end."""
 
     @cached_property
     def features(self) -> "Features | None":
@@ -94,14 +97,28 @@ class SampleReader:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
         counts = self.counts = Counts(repeated=self._judge_duplicates())
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
-        return self._naming_variables(read_samples(
+        read = read_samples(
             source, task, self._store, root=self._loaded.root, limit=self._limit, spreads=self._spreads,
             held_out=self._loaded.pipeline.eval, counts=counts,
-        ))  # fmt: skip
+        )  # fmt: skip
+        self.source_hash = None
+        return self._hash_items(read, counts)
 
-    def _naming_variables(self, items: Iterator[Sample | Fault]) -> Iterator[Sample | Fault]:
-        with self._named_variables():
-            yield from items
+    def _hash_items(self, items: Generator[Sample | Fault], counts: Counts) -> Iterator[Sample | Fault]:
+        found = sha256()
+        with closing(items), self._named_variables():
+            for item in items:
+                found.update(_item_text(item).encode(errors="surrogatepass"))
+                yield item
+        found.update(repr((counts.rows, counts.duplicates, counts.labels_missing, counts.notes())).encode(errors="surrogatepass"))
+        self.source_hash = found.hexdigest()
+
+    def hash_source(self) -> str:
+        """Reads the source to its end; the hash of all that it gave. Raises SourceError."""
+        for _ in self.samples():
+            pass
+        assert self.source_hash is not None
+        return self.source_hash
 
     @contextmanager
     def _named_variables(self) -> Iterator[None]:
@@ -143,3 +160,10 @@ class SampleReader:
             if total is None:
                 total = sum(isinstance(row, RawRow) for row in source.rows(self._loaded.root, self._store.spool))
         return min(total, *(most for most in (self._limit, source.limit) if most is not None), total)
+
+
+def _item_text(item: Sample | Fault) -> str:
+    """All that a Sample or a Fault says, but for where the bytes of pictures are read from."""
+    if isinstance(item, Fault):
+        return repr((item.reason, item.detail, item.where, item.id, item.stage))
+    return f"{item!r}{[picture.place for picture in item.pictures]!r}"

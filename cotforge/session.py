@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from cotforge import gold
 from cotforge.asking import RunAsking
@@ -16,7 +16,7 @@ from cotforge.early_end import CLOSED, ended_early
 from cotforge.errors import Stopped, demand_count
 from cotforge.estimate import Estimate, Estimator
 from cotforge.estimate.prompt import shown_prompt
-from cotforge.export.previous import Previous
+from cotforge.finished import QUIET, FinishedMark
 from cotforge.folder import RunFolder, demand_apart
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.forge.batches import waiting_lines
@@ -34,6 +34,9 @@ from cotforge.sequence import saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.sources.files import absolute_path
 from cotforge.tally import claims
+
+if TYPE_CHECKING:
+    from cotforge.results import WrittenResults
 
 DRAIN_S = 30.0
 """Seconds that what is in flight has after SIGTERM."""
@@ -58,6 +61,8 @@ class RunSession:
     rule: Sequential | None = None
     """How teachers are asked in turn; None for the pipeline's own rule."""
     begun: float = field(default_factory=time.monotonic)
+    finished: FinishedMark | None = None
+    """Of the run folder, where a build may be over at once."""
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -99,12 +104,14 @@ class RunSession:
         demand_apart(out, absolute_path(loaded.root, loaded.pipeline.source.path))
         with ExitStack() as stack:
             folder = stack.enter_context(RunFolder(out, name=loaded.pipeline.name))
+            finished = FinishedMark(folder) if rule is None else None
+            stack.callback(finished.write if finished else bool)  # by the journal as it lies there once it is closed
             journal = stack.enter_context(Journal(folder.journal))
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
             give_notices(folder.notes())
-            return cls(loaded, folder, journal, store, limit, spreads, rule, _open=stack.pop_all())
+            return cls(loaded, folder, journal, store, limit, spreads, rule, finished=finished, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -178,37 +185,60 @@ class RunSession:
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
-        find_people_marks(self.loaded)
+        marks = find_people_marks(self.loaded)
         keep_larger = not replace and (offline or self._is_limited)
-        stays = keep_larger and self._sample_limit is not None and self._sample_limit < Previous.of(self.folder.path).samples
+        stays = keep_larger and self._sample_limit is not None and self._sample_limit < self._samples_before()
         if not stays and not (offline and self.folder.pipeline.exists()):
             self._keep_pipeline()
         self.asking.again = Retry.of(self.loaded, retry, samples=self.samples, journal=self.journal) if retry else None
         progress = Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers})
         before = self._refreshes.unfinished()
+        if self.finished is not None:
+            self.finished.begin(self.loaded, people, marks, self.limit, self.spreads)
         refreshed = self._refreshes.begin(refresh, self.journal.latest())
-        if offline:
-            give_notices(self.asking.replies_elsewhere(refreshed, self.asking.make_guide()))
-        else:
+        if not offline:
             give_notices(
                 [*_going_on(name for name in before if name not in refresh), *claims.before_paying(people, self.loaded.pipeline.consensus)]
             )
+        if not refreshed and not retry and (told_before := self._recall_finished()) is not None:
+            return told_before
+        if offline:
+            give_notices(self.asking.replies_elsewhere(refreshed, self.asking.make_guide()))
+        else:
             stay = [_STAYS.format(dataset=self.folder.dataset, limit=self._sample_limit)] if stays else []
             self.forge(progress, refreshed, first=[*self.loaded.lacking(), *stay])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._refreshes.settle(before if self.limit else {})
-        text = self._export_dataset(progress, keep_larger=keep_larger)
+        written = self._export_dataset(progress, keep_larger=keep_larger)
         why, told = ended_early(self.loaded, progress)
         give_notices(told)
         if why:
-            raise Stopped.after(text, self.folder.path, why)
-        return text
+            raise Stopped.after(written.told, self.folder.path, why)
+        if self.finished is not None and self.asking.is_over:
+            self.finished.keep(self.reader.source_hash, written.told_next)
+        return written.told
+
+    def _recall_finished(self) -> str | None:
+        """What a build says that would leave all as it is; None where there may be something to do."""
+        kept = None if self.finished is None else self.finished.recall(self.reader.hash_source)
+        if kept is None or self.finished is None:
+            return None
+        self._keep_pipeline()
+        seconds = {"seconds": round(time.monotonic() - self.begun, 3)}
+        self.folder.write_object("summary.json", (self.folder.read_object("summary.json") or {}) | QUIET | seconds)
+        self.finished.keep(kept["source"], kept["told"])
+        return kept["told"]
+
+    def _samples_before(self) -> int:
+        from cotforge.export.previous import Previous  # pyarrow
+
+        return Previous.of(self.folder.path).samples
 
     def curate(self, *, replace: bool = False) -> str:
         """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
         return self._export_dataset(
             Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace
-        )
+        ).told
 
     def what_if(self) -> str:
         """Every rule, target and order of asking over what the journal holds, asking nothing; the dataset stays as it is."""
@@ -244,7 +274,7 @@ class RunSession:
         limit = f"# limit: {self.limit}{', spread' if self.spreads else ''}\n" if self.limit else ""
         self.folder.write(RunFolder.PIPELINE, self.loaded.text() + limit)
 
-    def _export_dataset(self, progress: Progress, *, keep_larger: bool) -> str:
+    def _export_dataset(self, progress: Progress, *, keep_larger: bool) -> "WrittenResults":
         from cotforge import results  # pyarrow: not before the first call is out
 
         now = results.Invocation(progress, self.begun, lambda: self.counts, keep_larger)

@@ -16,7 +16,7 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible plain_record",
-    "errors spec order regular_files optional plots coroutines version endings",
+    "errors spec order regular_files optional plots coroutines garbage version endings",
     "records layout notices given_answers card_keys atomic reasons",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree dataset_shards",
@@ -35,7 +35,7 @@ FLOORS = (
     "forge curation",
     "export card card_example report simulate display estimate whatif",
     "hub",
-    "card_extras",
+    "card_extras finished",
     "results early_end doubts formats asking",
     "session scaffold view",
     "train",

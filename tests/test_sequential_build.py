@@ -56,6 +56,7 @@ def test_most_rows_are_accepted_for_far_fewer_calls_and_a_second_build_asks_noth
     assert "in all 0 calls to make" in checked.stdout
     assert build(crowd)["calls"] == 0
     assert files(crowd.folder / RUN / "dataset") == before
+    assert (crowd.folder / RUN / "cache/finished.json").exists(), "so that the next build ends at once"
     for words in (["build", "pipeline.yaml", "--offline"], ["curate", RUN]):
         assert ran(*words, cwd=crowd.folder).returncode == 0
         assert files(crowd.folder / RUN / "dataset") == before

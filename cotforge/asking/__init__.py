@@ -64,6 +64,8 @@ class RunAsking:
     again: Retry | None = None
     """Which Calls that came to nothing are asked anew in this invocation; None leaves that to how they failed."""
     follow_ups: tuple[FollowUp, ...] = field(init=False)
+    is_over: bool = False
+    """Whether nothing is left to ask: nothing was missing, or all of it was asked and answered."""
     _heard: Rows | None = None
     """What was said of all Samples, once it is known that nothing is left to ask for the vote."""
     _end: Callable[[], object] | None = None
@@ -180,6 +182,7 @@ class RunAsking:
         rounds = self._make_rounds(progress, refreshed) if self.follow_ups else None
         following = self.followers() if rounds is not None and (asked or rounds.find_wanted()) else set[str]()
         if not asked | following:
+            self.is_over = self.again is None
             return
         give_notices(saves_nothing(guide))
         give_notices(first)
@@ -194,6 +197,7 @@ class RunAsking:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
+        self.is_over = self.again is None and rounds is None and progress.is_complete
 
     def ask_probe(self, estimator: Estimator, asked: Collection[str]) -> None:
         """Ask for the vote about the Samples that were drawn, as a build would."""

@@ -113,6 +113,12 @@ class Progress:
         return self.stopped_because or self.stopped
 
     @property
+    def is_complete(self) -> bool:
+        """Whether asking came to its end, and every Call that was asked has an answer."""
+        early = any(meter.postponed or meter.closed not in (None, Closing.OVER) for meter in self.teachers.values())
+        return not self.stopped and not self.failed and not early
+
+    @property
     def failures(self) -> float:
         """Share of the Calls looked at so far that were given up, in [0, 1]; those that a content filter refused are none of them."""
         return (self.failed - self.filtered) / max(1, self.asked + self.had)

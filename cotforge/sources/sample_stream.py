@@ -133,7 +133,7 @@ def read_samples(
     spreads: bool = False,
     held_out: HeldOutRule | None = None,
     counts: Counts | None = None,
-) -> Iterator[Sample | Fault]:
+) -> Generator[Sample | Fault]:
     """Every sound Sample in the order of the source, at most `limit`, and a Fault in the place of each row that is none.
 
     Those that are `held_out` are left out; `limit` does not count them, and `source.limit` does.
