@@ -66,8 +66,8 @@ class Tally:
     lessons: int = 0
     traces: int = 0
     preference: int = 0
-    missing: int = 0
-    """Calls without any reply, good or bad."""
+    unasked: set[int] = field(default_factory=set, repr=False)
+    """Hashes of the keys of Calls without any reply, good or bad: one that two Samples lead to is asked once."""
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
     rejected: Counter[str] = field(default_factory=Counter)
@@ -179,7 +179,7 @@ class Tally:
             "lessons": self.lessons,
             "traces": self.traces,
             "preference": self.preference,
-            "calls_missing": self.missing,
+            "calls_missing": len(self.unasked),
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
             "claim": self.claim.summary(),
@@ -236,7 +236,7 @@ class Tally:
                     self.measures[name].add(value)
         for name, reply in outcome.failed:
             if reply.error == NOT_ASKED:
-                self.missing += 1
+                self.unasked.add(hash(reply.key))
                 continue
             teacher = self._teacher_tally(name)
             teacher.calls += 1

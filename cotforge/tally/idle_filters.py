@@ -21,7 +21,7 @@ def idle_filters(bounds: Iterable[Bound], marks: Mapping[str, Sequence[str]], ta
         if (bound.min is None and bound.max is None) or bound.name not in sections or bound.name in tally.measures:
             continue
         section = sections[bound.name]
-        if tally.missing and not tally.follow_ups[section].calls:
+        if tally.unasked and not tally.follow_ups[section].calls:
             why = f"the calls of {section} are not asked yet; to ask them: {build}"
         else:
             why = f"no reply to {section} gave one; losses.parquet and the samples in `cotforge view` may say why"
