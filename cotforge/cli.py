@@ -297,6 +297,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort) as end:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all that is left is to end; once more must not change how
         told = end.__cause__ if isinstance(end.__cause__, Interrupted) else Interrupted()
+        if told.result:
+            print_line(told.result)
         click.echo(f"interrupted; {told}", err=True)
         return INTERRUPTED
 

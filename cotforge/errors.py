@@ -144,8 +144,10 @@ class Stopped(CotforgeError):
 class Interrupted(KeyboardInterrupt):
     """An interrupt that says how to go on."""
 
-    def __init__(self, told: str = "what was paid for is kept: run the same command again to go on") -> None:
+    def __init__(self, told: str = "what was paid for is kept: run the same command again to go on", *, result: str = "") -> None:
+        """`result`: what came of the command up to there, as it prints it."""
         super().__init__(told)
+        self.result = result
 
 
 ALIKE = 3

@@ -282,7 +282,8 @@ class Ending:
             if "twin_of" in about:
                 yield f"teacher {name} is {about['twin_of']} behind a second name: its answers count once"
         if summary["calls_missing"]:
-            least = "at least " if self.loaded.pipeline.consensus.sequential else ""
+            leads_on = self.loaded.pipeline.consensus.sequential or self.loaded.follow_up_names  # what is said may lead to more calls
+            least = "at least " if leads_on else ""
             yield f"{least}{summary['calls_missing']:,} calls are not asked yet"
         for name, meter in teachers.items():
             if meter.failed:

@@ -13,7 +13,8 @@ from cotforge.asking import RunAsking
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.early_end import CLOSED, ended_early
-from cotforge.errors import Stopped, demand_count
+from cotforge.endings import Stop
+from cotforge.errors import Interrupted, Stopped, demand_count
 from cotforge.estimate import Estimate, Estimator
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.finished import QUIET, FinishedMark
@@ -179,7 +180,8 @@ class RunSession:
         return estimator.found
 
     def build(self, *, offline: bool = False, refresh: Sequence[str] = (), retry: Sequence[str] = (), replace: bool = False) -> str:
-        """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is.
+        """Forge what is missing, curate, export. Raises Stopped where asking ended early, after exporting what there is; after an interrupt
+        KeyboardInterrupt, then too unless there was a second one.
 
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
@@ -209,7 +211,12 @@ class RunSession:
             self.forge(progress, refreshed, first=[*self.loaded.lacking(), *stay])
             if not progress.stopped and not any(meter.postponed or meter.closed in CLOSED for meter in progress.teachers.values()):
                 self._refreshes.settle(before if self.limit else {})
-        written = self._export_dataset(progress, keep_larger=keep_larger)
+        interrupted = progress.stopped is Stop.INTERRUPTED
+        if interrupted:
+            give_notices([_WRITING])
+        written = self._export_dataset(progress, keep_larger=keep_larger or (interrupted and not replace))
+        if interrupted:
+            raise Interrupted(result=written.told)
         why, told = ended_early(self.loaded, progress)
         give_notices(told)
         if why:
@@ -293,6 +300,7 @@ class RunSession:
         self.asking.interrupt()
 
 
+_WRITING = "writing the dataset from what there is; once more leaves it as it was"
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
 
 

@@ -207,6 +207,9 @@ def test_the_first_interrupt_finishes_what_is_in_flight_and_ends_with_130(tmp_pa
         assert "finishing what is in flight" in said
         asked = len(server.ledger)
         assert asked <= 8
+        told = summary(tmp_path / "runs/feelings")
+        assert (told["stopped"], told["samples"], told["samples_asked"]) == ("interrupted", 60, asked)
+        assert told["calls_missing"] == 60 - asked, "what there is was exported"
         server.latency = 0.0
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         assert len(server.ledger) == 60, "nothing that was answered is asked again"

@@ -2,6 +2,8 @@
 
 import re
 from pathlib import Path
+from signal import SIGINT
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -9,8 +11,23 @@ import pytest
 from cotforge.gold.people_marks import find_people_marks
 from cotforge.session import RunSession
 from cotforge.tally.findings import FindingTally
-from tests.project import LABELS, files, ran, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import (
+    LABELS,
+    Running,
+    command,
+    environment,
+    files,
+    ran,
+    said,
+    sees,
+    summary,
+    table,
+    teacher,
+    write_pipeline,
+    write_rows,
+)
 from tests.teacher import Teacher
+from tests.test_forge import until
 
 RUN = "runs/feelings"
 THINGS = "There is a small boat on the lake, and the mountains are high. The old tower stands on the shore."
@@ -143,6 +160,32 @@ def test_the_findings_of_a_run_are_counted_from_its_outcomes(built: Path) -> Non
     assert told["seen"]["one"]["thing"]["share"] == pytest.approx(0.4)
     assert told["seen"]["two"]["decoy"] == told["seen"]["one"]["decoy"]
     assert told["judge"]["judges"]["one"]["replies"] == told["judge"]["judges"]["two"]["replies"] == 16
+
+
+def test_an_interrupt_amid_the_follow_ups_exports_what_there_is_and_says_what_is_missing(tmp_path: Path) -> None:
+    write_rows(tmp_path, 12)
+    with Teacher(skilled, latency=0.02) as one, Teacher(skilled, latency=0.02) as two:
+        judges = (teacher(one, "one", family="qwen", concurrency=2), teacher(two, "two", family="glm", concurrency=2))
+        write_pipeline(tmp_path, *judges, judge={}, consensus={"label": "ignore"})
+        building = Running(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), stdout=PIPE, stderr=PIPE, text=True)
+        with building as run:
+            until(lambda: len(one.ledger) >= 14)
+            one.latency = two.latency = 0.5
+            run.send_signal(SIGINT)
+            told, said = run.communicate(timeout=90)
+        assert (run.returncode, said.splitlines()[-1]) == (
+            130,
+            "interrupted; what was paid for is kept: run the same command again to go on",
+        )
+        made, asked = summary(tmp_path / RUN), len(one.ledger) + len(two.ledger)
+        assert (made["stopped"], made["accepted"], len(table(tmp_path / RUN, "data"))) == ("interrupted", 12, 12)
+        assert 24 < asked < 48
+        assert made["follow_ups"]["judge"]["calls"] == asked - 24
+        assert f"12 of 12 samples accepted; {made['label_conflicts']} against their label\n" in told
+        assert f"\nat least {48 - asked} calls are not asked yet\n" in told
+        one.latency = two.latency = 0.0
+        assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+        assert len(one.ledger) + len(two.ledger) == 48, "nothing that was answered is asked again"
 
 
 def test_marks_of_people_for_unknown_samples_are_told(built: Path) -> None:

@@ -141,6 +141,12 @@ def test_a_call_that_nobody_was_asked_stands_in_losses_as_not_asked(tmp_path: Pa
     assert losses == [(row, name, "not_asked") for row in unasked for name in ("one", "two")]
     assert len(unasked) == 2
     assert summary(run)["calls_missing"] == 4
-    assert "4 calls are not asked yet" in offline.stdout
+    assert "\n4 calls are not asked yet" in offline.stdout
     assert summary(run)["teachers"]["one"]["failed"] == 0
     assert summary(run)["rejected"]["vote:no_replies"] == 2
+    twin = next(line for line in (tmp_path / "rows.jsonl").read_text().splitlines() if f'"{unasked[0]}"' in line)
+    with (tmp_path / "rows.jsonl").open("a") as rows:
+        rows.write(twin.replace(unasked[0], "twin") + "\n")
+    again = ran("build", "pipeline.yaml", "--offline", "--out", run, cwd=tmp_path)
+    assert sum(loss["stage"] == "forge" for loss in table(run, "losses")) == 6
+    assert "\n4 calls are not asked yet" in again.stdout, "what two samples lead to is asked once"

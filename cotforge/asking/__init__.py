@@ -176,7 +176,10 @@ class RunAsking:
     # asking
 
     def ask_missing(self, progress: Progress, refreshed: dict[str, int], *, first: Sequence[str] = ()) -> None:
-        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing_work`; `first` is told before."""
+        """Ask what is missing; teachers with calls to make are looked at first. `refreshed`: see `missing_work`; `first` is told before.
+
+        Raises KeyboardInterrupt after SIGTERM or a second interrupt; after the first one it ends early, and what there is can be exported.
+        """
         guide = self.make_guide()
         asked = self._to_ask(refreshed, guide)
         rounds = self._make_rounds(progress, refreshed) if self.follow_ups else None
@@ -193,7 +196,7 @@ class RunAsking:
         with rare_collections(), Display(progress) as display:
             Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
             run_coroutine(self._run_forge(progress, refreshed, asked, guide=guide, rounds=rounds), interrupt=self.interrupt)
-        if progress.stopped is Stop.INTERRUPTED:
+        if progress.stopped is Stop.INTERRUPTED and progress.is_hurried:
             raise KeyboardInterrupt
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
@@ -239,12 +242,14 @@ class RunAsking:
 
         def interrupted() -> None:
             if progress.stopped:
+                progress.is_hurried = True
                 forge.abandon()
                 return
             forge.stop()
             give_notice("finishing what is in flight; once more drops it")
 
         def terminated() -> None:
+            progress.is_hurried = True
             forge.stop()
             loop.call_later(DRAIN_S, forge.abandon)
 

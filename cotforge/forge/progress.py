@@ -99,6 +99,8 @@ class Progress:
     """Calls looked at that had been settled before."""
     stopped: Stop | None = None
     """Why asking ended early; None where it did not."""
+    is_hurried: bool = False
+    """Whether who stopped it wants the end at once: nothing more is written than what was answered."""
     stopped_because: str = ""
     """The same for a person, where the kind alone does not say enough."""
 

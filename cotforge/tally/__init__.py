@@ -12,6 +12,7 @@ from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
+from cotforge.sources.seen import Seen
 from cotforge.tally.blindness import Unseen
 from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
 from cotforge.tally.quantiles import Spread
@@ -65,7 +66,8 @@ class Tally:
     traces: int = 0
     preference: int = 0
     missing: int = 0
-    """Calls without any reply, good or bad."""
+    """Calls without any reply, good or bad; one that two Samples lead to is asked once."""
+    _missing_keys: Seen = field(default_factory=Seen, repr=False)
     label_conflicts: int = 0
     """Accepted Samples whose raw label is not the agreed answer."""
     finds_repeats: bool = False
@@ -234,7 +236,7 @@ class Tally:
                     self.measures[name].add(value)
         for name, reply in outcome.failed:
             if reply.error == NOT_ASKED:
-                self.missing += 1
+                self.missing += self._missing_keys.before(reply.key, "") is None
                 continue
             teacher = self._teacher_tally(name)
             teacher.calls += 1
