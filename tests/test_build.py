@@ -352,7 +352,7 @@ def test_a_refresh_that_was_interrupted_is_counted_told_and_not_ended_by_a_limit
 
 
 def test_a_rerun_in_which_a_few_calls_fail_again_is_no_failure_of_the_run(tmp_path: Path) -> None:
-    write_rows(tmp_path, 20)
+    write_rows(tmp_path, 12)
     with Teacher(sees, fail=lambda body: 500 if "awe</answer>" in sees(body) else None) as server:
         write_pipeline(tmp_path, teacher(server))
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
