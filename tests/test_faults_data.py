@@ -22,8 +22,20 @@ import pytest
 from cotforge.answers import reads_well
 from cotforge.journal.leaves import PAGE
 from tests.project import (
-    command, cotforge, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows,
-)  # fmt: skip
+    command,
+    cotforge,
+    environment,
+    files,
+    ran,
+    replay,
+    said,
+    sees,
+    summary,
+    table,
+    teacher,
+    write_pipeline,
+    write_rows,
+)
 from tests.teacher import Teacher, process, served
 from tests.test_faults_process import RUN, noted, same_as_undisturbed, started
 from tests.test_forge import ALONE, until
