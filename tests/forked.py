@@ -31,6 +31,8 @@ def run(job, files):
     kind, program, *words = job["words"]
     sys.argv = [kind, *words]
     sys.path[0] = job["path"]
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(line_buffering=True)
     if kind == "-m":
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
@@ -120,7 +122,7 @@ class ForkServer:
 
 
 def _read_at_the_start(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name.startswith(AT_THE_START)}
+    return {name: value for name, value in variables.items() if name.startswith(AT_THE_START) and name != "PYTHONUNBUFFERED"}
 
 
 _servers: list[ForkServer] = []
