@@ -93,7 +93,7 @@ def _inputs_hash(loaded: Loaded, people: Gold, marks: PeopleMarks, options: obje
         loaded.pipeline.model_dump_json(by_alias=True),
         repr([(str(prompt.path), prompt.text, prompt.language) for prompt in prompts]),
         repr((sorted(people.answers.items()), sorted(people.ambiguous), sorted(people.drawn.items()), marks)),
-        repr(options),
+        repr((type(loaded), [type(one) for one in loaded.follow_ups()], options)),
     ]
     found = _hash_of(parts)
     secrets = "\0".join(sorted(remembered_secrets())).encode(errors="surrogatepass")  # results are without them

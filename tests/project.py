@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 
 from cotforge.cli import main
+from tests.forked import Running as Running
 from tests.teacher import Teacher
 
 LABELS = ["amusement", "awe", "fear", "sadness"]
@@ -76,11 +77,14 @@ def said(choice: str) -> str:
 
 def cotforge(*arguments: object, cwd: Path, env: dict[str, str] | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """The command, in a process of its own."""
-    return subprocess.run(command(*arguments), cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=timeout, check=False)
+    words, pipe = command(*arguments), subprocess.PIPE
+    with Running(words, cwd=cwd, env=environment(env), stdout=pipe, stderr=pipe, text=True) as process:
+        out, err = process.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
 def ran(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command in this process: as `cotforge`, and ten times as quick."""
+    """The command in this process: as `cotforge`, and quicker."""
     words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
     umask = os.umask(0o077)
     try:
@@ -90,15 +94,6 @@ def ran(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         os.umask(umask)
     assert isinstance(ended.value.code, int)
     return subprocess.CompletedProcess(words, ended.value.code, out.getvalue(), err.getvalue())
-
-
-class Running(subprocess.Popen[str]):
-    """A process that is killed where its block fails: `Popen` would wait for its end, for as long as that takes."""
-
-    def __exit__(self, kind: Any, *others: Any) -> None:
-        if kind is not None:
-            self.kill()
-        super().__exit__(kind, *others)
 
 
 def command(*arguments: object) -> list[str]:

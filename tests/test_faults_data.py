@@ -21,7 +21,21 @@ import pytest
 
 from cotforge.answers import reads_well
 from cotforge.journal.leaves import PAGE
-from tests.project import command, environment, files, ran, replay, said, sees, summary, table, teacher, write_pipeline, write_rows
+from tests.project import (
+    command,
+    cotforge,
+    environment,
+    files,
+    ran,
+    replay,
+    said,
+    sees,
+    summary,
+    table,
+    teacher,
+    write_pipeline,
+    write_rows,
+)
 from tests.teacher import Teacher, process, served
 from tests.test_faults_process import RUN, noted, same_as_undisturbed, started
 from tests.test_forge import ALONE, until
@@ -147,7 +161,7 @@ def test_what_is_whole_of_a_damaged_journal_is_not_asked_again_and_what_is_lost_
     long = "The picture " + "is, " * 700
     with Teacher(lambda body: sees(body).replace("The picture", long)) as server:
         write_pipeline(tmp_path, teacher(server), consensus=ALONE)
-        subprocess.run(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), check=True, capture_output=True)
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         journal, dataset = tmp_path / RUN / "journal.sqlite", files(tmp_path / RUN / "dataset/data")
         spoilt = spoil(journal.read_bytes(), random.Random(seed))
         journal.write_bytes(spoilt)
@@ -173,7 +187,7 @@ def test_replies_that_the_disk_has_spoilt_are_lost_alone_and_are_asked_anew(tmp_
     write_rows(tmp_path, 20)
     with Teacher(sees) as server:
         write_pipeline(tmp_path, teacher(server), consensus=ALONE)
-        subprocess.run(command("build", "pipeline.yaml"), cwd=tmp_path, env=environment(), check=True, capture_output=True)
+        assert cotforge("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
         journal, dataset = tmp_path / RUN / "journal.sqlite", files(tmp_path / RUN / "dataset/data")
         journal.write_bytes(journal.read_bytes().replace(b"even colour", b"evil colour", 2).replace(b"even colour", b"eve\xee colour", 1))
         ended = ran("curate", RUN, cwd=tmp_path)

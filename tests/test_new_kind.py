@@ -46,7 +46,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     """The environment in which the package has one kind more."""
     here = Path(package.__file__).parent
     there = tmp_path / "home" / "cotforge"
-    shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(here, there)  # what is compiled too, or all of it would be once more
     shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "teachers" / "kinds" / "memory.py").write_text(FILE)
     entries = there / "teachers" / "kinds" / "__init__.py"

@@ -36,7 +36,7 @@ def home(tmp_path: Path) -> dict[str, str]:
     """The environment in which the package has one rule more."""
     here = Path(package.__file__).parent
     there = tmp_path / "home" / "cotforge"
-    shutil.copytree(here, there, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(here, there)  # what is compiled too, or all of it would be once more
     shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "consensus" / "first_word.py").write_text(FILE)
     entries = there / "consensus" / "rules.py"

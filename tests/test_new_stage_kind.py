@@ -78,7 +78,7 @@ MORE = {"name": "more", "kind": "sft", "batch": 8, "steps": 2}
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
     """Processes in which the package has one kind more: its two files, and an entry in one."""
     there = tmp_path_factory.mktemp("home") / "cotforge"
-    shutil.copytree(Path(package.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(package.__file__).parent, there)  # what is compiled too, or all of it would be once more
     shutil.copytree(shipped_folder("prompts"), there / "shipped" / "prompts")
     (there / "train" / "kinds" / "blend.py").write_text(FILE)
     (there / "plan" / "kinds" / "blend.py").write_text(ENTRY)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crowd import ACCURACIES, IN_TURN, Crowd, drawn, late
-from tests.project import LABELS, Running, command, environment, files, ran, said, summary, table
+from tests.project import LABELS, Running, command, cotforge, environment, files, ran, said, summary, table
 from tests.test_forge import until
 
 ROWS = 240
@@ -69,7 +69,7 @@ def learned(run: Path) -> dict[str, tuple[int, bytes]]:
 
 def in_another_process(crowd: Crowd, *words: object) -> None:
     """A command that has nothing in mind."""
-    subprocess.run(command(*words), cwd=crowd.folder, env=environment(), check=True, capture_output=True, timeout=600)
+    assert cotforge(*words, cwd=crowd.folder, timeout=600).returncode == 0
 
 
 @pytest.mark.parametrize("gold", [False, True])

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cotforge.simulate import Role, Server
 from cotforge.teachers.simulated import Simulated
-from tests.project import command, environment, ran, summary, table, teacher, write_pipeline, write_rows
+from tests.project import Running, command, environment, ran, summary, table, teacher, write_pipeline, write_rows
 
 
 def free_port() -> int:
@@ -27,7 +27,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def simulated(folder: Path, *words: str) -> Iterator[list[str]]:
     """The lines that `cotforge simulate` says until it is ready; those that Ctrl-C leaves behind come after them as the block ends."""
-    with subprocess.Popen(
+    with Running(
         command("simulate", "pipeline.yaml", *words),
         cwd=folder,
         env=environment({"PYTHONUNBUFFERED": "1"}),
