@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cotforge.consensus.claim import (
     FEW,
     SHRINK,
+    SHRINK_AGAINST,
     UNSEEN,
     Claim,
     Expected,
@@ -20,6 +21,7 @@ from cotforge.consensus.claim import (
     fewest_checked,
     lower_bound,
     make_claim,
+    shrunk_precision,
     upper_bound,
 )
 
@@ -47,7 +49,7 @@ def held_out(draw: st.DrawFn) -> HeldOut:
     )
 
 
-EXPECTED = st.none() | st.builds(Expected, st.none() | SHARES, st.none() | SHARES)
+EXPECTED = st.none() | st.builds(Expected, st.none() | SHARES, st.none() | SHARES, st.none() | SHARES)
 
 
 @given(st.lists(held_out(), max_size=20), EXPECTED, st.randoms(use_true_random=False))
@@ -70,7 +72,9 @@ def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, e
     assert (made.precision is None) or (made.low is not None)
     if made.precision is not None:
         ends = [made.right / made.checked, *([made.expected] if made.expected is not None else [])]
-        unseen = (made.checked + SHRINK) / (made.checked + SHRINK + UNSEEN)
+        short = made.expected is not None and made.right / made.checked < made.expected  # then what is expected may weigh less
+        counted = made.checked if short else made.checked + SHRINK
+        unseen = counted / (counted + UNSEEN)
         assert min(ends) * unseen - 1e-9 <= made.precision <= max(ends) + 1e-9
         assert made.low <= made.precision + 1e-9
         assert made.low == pytest.approx(lower_bound(made.right, made.checked))
@@ -78,9 +82,23 @@ def test_a_claim_lies_between_what_gold_shows_and_what_the_rule_expects(found, e
 
 def test_what_the_rule_expects_weighs_as_much_as_so_many_checked_answers() -> None:
     found = [ONE] * 90 + [WRONG] * 10
-    assert make_claim(found, Expected(0.99)).precision == pytest.approx((90 + SHRINK * 0.99) / (100 + SHRINK + UNSEEN))
+    assert make_claim(found, Expected(0.93)).precision == pytest.approx((90 + SHRINK * 0.93) / (100 + SHRINK + UNSEEN))
     assert make_claim(found).precision == pytest.approx(0.9)
     assert make_claim(found, Expected(0.99)).low == make_claim(found).low == pytest.approx(lower_bound(90, 100))
+
+
+def test_what_the_rule_expects_weighs_less_where_gold_contradicts_it() -> None:
+    """Teachers that err together: the rule expects 0.95 of what gold shows to be 0.82; with its full weight it would claim 0.91."""
+    made = make_claim([ONE] * 31 + [WRONG] * 7, Expected(0.95))
+    assert made.precision == pytest.approx(31 / 38, abs=0.02)
+    assert shrunk_precision(0.9, 1000, 0.99) == pytest.approx(0.9, abs=0.001)
+
+
+@given(st.integers(1, 400), st.data(), st.floats(0, 1), st.sampled_from([SHRINK, SHRINK_AGAINST]))
+def test_one_more_right_answer_never_lowers_a_claim(size, data, expected, shrink) -> None:
+    right = data.draw(st.integers(0, size - 1))
+    less, more = (shrunk_precision(count / size, size, expected, shrink=shrink) for count in (right, right + 1))
+    assert less <= more + 1e-12
 
 
 def test_a_claim_is_never_below_its_own_bound() -> None:
@@ -119,6 +137,13 @@ def test_answers_against_the_label_are_claimed_by_themselves_and_only_with_enoug
         assert made.against_label is not None
         assert made.against_label == made.per_class["dog"] == pytest.approx((FEW - 5) / (FEW + UNSEEN))
         assert (made.against_label.low, made.against_label.checked) == (pytest.approx(lower_bound(15, 20)), 20)
+
+
+def test_what_the_rule_expects_of_answers_against_the_label_weighs_as_fewer_checked_answers() -> None:
+    found = [ONE] * 100 + [AGAINST] * (FEW - 1) + [AGAINST._replace(right=False)]
+    made = make_claim(found, Expected(0.99, 0.995, 0.96))
+    assert made.against_label == pytest.approx((FEW - 1 + SHRINK_AGAINST * 0.96) / (FEW + SHRINK_AGAINST + UNSEEN))
+    assert made.per_class["dog"] == pytest.approx((FEW - 1) / (FEW + UNSEEN))
 
 
 def test_the_summary_tells_the_bound_first_and_parts_as_the_contract_names_them() -> None:

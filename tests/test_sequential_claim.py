@@ -12,7 +12,7 @@ from scipy.stats import beta
 
 from benchmarks.consensus.worlds import Inputs
 from cotforge.consensus import decide
-from cotforge.consensus.claim import FEW, SHRINK, UNSEEN, Claim, lower_bound
+from cotforge.consensus.claim import FEW, SHRINK_AGAINST, Claim, lower_bound, shrunk_precision
 from tests.voting import given, precision, sure_of, vote
 
 
@@ -50,11 +50,16 @@ def test_what_is_claimed_is_what_is_true(kind: str, classes: int, seed: int) -> 
     accepted = [row["confidence"] for row in decided.frame.filter("accepted").rows(named=True) if row["id"] not in gold]
     claim = decided.claim
     assert claim.expected == pytest.approx(mean(accepted))
-    assert claim.precision == pytest.approx((claim.right + SHRINK * mean(accepted)) / (claim.checked + SHRINK + UNSEEN))
+    assert claim.precision == pytest.approx(shrunk_precision(claim.right / claim.checked, claim.checked, mean(accepted)))
     assert claim.low == lower_bound(claim.right, claim.checked)
     assert claim.with_label is not None
     assert claim.count_with.checked + claim.count_against.checked == claim.checked
     assert (claim.against_label is None) == (claim.count_against.checked < FEW)
+    if claim.against_label is not None:
+        of = claim.count_against
+        sure = [row["confidence"] for row in decided.frame.filter("against_label").rows(named=True) if row["id"] not in gold]
+        expected = shrunk_precision(of.right / of.checked, of.checked, mean(sure), shrink=SHRINK_AGAINST)
+        assert claim.against_label == pytest.approx(max(expected, claim.against_label.low))
     assert sum(count.checked for count in claim.counts.values()) == claim.checked
 
 

@@ -23,7 +23,7 @@ from benchmarks.consensus.ours import decision, read
 from benchmarks.consensus.score import Figures, figures, mean
 from benchmarks.consensus.worlds import Inputs, Maker, World, inputs, item_ids
 from benchmarks.forge.table import print_table
-from cotforge.consensus.claim import Claim
+from cotforge.consensus.claim import Claim, shrunk_precision
 
 STYLES: dict[str, dict[str, Maker]] = {"item response": item_response.WORLDS, "mechanisms": mechanisms.WORLDS}
 GOLD = (0, 100, 300)
@@ -64,7 +64,8 @@ class Run:
         """What would be claimed if the rule's expectation weighed as much as `shrink` checked answers, and so many more were wrong."""
         if self.claim.expected is None or not self.claim.checked:
             return math.nan
-        return (self.claim.right + shrink * self.claim.expected) / (self.claim.checked + shrink + wrong)
+        checked = self.claim.checked
+        return shrunk_precision(self.claim.right / checked, checked, self.claim.expected, shrink=shrink, wrong=wrong)
 
 
 def main() -> None:

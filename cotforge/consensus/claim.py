@@ -15,8 +15,14 @@ SURE = 0.95
 """Of a lower bound."""
 FEW = 20
 """Answers of people below which nothing is calibrated by them, and nothing claimed (ours)."""
-SHRINK = 75.0
-"""Checked answers that weigh as much as what a calibrated rule expects of its own answers (default chosen by measurement: benchmarks)."""
+SHRINK = 100.0
+"""Checked answers that weigh as much as what a calibrated rule expects of its own answers, where gold does not contradict it (default
+chosen by measurement: benchmarks)."""
+SHRINK_AGAINST = 25.0
+"""The same of its answers against the label, of which it expects too much more often (default chosen by measurement: benchmarks)."""
+CHANCE = 2.0
+"""Variances of the share that gold shows, by which it may fall short of what the rule expects before that weighs less (default chosen by
+measurement: benchmarks)."""
 UNSEEN = 1.0
 """Wrong answers added to these, for errors that neither gold nor the rule has met: one, as in Laplace's rule of succession. Where teachers
 err together a rule expects too much, and a hundred checked answers often show none of it (default chosen by measurement: benchmarks)."""
@@ -61,8 +67,9 @@ class Claim:
     """What is claimed of accepted answers that nobody checked. Shares are in [0, 1]; without enough checked answers there is none."""
 
     precision: float | None = None
-    """What gold shows, and a calibrated rule expects: `(right + SHRINK x expected) / (checked + SHRINK + UNSEEN)`, at least `low`;
-    `right / checked` of a rule that expects nothing. None where nothing is calibrated, or no answer that nobody checked is accepted."""
+    """What gold shows, and a calibrated rule expects: `(right + weight x expected) / (checked + weight + UNSEEN)`, at least `low`, with a
+    weight of `SHRINK` or less: see `shrunk_precision`; `right / checked` of a rule that expects nothing. None where nothing is calibrated,
+    or no answer that nobody checked is accepted."""
     low: float | None = None
     """Its lower bound: one-sided 95 % (Clopper and Pearson 1934) over checked Samples that were accepted while what people said of them
     was kept from the rule; of those that were drawn with unequal probabilities a part. None where there is none."""
@@ -75,7 +82,7 @@ class Claim:
     with_label: Stratum | None = None
     """The same where the answer is the raw label; None below `FEW` such checked answers."""
     against_label: Stratum | None = None
-    """Where it is another one than the label: by these checked answers alone."""
+    """Where it is another one than the label; what the rule expects weighs as `SHRINK_AGAINST`."""
     per_class: Mapping[str, Stratum | None] = field(default_factory=dict)
     """By answer, of a closed set: by these checked answers alone."""
     ambiguous: int = 0
@@ -150,6 +157,8 @@ class Expected(NamedTuple):
     """None where no such answer is accepted."""
     with_label: float | None = None
     """The same where the answer is the raw label."""
+    against_label: float | None = None
+    """Where it is another one than the label."""
 
 
 def evenly_drawn(held_out: Iterable[HeldOut]) -> list[HeldOut]:
@@ -165,6 +174,18 @@ def effective_count(held_out: Iterable[HeldOut]) -> Count:
     return Count(sum(one.times for one in even), sum(one.times for one in even if one.right))
 
 
+def shrunk_precision(share: float, size: float, expected: float, *, shrink: float = SHRINK, wrong: float = UNSEEN) -> float:
+    """What is claimed of answers of which a share was right among `size` checked ones, while the rule expects another share.
+
+    What the rule expects weighs as `shrink` checked answers, and less the further gold falls short of it: its variance is that of so many
+    answers, and what the difference shows beyond chance (empirical Bayes by moments). So many `wrong` answers are added.
+    """
+    variance = expected * (1 - expected)
+    beyond = max(max(expected - share, 0.0) ** 2 - CHANCE * variance / size, 0.0)
+    weight = shrink * variance / (variance + shrink * beyond) if beyond else shrink
+    return (share * size + weight * expected) / (size + weight + wrong)
+
+
 class _Part:
     """Held-out Samples whose answer the rule accepts: all, or a part of them."""
 
@@ -177,21 +198,21 @@ class _Part:
         self.share = fsum(one.weight * one.times for one in found if one.right) / whole if found else 0.0
         """The share of right ones, each answer by its weight. Source: Hajek 1971, the weighted mean."""
 
-    def precision(self, expected: float | None) -> float:
+    def precision(self, expected: float | None, shrink: float = SHRINK) -> float:
         """What is claimed of the part, shrunk towards what the rule expects."""
         if expected is None:
             return self.share
-        return max((self.share * self.size + SHRINK * expected) / (self.size + SHRINK + UNSEEN), self.low())
+        return max(shrunk_precision(self.share, self.size, expected, shrink=shrink), self.low())
 
     def low(self) -> float:
         """Exact, as it stands on samples that are as if drawn by chance alone."""
         return lower_bound(self.right, self.checked)
 
-    def stratum(self, expected: float | None = None) -> Stratum | None:
+    def stratum(self, expected: float | None = None, shrink: float = SHRINK) -> Stratum | None:
         """Nothing below `FEW` checked answers."""
-        return Stratum(self.precision(expected), self.low(), self.checked) if self.checked >= FEW else None
+        return Stratum(self.precision(expected, shrink), self.low(), self.checked) if self.checked >= FEW else None
 
-    def _own_stratum(self) -> Stratum | None:
+    def own_stratum(self) -> Stratum | None:
         """By these answers alone, one wrong one more: with twenty of them they claimed up to 0.05 too much (measured: benchmarks)."""
         if self.checked < FEW:
             return None
@@ -222,8 +243,8 @@ def make_claim(held_out: Iterable[HeldOut], expected: Expected | None = None) ->
         checked=whole.checked,
         right=whole.right,
         with_label=with_label.stratum(about.with_label) if calibrated else None,
-        against_label=against._own_stratum() if calibrated else None,
-        per_class={name: part._own_stratum() if calibrated else None for name, part in classes.items()},
+        against_label=_against_stratum(against, about.against_label) if calibrated else None,
+        per_class={name: part.own_stratum() if calibrated else None for name, part in classes.items()},
         ambiguous=sum(one.times for one in everything if not one.told),
         ambiguous_share=_ambiguous_share(everything),
         gold=gold,
@@ -234,6 +255,10 @@ def make_claim(held_out: Iterable[HeldOut], expected: Expected | None = None) ->
         count_against=against.count(),
         counts={name: part.count() for name, part in classes.items()},
     )
+
+
+def _against_stratum(against: _Part, expected: float | None) -> Stratum | None:
+    return against.own_stratum() if expected is None else against.stratum(expected, SHRINK_AGAINST)
 
 
 def _ambiguous_share(held_out: Sequence[HeldOut]) -> float | None:

@@ -102,7 +102,8 @@ def _expected_precision(told: AnswerTable, lead: BeliefLead, label_N: Ints, leas
         return float(told.times_N[some_N] @ lead.posterior_N[some_N]) / weight if weight else None
 
     plain_N = lead.accepted_N & (lead.posterior_N >= least) & ~told.checked_N
-    return Expected(mean(plain_N), mean(plain_N & (label_N == lead.symbol_N)))
+    with_N = label_N == lead.symbol_N
+    return Expected(mean(plain_N), mean(plain_N & with_N), mean(plain_N & ~with_N & (label_N != NONE)))
 
 
 def _aim_at_promise(terms: Terms, rows: AnswerTable, memory: LearningCache) -> Terms:
