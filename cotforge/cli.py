@@ -130,7 +130,7 @@ def curate(run: Path, sets: Sequence[str], replace: bool, what_if: bool, trust: 
 @LIMIT
 @click.option(
     "--count",
-    type=WholeNumber(100, 300),
+    type=WholeNumber(100, 300, more=", and of a run with fewer samples all are picked"),
     metavar="N",
     help="Number of samples, 100 to 300 (default: a tenth of all, within these bounds).",
 )

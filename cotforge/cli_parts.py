@@ -64,7 +64,11 @@ def cli() -> None:
 
 
 class WholeNumber(click.IntRange):
-    """A whole number within bounds."""
+    """A whole number within bounds; `more`: what else is to be said where it is out of them."""
+
+    def __init__(self, min: int | None = None, max: int | None = None, *, more: str = "") -> None:
+        super().__init__(min, max)
+        self._more = more
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -72,7 +76,7 @@ class WholeNumber(click.IntRange):
         except ValueError:
             self.fail(f"{value!r} is no whole number", param, ctx)
         if (self.min is not None and number < self.min) or (self.max is not None and number > self.max):
-            self.fail(f"{number} is out of range; {self._bounds()}", param, ctx)
+            self.fail(f"{number} is out of range; {self._bounds()}{self._more}", param, ctx)
         return number
 
     def _bounds(self) -> str:

@@ -20,7 +20,7 @@ from cotforge.errors import PipelineError
 from cotforge.gold import Gold, find_gold, read_gold
 from cotforge.gold.csv_cells import csv_text, guard_cell, unguard_cell
 from cotforge.gold.page import gold_page
-from cotforge.gold.pick import pick_samples
+from cotforge.gold.pick import APART, pick_samples
 from cotforge.order import sample_rank
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Picture, Sample
@@ -187,11 +187,18 @@ def test_the_rank_of_a_sample_is_the_same_for_ever() -> None:
 def test_those_of_least_rank_are_picked_each_picture_once_in_whatever_order_they_come(rows, count, random) -> None:  # type: ignore[no-untyped-def]
     samples = [of(id, f"picture {number}") for id, number in dict(rows).items()]
     first: dict[str, Sample] = {}
-    for one in sorted(samples, key=lambda one: (sample_rank(one.id), one.id)):
+    for one in sorted(samples, key=lambda one: (sample_rank(one.id, APART), one.id)):
         first.setdefault(one.pictures[0].digest, one)
     wanted = list(first.values())[:count]
     random.shuffle(samples)
     assert pick_samples([Fault("image_missing"), *samples], count) == (wanted, len(samples))
+
+
+def test_the_samples_of_a_trial_are_no_likelier_to_be_picked_than_others() -> None:
+    trial = set(sorted((f"row-{number}" for number in range(1_000)), key=sample_rank)[:100])
+    picked, _ = pick_samples(of(f"row-{number}") for number in range(1_000))
+    assert len(picked) == 100
+    assert 3 <= len(trial & {one.id for one in picked}) <= 20, "ten by chance; prompts were made with the trial in view"
 
 
 @pytest.mark.parametrize(("samples", "picked"), [(7, 7), (100, 100), (999, 100), (2_000, 200), (4_000, 300)])
@@ -283,14 +290,14 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
     done = ran("gold", "pipeline.yaml", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "5 of 5 samples picked by chance, the same ones at every run",
+        "5 of 5 samples picked: all that nobody checked, each picture once",
         "runs/feelings/gold.html: open it in a browser, answer, and save gold.csv",
         "runs/feelings/gold-to-fill.csv: the same for a spreadsheet",
         "then: cotforge gold runs/feelings --read gold.csv",
         "5 checked without an error certify a precision of at least 0.549 with 95 % confidence",
     ]
     rows = asked(tmp_path / "runs/feelings")
-    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=sample_rank)
+    assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=lambda id: sample_rank(id, APART))
     assert all(Path(row["image"]).is_file() and not row["answer"] for row in rows)
     file(tmp_path, "id,answer\nrow-0,AWE\nrow-1,fear\nrow-2,?\nrow-3,\n", "back.csv")
     back = ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path)
@@ -389,7 +396,7 @@ def test_ids_that_look_like_formulas_are_safe_in_the_sheet_and_read_back(tmp_pat
     ("words", "told"),
     [
         (["runs/feelings", "--out", "elsewhere"], "--out and --limit belong to a pipeline file"),
-        (["runs/feelings", "--count", "99"], "99 is out of range; 100 to 300"),
+        (["runs/feelings", "--count", "99"], "99 is out of range; 100 to 300, and of a run with fewer samples all are picked"),
         (["runs/feelings", "--count", "100", "--read", "x.csv"], "give one of them"),
         (["runs/feelings", "--read", "x.csv"], "x.csv: no such file or directory; a CSV with the columns id and answer is wanted"),
         (["images"], "images: is not a run folder"),
@@ -407,7 +414,9 @@ def test_a_wrong_word_ends_with_2(tmp_path: Path, words: list[str], told: str) -
 def test_a_run_of_few_samples_stays_one(tmp_path: Path) -> None:
     write(tmp_path, 6)
     assert "2 of 2 samples" in ran("gold", "pipeline.yaml", "--limit", "2", cwd=tmp_path).stdout
-    assert "2 of 2 samples" in ran("gold", "runs/feelings", cwd=tmp_path).stdout
+    told = ran("gold", "runs/feelings", "--count", "100", cwd=tmp_path).stdout
+    assert told.startswith("2 of 2 samples picked: all that nobody checked, each picture once\n")
+    assert {row["drawn"] for row in asked(tmp_path / "runs/feelings")} == {""}, "each was certain"
 
 
 # a person at a browser

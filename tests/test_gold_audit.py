@@ -273,7 +273,7 @@ def test_a_file_of_gold_that_is_named_and_not_there_yet_is_made_by_this(tmp_path
         file.write("gold: people/mine.csv\n")
     (tmp_path / "people").mkdir()
     done = ran("gold", "runs/feelings", cwd=tmp_path)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "12 of 12 samples picked by chance, the same ones at every run")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "12 of 12 samples picked: all that nobody checked, each picture once")
     (tmp_path / "back.csv").write_text("id,answer,drawn\nrow-0,awe,0.5\n")
     assert ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path).returncode == 0
     assert (tmp_path / "people/mine.csv").read_text() == "id,answer,drawn\nrow-0,awe,0.5\n"
@@ -318,3 +318,18 @@ def test_the_page_saves_the_probability_of_each_answer_and_of_samples_checked_be
     assert saved.read_bytes() == b"id,answer,drawn\r\none,a,0.25\r\n'=two,b,0.5\r\nbefore,b,0.75\r\n"
     task = Task(kind="classify", question="?", labels=("a", "b"))
     assert read_gold(saved, task).drawn == {"one": 0.25, "=two": 0.5, "before": 0.75}
+
+
+def test_of_a_small_run_what_is_said_to_be_picked_is_what_nobody_checked(tmp_path: Path) -> None:
+    made(tmp_path, 12, rule="majority")
+    run = tmp_path / "runs/feelings"
+    for checked in (9, 12):
+        rows = "".join(f"row-{number},{answer}\n" for number, answer in enumerate([*truth(12).values()][:checked]))
+        (run / "gold.csv").write_text(f"id,answer\n{rows}")
+        told = ran("gold", "runs/feelings", "--count", "100", cwd=tmp_path).stdout.splitlines()
+        assert told[0] == (
+            "3 of 12 samples picked: all that nobody checked, each picture once"
+            if checked == 9
+            else "nothing to pick: people checked all 12 samples"
+        )
+    assert len(table(run / "gold-to-fill.csv")) == 3, "what was there stays"

@@ -15,6 +15,7 @@ from cotforge.consensus import decide
 from cotforge.consensus.drawn import hash_place, is_evenly_drawn, sampling_weights
 from cotforge.gold import Gold
 from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw_samples, proportional_shares
+from cotforge.gold.pick import APART
 from cotforge.order import sample_rank
 from cotforge.records import Picture, Sample
 
@@ -40,7 +41,7 @@ def people(drawing: Drawing, right: str = "a") -> Gold:
 def test_half_is_drawn_by_chance_and_half_where_the_vote_is_in_doubt() -> None:
     everyone = population(1, 2_000)
     drawing = draw_samples(everyone, Gold(), 200)
-    chance = sorted((sample.id for sample, _ in everyone), key=sample_rank)[:100]
+    chance = sorted((sample.id for sample, _ in everyone), key=lambda id: sample_rank(id, APART))[:100]
     assert (len(drawing.ids), drawing.by_chance, drawing.met, drawing.before) == (200, 100, 2_000, 0)
     assert set(chance) <= set(drawing.ids)
     doubts = {sample.id: doubt for sample, doubt in everyone}
@@ -62,7 +63,7 @@ def test_the_order_of_the_source_decides_nothing() -> None:
 
 def test_the_first_ones_on_the_page_are_a_fair_part_of_all() -> None:
     drawing = draw_samples(population(3, 2_000), Gold(), 200)
-    chance = set(sorted(drawing.ids, key=sample_rank)[: drawing.by_chance])
+    chance = set(sorted(drawing.ids, key=lambda id: sample_rank(id, APART))[: drawing.by_chance])
     assert 35 <= sum(id in chance for id in drawing.ids[:100]) <= 65
 
 

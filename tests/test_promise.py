@@ -96,6 +96,18 @@ def test_too_much_is_promised_no_oftener_than_the_wish_allows() -> None:
     assert 0 < broken <= runs * allowed + 2 * math.sqrt(runs * allowed * (1 - allowed))
 
 
+def test_an_error_among_the_few_surest_ends_the_walk_of_a_wish_and_not_that_of_a_stricter_one() -> None:
+    shown = {0.99: (17, 20), 0.98: (97, 100)}
+    weak, strict = walked(shown, Wish(0.85, 0.95)), walked(shown, Wish(0.92, 0.95))
+    assert (weak.kept, weak.tried, strict.kept, strict.target) == (False, 0.99, True, 0.98)
+    assert (needed_checks(weak.wish), needed_checks(strict.wish)) == (19, 36), "with 20 checked the stricter one is not tested"
+    assert weak.told().endswith(
+        "3 of 20 checked answers from confidence 0.99 on are wrong; that many errors need better teachers, not more gold; these few surest "
+        "answers are tested first, and a stricter promise on more of them, so that one may hold where this does not"
+    )
+    assert "may hold" not in walked({0.99: (160, 200)}).told(), "one error among so many would not have ended it"
+
+
 # in words
 
 

@@ -4,6 +4,10 @@ Targets are tried from the strictest down, in fixed steps, and the walk ends at 
 as often as the wish allows, and still all of them together err no oftener: to promise too much, the walk has to pass the first target at
 which the wish is not true, and that is one test. A target at which too few answers are checked for any result to pass is no test.
 
+So a wish may be refused where a stricter one is kept: the stricter one takes more checked answers to pass, so its first test comes later,
+at a target with more of them, and an error among the few surest answers ends only the other walk. Both are right as often as they say,
+each chosen before anybody looked. To take whichever of many wishes is kept would be wrong oftener, so no wish is kept for another's sake.
+
 Source: Jung, Brahman and Choi 2024, Trust or Escalate, section 2.2 (arXiv 2407.18370), after Angelopoulos et al. 2021 (arXiv 2110.01052).
 """
 
@@ -22,6 +26,7 @@ STEPS = tuple(step / 100 for step in range(99, 49, -1))
 MOST = 100_000
 """Checked answers that a shortfall names at most: nobody checks more."""
 _CLOSE = 1e-9
+_FROM_ABOVE = "these few surest answers are tested first, and a stricter promise on more of them, so that one may hold where this does not"
 
 
 class Wish(NamedTuple):
@@ -101,8 +106,10 @@ class Promised:
             )
         wrong = f"{checked - right:,} of {checked:,} checked answers from confidence {self.tried:g} on are wrong"
         if self.wanted is None:
-            return f"{none}: {wrong}; that many errors need better teachers or a lower promise, not more gold"
-        return f"{none}: {wrong}; with {checked - right:,} wrong, {self.wanted:,} checked would do; cotforge gold picks more"
+            told = f"{none}: {wrong}; that many errors need better teachers, not more gold"
+        else:
+            told = f"{none}: {wrong}; with {checked - right:,} wrong, {self.wanted:,} checked would do; cotforge gold picks more"
+        return f"{told}; {_FROM_ABOVE}" if checked < needed_checks(self.wish, 1) else told
 
 
 @cache

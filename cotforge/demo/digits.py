@@ -91,7 +91,7 @@ def write_digits(folder: Path, *, seed: int = 0) -> None:
 
 
 def answer_as_people(path: Path, folder: Path, *, short: bool) -> None:
-    """A tenth of the digits (at least 100) as `cotforge gold` picks them, with the answers of people who never err: those of truth.csv."""
+    """A tenth of the digits (at least 100), drawn by chance, with the answers of people who never err: those of truth.csv."""
     truth = {row["id"]: row["label"] for row in rows_of(folder / "truth.csv")}
     asked = [row["id"] for row in rows_of(folder / "pool.csv") if row["split"] == "train"][: SHORT if short else None]
     picked = sorted(asked, key=sample_rank)[: max(LEAST, len(asked) // 10)]

@@ -11,7 +11,7 @@ from cotforge.gold.csv_cells import read_table, unguard_cell
 from cotforge.gold.drawing import Doubt, Drawing, draw_samples
 from cotforge.gold.gold_file import DRAWN, FILE, find_gold, gold_path
 from cotforge.gold.page import gold_page
-from cotforge.gold.pick import LEAST, MOST, pick_samples
+from cotforge.gold.pick import APART, LEAST, MOST, WARM, pick_samples
 from cotforge.gold.sheet import AUDIT, SHEET, Known, keep_sheet, to_fill
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
@@ -24,6 +24,8 @@ Doubts = Callable[[], Iterator[tuple[Sample, Doubt]]]
 """Every Sample with what the vote makes of it, in the source's order."""
 
 _BY_CHANCE = "{:,} of {:,} samples picked by chance, the same ones at every run"
+_WHOLE = "{:,} of {:,} samples picked: all that nobody checked, each picture once"
+_NOTHING = "nothing to pick: people checked all {:,} samples"
 
 
 def ask_people(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: int | None = None, doubts: Doubts | None = None) -> str:
@@ -32,13 +34,16 @@ def ask_people(loaded: Loaded, folder: RunFolder, samples: Samples, *, count: in
     Without `doubts`, where nobody has been asked yet, all are picked by chance.
     """
     known, then, before = _known_answers(gold_path(loaded, folder.path)), _what_next(folder), list[tuple[str, str]]()
+    seed = WARM if loaded.pipeline.consensus.rule == "sequential" else APART
     if doubts is None:
-        picked, met = pick_samples(samples(), count)
-        even = len(picked)
-        drawn = dict.fromkeys((sample.id for sample in picked), len(picked) / met) if len(picked) < met else {}
-        told = [_BY_CHANCE.format(len(picked), met)]
+        picked, met = pick_samples(samples(), count, seed=seed)
+        even, whole = len(picked), len(picked) == met or len(picked) < (count or min(MOST, max(LEAST, met // 10)))
+        drawn = {} if whole else dict.fromkeys((sample.id for sample in picked), len(picked) / met)
+        told = [(_WHOLE if whole else _BY_CHANCE).format(len(picked), met)]
     else:
-        drawing = draw_samples(doubts(), find_gold(loaded, folder.path), count)
+        drawing = draw_samples(doubts(), find_gold(loaded, folder.path), count, seed=seed)
+        if not drawing.ids:
+            return _NOTHING.format(drawing.met)
         picked, drawn, told, even = _samples_by_id(samples(), drawing.ids), dict(drawing.drawn), _drawing_notes(drawing), drawing.even
         before = [one for one in known if one[0] in drawn]
     folder.write(PAGE, gold_page(loaded.pipeline.name, picked, then=f"{then} {FILE}", drawn=drawn, known=before))
@@ -94,7 +99,7 @@ def at_best(even: int, checked: int, loaded: Loaded) -> str:
 def _drawing_notes(drawing: Drawing) -> list[str]:
     """What a person should know of how samples were drawn."""
     targeted = len(drawing.ids) - drawing.by_chance
-    told = [_BY_CHANCE.format(len(drawing.ids), drawing.met)]
+    told = [(_BY_CHANCE if drawing.drawn else _WHOLE).format(len(drawing.ids), drawing.met)]
     if targeted:
         told = [
             f"{len(drawing.ids):,} of {drawing.met:,} samples picked, {drawing.by_chance:,} by chance and {targeted:,} where teachers are "

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
 
-from cotforge.gold.pick import LEAST, MOST, picture_of
+from cotforge.gold.pick import APART, LEAST, MOST, picture_of
 from cotforge.order import sample_rank
 from cotforge.records import Gold, Sample
 
@@ -81,8 +81,9 @@ class Drawing:
 class Population:
     """All Samples of a run with their sizes; one picture is one unit, whatever its ids. About 200 bytes each."""
 
-    def __init__(self, gold: Gold) -> None:
-        self._gold = gold
+    def __init__(self, gold: Gold, seed: int = APART) -> None:
+        """`seed`: of the order of chance."""
+        self._gold, self._seed = gold, seed
         self._places: dict[int, int] = {}
         self._ids: list[str] = []
         self._unsure, self._against = array("d"), array("d")
@@ -102,7 +103,11 @@ class Population:
 
     def _comes_first(self, id: str, other: str) -> bool:
         """Of two ids of one picture the checked one, then the one of lower rank."""
-        return (not self._is_checked(id), sample_rank(id), id) < (not self._is_checked(other), sample_rank(other), other)
+        return (not self._is_checked(id), sample_rank(id, self._seed), id) < (
+            not self._is_checked(other),
+            sample_rank(other, self._seed),
+            other,
+        )
 
     def _is_checked(self, id: str) -> bool:
         return id in self._gold.answers or id in self._gold.ambiguous
@@ -112,7 +117,7 @@ class Population:
         free = [place for place, id in enumerate(self._ids) if not self._is_checked(id)]
         checked = [id for id in self._ids if self._is_checked(id)]
         count = min(count or min(MOST, max(LEAST, self.met // 10)), len(free))
-        free.sort(key=lambda place: (sample_rank(self._ids[place]), self._ids[place]))
+        free.sort(key=lambda place: (sample_rank(self._ids[place], self._seed), self._ids[place]))
         if count == len(free):
             return Drawing([self._ids[place] for place in free], {}, count, self.met, len(checked), count + len(checked))
         sizes = self._doubt_sizes()
@@ -172,9 +177,9 @@ def _pareto_key(id: str, share: float) -> float:
     return place / (1 - place) * (1 - share) / share if share > 0 else float("inf")
 
 
-def draw_samples(doubts: Iterable[tuple[Sample, Doubt]], gold: Gold, count: int | None = None) -> Drawing:
-    """The Samples that a person is asked about; `count` left out is a tenth of all, between 100 and 300."""
-    population = Population(gold)
+def draw_samples(doubts: Iterable[tuple[Sample, Doubt]], gold: Gold, count: int | None = None, *, seed: int = APART) -> Drawing:
+    """The Samples that a person is asked about; `count` left out is a tenth of all, between 100 and 300. `seed`: see `pick`."""
+    population = Population(gold, seed)
     for sample, doubt in doubts:
         population.add(sample, doubt)
     return population.draw(count)

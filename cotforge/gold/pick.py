@@ -8,9 +8,12 @@ from cotforge.records import Fault, Sample
 
 LEAST, MOST = 100, 300
 """Samples that are picked: enough for a bound, and no more than an afternoon."""
+APART, WARM = 14, 0
+"""Seeds of the order by which they are picked. `APART`: another than that of a trial, whose samples somebody has looked at while making
+prompts. `WARM`: that of `rule: sequential`, so that they are of its warm-up, in which everybody is asked, and are asked about no more."""
 
 
-def pick_samples(samples: Iterable[Sample | Fault], count: int | None = None) -> tuple[list[Sample], int]:
+def pick_samples(samples: Iterable[Sample | Fault], count: int | None = None, *, seed: int = APART) -> tuple[list[Sample], int]:
     """(those of least rank, in that order; how many Samples there are), holding at most `MOST` of them.
 
     `count` left out is a tenth of the Samples, between `LEAST` and `MOST`. One picture is asked about once, whatever the ids.
@@ -23,7 +26,7 @@ def pick_samples(samples: Iterable[Sample | Fault], count: int | None = None) ->
         if isinstance(sample, Fault):
             continue
         met += 1
-        entry, picture = (sample_rank(sample.id), sample.id, sample), picture_of(sample)
+        entry, picture = (sample_rank(sample.id, seed), sample.id, sample), picture_of(sample)
         twin = by_picture.get(picture)
         beaten = twin or (held[-1] if len(held) == most else None)
         if beaten is not None and entry[:2] >= beaten[:2]:
