@@ -12,14 +12,16 @@ from cotforge.prompts import shipped_folder
 from cotforge.spec import paths_in
 
 _STAGES = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in KINDS}
-_PATHS = (("source", "path"), ("prompts", "solve"), ("prompts", "vote"), ("prompts", "student"), ("prompts", "completion"))
 
 
 def absolute_paths(values: tree.Tree, root: Path) -> tree.Tree:
     """Paths that the file gives relative to itself, made absolute where such a file is there (a Hub id or shipped name stays)."""
-    for section, name in _PATHS:
-        _made_absolute(values[section], name, root)
+    _made_absolute(values["source"], "path", root)
+    for name in values["prompts"]:
+        _made_absolute(values["prompts"], name, root)
     _made_absolute(values, "gold", root)
+    if judge := values.get("judge"):
+        _made_absolute(judge, "gold", root)
     if isinstance(image := values["consensus"].get("image"), dict):
         for name in image:
             _made_absolute(image, name, root)

@@ -11,7 +11,7 @@ import yaml
 
 from cotforge.errors import LONGEST_LINE, CotforgeError, PipelineError
 from cotforge.pipeline import Loaded
-from cotforge.prompts import shipped_folder
+from cotforge.prompts import Prompts, shipped_folder
 
 GOOD: dict[str, Any] = {
     "name": "feelings",
@@ -284,6 +284,22 @@ def test_what_the_run_folder_keeps_loads_to_the_same_pipeline_from_anywhere(tmp_
         exclude={"source", "prompts", "filters"}
     )
     assert again.pipeline.source.path == str((tmp_path / "rows.jsonl").resolve())
+
+
+def test_own_prompts_of_every_kind_and_marks_of_people_are_found_from_the_run_folder(tmp_path: Path) -> None:
+    kinds = [*Prompts.model_fields]
+    for name in kinds:
+        (tmp_path / f"{name}.jinja").write_text(f"Own {name}.")
+    (tmp_path / "marks.csv").write_text("id,evidence\n")
+    teachers = [GOOD["teachers"][0] | {"name": name, "model": f"{name}-7b"} for name in ("qwen", "glm")]
+    first = load(tmp_path, prompts={name: f"{name}.jinja" for name in kinds}, teachers=teachers, judge={"gold": "marks.csv"})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/pipeline.yaml").write_text(first.text())
+    (tmp_path / "p.yaml").unlink()
+    again = Loaded.of_run(tmp_path / "run")
+    assert {name: getattr(again.prompts, name).text for name in kinds} == {name: f"Own {name}." for name in kinds}
+    assert again.pipeline.judge is not None
+    assert again.pipeline.judge.gold == str((tmp_path / "marks.csv").resolve())
 
 
 @pytest.mark.parametrize("path", sorted(shipped_folder("pipelines").glob("*.yaml")), ids=lambda path: path.stem)
