@@ -27,6 +27,7 @@ from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
 from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
+from cotforge.measures.word_codes import find_codes
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -74,6 +75,8 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
+    if not find_codes(trace.reasoning).prompt:
+        return 0.0
     text = lower_case(trace.reasoning)
     for stem, phrases in _INSTRUCTIONS.items():
         if stem in text and any(phrase in text for phrase in phrases):

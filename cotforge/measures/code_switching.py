@@ -4,10 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from cotforge.measures.cues import find_cues
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.small_words import FOREIGN, SMALL_WORDS
 from cotforge.measures.texts import lower_case, sentences_of
+from cotforge.measures.word_codes import find_codes
 from cotforge.records import Sample, Trace, Verdict
 
 _LANGUAGES: dict[str, list[str]] = {}
@@ -39,7 +39,7 @@ def code_switching(sample: Sample, trace: Trace, verdict: Verdict | None) -> flo
     if not text.strip():
         return None
     if text.isascii():
-        if len(find_cues(text) & FOREIGN) < _FEWEST:
+        if len(find_codes(text).cues & FOREIGN) < _FEWEST:
             return 0.0
     elif not any(char.isalpha() for char in _BEYOND_ASCII.findall(text)):
         return 0.0

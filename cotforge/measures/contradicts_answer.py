@@ -25,6 +25,8 @@ _DENIED_BEFORE = re.compile(
         (?:\ (?:a|an|the|be|of|as|it\ (?:is|was)|answer|likely|clearly|really|just|only)){0,3}[ "'*]{0,3}\Z""",
     re.VERBOSE,
 )
+_DENIAL = 80
+"""Characters that such a denial has at most."""
 _DENIED_AFTER = re.compile(
     r"""["'*,]{0,3}\ (?:was|is|were|are|does|do|did|has|had|would|could|might|may|can|cannot|can't|needs?|remains?|looks?|seems?|came
       |comes)\b
@@ -69,6 +71,8 @@ def contradicts_answer(sample: Sample, trace: Trace, verdict: Verdict | None) ->
 
 def _concluded(sentence: str, answer: str, options: tuple[str, ...]) -> bool | None:
     """Whether a sentence concludes for the answer; None where it concludes for nothing."""
+    if options and not any(map(sentence.__contains__, options)):
+        return None
     if _CONCLUDES.search(sentence) is None:
         return None
     if options:
@@ -104,7 +108,7 @@ def _named_options(sentence: str, options: tuple[str, ...]) -> Iterator[tuple[st
 
 def _is_denied(sentence: str, start: int, end: int) -> bool:
     """Whether what stands there is set aside: "rather than", "not", "was close"."""
-    return _DENIED_BEFORE.search(sentence, 0, start) is not None or _DENIED_AFTER.match(sentence, end) is not None
+    return _DENIED_BEFORE.search(sentence, max(0, start - _DENIAL), start) is not None or _DENIED_AFTER.match(sentence, end) is not None
 
 
 def _holds_answer(sentence: str, answer: str) -> bool:

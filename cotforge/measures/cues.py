@@ -1,13 +1,6 @@
-"""The words that all text gates look for, found in one scan of a trace: most traces have few of them, and are looked at no further.
+"""The words by which the text gates find where to look: a text that has none of them is looked at no further."""
 
-A substring costs 0.5 us in a trace of 200 words, and there would be some two hundred; looking all its words up in one set costs 3 us.
-"""
-
-import functools
-from collections.abc import Iterable, Mapping
-
-from cotforge.measures.small_words import FOREIGN
-from cotforge.measures.texts import words_of
+from collections.abc import Mapping
 
 _LABELS = "label labelled labeled labelling labeling annotation annotations annotated annotator annotators annotator's annotators' tagged"
 _GIVENS = (
@@ -32,14 +25,6 @@ LEAKS: Mapping[str, str] = {
 }
 """By kind of leak: a sentence that leaks in this way has one of these words, or one of `LEAKS_NAMING`."""
 LEAKS_NAMING: Mapping[str, str] = {
-    "works_backwards": "reach reaches reached arrive arrives end ends ended start starting begin beginning target goal aim objective"
-    " purpose destination outcome anchor premise back aware conclude come comes result results mind get gets land lands obtain"
-    " finish lead leads produce yield give gives bring brings work turn make makes add steer direct guide push nudge bend"
-    " tilt twist stretch explain justify wins follows prevails emerges support supports favour favor belong belongs fit fits"
-    " match points way path route road chain consistent compatible become equal right correct true accept take taking"
-    " assuming supposing granting accepting know knew connect tie link bridge relate bind interpret treat present frame"
-    " otherwise else until wanted needed intended planned supposed must should ought need want from trace traces tracing"
-    " retrace backward steps be step wish try",
     "justifies": "explain explanation defend argue reasons evidence plausible convincing case argument arguments account support motivate"
     " task details clues reasoning show why makes something justification back",
     "ground_truth": "reference standard official key data file solution",
@@ -49,7 +34,10 @@ LEAKS_NAMING: Mapping[str, str] = {
     "told": "question problem system message exercise",
     "conceals": "discovered own",
 }
-"""The same, of a sentence that names the answer: these words are too common to look at every sentence that has one."""
+"""The same, of a sentence that names the answer: these words are too common to look at every sentence that has one.
+
+Whether such a sentence reasons backwards `leak_backwards` tells by words of its own.
+"""
 RESIDUE: Mapping[str, str] = {
     "revision": "revised revision rewritten rewrote rewrite rephrased rephrase improved corrected updated polished refined edited reworded"
     " modified original requested note (note: changes wording adjusted cleaned natural revise reword polish removed",
@@ -62,42 +50,5 @@ RESIDUE: Mapping[str, str] = {
     " question reason describe name final",
 }
 """By kind of residue, but for markup."""
-PROMPT = "prompt instruction instructions instructed asked user user's tag tags option options choice choices label category"
-"""Of which `mentions_prompt` needs one."""
-
-_ENDS = ("", ",", ".", ":", ";", "?", ")", '"', "'s", "\u2019s", "**", '."', '",')
-_PAIRS = (
-    ('"', ""),
-    ('"', '"'),
-    ('"', '",'),
-    ("\u201c", ""),
-    ("\u201c", "\u201d"),
-    ("(", ""),
-    ("'", "'"),
-    ("*", "*"),
-    ("**", "**"),
-    ("[", "]"),
-)
-_AROUND = (*(("", end) for end in _ENDS), *_PAIRS)
-"""Punctuation before and behind a word."""
-
-
-def _forms(words: Iterable[str]) -> dict[str, str]:
-    """How a word may stand in a text, with its case and the punctuation around it, and the word."""
-    cases = {
-        cased: word
-        for word in words
-        for cased in {word, word.capitalize(), word.upper() if len(word) < 5 else word.replace("-cot", "-CoT")}
-    }
-    return {f"{begun}{cased}{end}": word for cased, word in cases.items() for begun, end in _AROUND}
-
-
-_PLAIN = " ".join([*LEAKS.values(), *LEAKS_NAMING.values(), *RESIDUE.values(), PROMPT])
-_WORDS = {form: word for word in FOREIGN for form in (word, word.capitalize(), f"{word},")} | _forms(_PLAIN.split())
-_KNOWN = frozenset(_WORDS)
-
-
-@functools.lru_cache(maxsize=64)
-def find_cues(text: str) -> frozenset[str]:
-    """The words of this module that a text has, in lower case and without the punctuation around them."""
-    return frozenset(map(_WORDS.__getitem__, _KNOWN.intersection(words_of(text))))
+PROMPT = ("prompt", "instruct", "asked", "user", "tag", "<", "option", "choice", "label", "category")
+"""Stems of which a word of a text has one where `mentions_prompt` finds something."""

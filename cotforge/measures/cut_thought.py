@@ -40,21 +40,24 @@ def cut_thought(sample: Sample, trace: Trace, verdict: Verdict | None) -> float 
     text = trace.reasoning.rstrip()
     if not text:
         return None
-    bare = _SMILE.sub("", text[-_LAST:]).rstrip(_CLOSERS)
+    bare = text[-_LAST:]
+    if bare[-1] in ")D":
+        bare = _SMILE.sub("", bare)
+    bare = bare.rstrip(_CLOSERS)
     last = next(iter(last_sentences(lower_case(trace.reasoning), 1)), "").rstrip(_CLOSERS)
     if not bare or bare[-1] not in _STOPS:
         return float(not _is_whole_line(sample, trace, text, bare, last))
     named = bool(trace.answer) and str(trace.answer).lower() in last
     if bare[-1] in "?\uff1f\u061f":
         return float(not named)
-    return float(_ANNOUNCES.search(last) is not None and not (named and _CONCLUDES.search(last)))
+    return float(_ANNOUNCES.match(last) is not None and not (named and _CONCLUDES.search(last)))
 
 
 def _is_whole_line(sample: Sample, trace: Trace, text: str, bare: str, last: str) -> bool:
     """Whether a last line that has no full stop is finished all the same."""
     if not bare or bare[-1] in ",;:-\u2013\u2014(/\u3001\uff0c\uff1a\uff1b":
         return not bare
-    if _ANNOUNCES.search(last):
+    if _ANNOUNCES.match(last):
         return False
     concluded = [option.lower() for option in (*sample.options, trace.answer or "") if option]
     if any(last.rstrip(_CLOSERS).endswith(option) for option in concluded):

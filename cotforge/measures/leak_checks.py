@@ -1,7 +1,7 @@
 """Whether one sentence of a reasoning shows, in one of the ways of `leaks`, that the reasoning was told its answer."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from cotforge.measures import leak_agrees as agrees
@@ -14,6 +14,8 @@ class LeakSuspect(NamedTuple):
     """A sentence that may leak, with what it has to be compared with; all in lower case."""
 
     text: str
+    words: frozenset[str]
+    """Its words, divided also where a hyphen or an apostrophe stands."""
     answer: str
     options: tuple[str, ...]
     share: float
@@ -81,7 +83,7 @@ def _is_labelled(suspect: LeakSuspect) -> bool:
 def _is_premise(suspect: LeakSuspect) -> bool:
     """The label is what the reasoning goes by: "since the label is awe", or "the answer is awe" in its first third."""
     text = suspect.text
-    for found in patterns.PREMISE.finditer(text) if any(map(text.__contains__, _AS)) else ():
+    for found in () if _AS.isdisjoint(suspect.words) else patterns.PREMISE.finditer(text):
         said = found[found.lastgroup] if found.lastgroup else None
         if suspect.states_answer(said.partition(",")[0]) if said is not None else not suspect.is_of_thing():
             return True
@@ -93,8 +95,10 @@ def _is_premise(suspect: LeakSuspect) -> bool:
     return stated is not None and suspect.states_answer(stated["said"]) and patterns.NOT_JUDGED.search(text) is None
 
 
-_AS = ("now ", "since", "because", "given", "as ", "as,", "seeing", "considering", "knowing", "granted", "but ", "being", "with ", "taking",
-       "accept", "assum", "trusting")  # fmt: skip
+_AS = frozenset(
+    {"now", "since", "because", "given", "as", "seeing", "considering", "knowing", "granted", "but", "the", "with", "taking", "accept",
+     "accepting", "assume", "assuming", "trusting"}
+)  # fmt: skip
 _EARLY = 0.3
 """Share of a reasoning in which nothing can be decided yet."""
 
@@ -157,7 +161,11 @@ def _is_agreeing(suspect: LeakSuspect) -> bool:
 
 def _is_backwards(suspect: LeakSuspect) -> bool:
     """It reasons from the answer: "working backwards from awe", "so that the result comes out as 42", "knowing that it is awe"."""
-    for found in patterns.BACKWARDS.finditer(suspect.text):
+    ways = backwards.ways_of(suspect.words)
+    if not ways:
+        return False
+    kinds = {way.of for way in ways}
+    for found in patterns.BACKWARDS.finditer(suspect.text) if "result" in kinds else ():
         group = found.lastgroup
         if group is None:
             return True
@@ -168,31 +176,39 @@ def _is_backwards(suspect: LeakSuspect) -> bool:
         free = not suspect.options and group in ("known", "toward") and not patterns.META.search(said)
         if suspect.states_answer(said) and not free:
             return True
-    return _starts_from_answer(suspect)
+    return _starts_from_answer(suspect, [way.pattern for way in ways if way.pattern], kinds)
 
 
-def _starts_from_answer(suspect: LeakSuspect) -> bool:
+def _starts_from_answer(suspect: LeakSuspect, toward: Sequence[re.Pattern[str]], kinds: Collection[str]) -> bool:
     """The same by words around the answer: "I choose the details that lead to awe", "otherwise it would not be awe"."""
+    if not toward and kinds == {"result"}:
+        return False
     marked = mark_answer(suspect.text, suspect.answer)
-    if backwards.CALCULATES.search(marked) or suspect.names_other(suspect.text):
-        return False
-    if backwards.SETTLED.search(marked):
-        return True
-    if backwards.REVERSED.search(marked) and ("@" in marked or _SPEAKS_OF_ANSWER.search(marked)):
-        return True
-    found = backwards.TOWARD.search(marked) if "@" in marked else None
-    if found is None:
-        return False
+    named = "@" in marked
     return (
-        found["asked"] is not None
-        or found["how"] is not None
-        or found["taken"] is not None
-        or "otherwise" in marked
-        or " else " in marked
-        or backwards.SUPPOSED.search(marked) is None
+        (
+            ("settled" in kinds and backwards.SETTLED.search(marked) is not None)
+            or (
+                "reversed" in kinds
+                and (named or _SPEAKS_OF_ANSWER.search(marked) is not None)
+                and backwards.REVERSED.search(marked) is not None
+            )
+            or (named and any(_goes_toward(pattern, marked) for pattern in toward))
+        )
+        and not suspect.names_other(suspect.text)
+        and backwards.CALCULATES.search(marked) is None
     )
 
 
+def _goes_toward(pattern: re.Pattern[str], marked: str) -> bool:
+    """Whether the pattern is found, in a sentence that does not only suppose something."""
+    found = pattern.search(marked)
+    return found is not None and (
+        found.lastgroup in _WITH_SUPPOSED or "otherwise" in marked or " else " in marked or backwards.SUPPOSED.search(marked) is None
+    )
+
+
+_WITH_SUPPOSED = ("how", "asked", "taken")
 _SPEAKS_OF_ANSWER = re.compile(r"\b(?:answer|label|solution|conclusion|(?:the|final|known|end|given) (?:result|outcome))\b")
 _BEGINS_WITH_ANSWER = re.compile(r"(?:the )?(?:\w+ )?(?:answer|label|solution|conclusion|category)\b")
 
@@ -206,17 +222,73 @@ def _is_concealing(suspect: LeakSuspect) -> bool:
     return False
 
 
-CHECKS: tuple[tuple[str, Check], ...] = (
-    ("conceals", _is_concealing),
-    ("hint", _meets(patterns.HINT)),
-    ("overrules_evidence", _meets(patterns.OVERRULES, of_things=False)),
-    ("works_backwards", _is_backwards),
-    ("justifies", _is_justifying),
-    ("ground_truth", _is_ground_truth),
-    ("agrees_with_label", _is_agreeing),
-    ("as_labelled", _is_labelled),
-    ("told", _is_told),
-    ("given_answer", _is_given),
-    ("label_as_premise", _is_premise),
+def _words(*words: str) -> frozenset[str]:
+    return frozenset(" ".join(words).split())
+
+
+_LABELS = "label labels labelled labeled labelling labeling annotation annotations annotated annotator annotators tagged tag classification"
+_GIVENS = "given provided supplied annotated stated specified assigned preassigned predetermined designated known official listed recorded"
+CHECKS: tuple[tuple[str, frozenset[str], Check], ...] = (
+    (
+        "conceals",
+        _words(
+            "not t never cannot without avoid avoiding refrain refraining instead rather if though like keep keeping hide hiding unaware",
+            "independent independently scratch myself ourselves alone",
+        ),
+        _is_concealing,
+    ),
+    ("hint", _words("hint hints hinted"), _meets(patterns.HINT)),
+    ("overrules_evidence", _words(_LABELS, "answer category class emotion it was were"), _meets(patterns.OVERRULES, of_things=False)),
+    ("works_backwards", frozenset(), _is_backwards),
+    (
+        "justifies",
+        _words(
+            "justify justifies justified justifying justification rationalise rationalize rationalised rationalized rationale explain"
+            " explaining",
+            "explanation support defend argue show motivate back account reason reasons reasoning argument arguments evidence backing"
+            " grounds",
+            "make lead point arrive find give list name gather collect provide write build construct produce come look think why",
+        ),
+        _is_justifying,
+    ),
+    (
+        "ground_truth",
+        _words(
+            "ground groundtruth truth human gold golden standard annotation annotations annotator annotators dataset data metadata"
+            " rater raters",
+            "reference official model sample key sheet corpus file solution",
+        ),
+        _is_ground_truth,
+    ),
+    (
+        "agrees_with_label",
+        _words(_LABELS, _GIVENS, "pre expected correct true actual required target reference told informed attached know"),
+        _is_agreeing,
+    ),
+    (
+        "as_labelled",
+        _words(
+            "labelled labeled annotated tagged classified categorised categorized marked listed recorded filed sorted assigned classed put",
+            "registered stored label tag annotation rated given",
+        ),
+        _is_labelled,
+    ),
+    (
+        "told",
+        _words(
+            "told informed notified shown given handed provided supplied prompt question user task instruction instructions system problem",
+            "message assignment exercise know knew",
+        ),
+        _is_told,
+    ),
+    (
+        "given_answer",
+        _words(
+            _GIVENS,
+            "pre expected intended desired required wanted target labelled labeled reference told shown handed came comes coming attached",
+        ),
+        _is_given,
+    ),
+    ("label_as_premise", frozenset(), _is_premise),
 )
-"""(kind, whether a sentence leaks in this way), the surer kinds first."""
+"""(kind, words of which its sentences have one unless there are none, whether a sentence leaks in this way), the surer kinds first."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast, get_args
 
 from cotforge.measures import cues
+from cotforge.measures import leak_backwards as backwards
 from cotforge.measures.leak_checks import CHECKS, LeakSuspect, has_label_thing, is_answer_first
-from cotforge.measures.texts import lower_case, names_answer, split_sentences
+from cotforge.measures.texts import lower_case, names_answer, parts_of, split_sentences
+from cotforge.measures.word_codes import find_codes
 from cotforge.records import Sample, Trace, Verdict
 
 LeakKind = Literal[
@@ -34,8 +36,9 @@ def _by_word(words: Mapping[str, str]) -> dict[str, frozenset[str]]:
 
 
 _KINDS = _by_word(cues.LEAKS)
-_KINDS_NAMING = _by_word(cues.LEAKS_NAMING)
+_KINDS_NAMING = _by_word({**cues.LEAKS_NAMING, "works_backwards": " ".join(backwards.WORDS)})
 _STRONG, _NAMING = frozenset(_KINDS), frozenset(_KINDS_NAMING)
+_NONE: frozenset[str] = frozenset()
 
 
 def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKind | None:
@@ -44,37 +47,38 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
     `options`: the closed set, empty for a free answer. It goes by English words, sentence by sentence: a teacher that hides what it was
     told well, or writes in another language, is not found. What the picture itself shows, as the label on a bottle, is no leak.
     """
-    found = cues.find_cues(reasoning)
-    strong, naming = found & _STRONG, found & _NAMING
     text, lowered = lower_case(reasoning), answer.lower()
-    if strong or naming:
-        sentences = split_sentences(text)
-        speaking = _kinds_by_sentence(sentences, lowered, strong, naming)
-        things = bool(speaking) and "label" in text and has_label_thing(text)
-        others = tuple(map(str.lower, options)) if speaking else ()
-        for place, kinds in sorted(speaking.items()):
-            suspect = LeakSuspect(sentences[place][:_LONGEST].strip(" .!?\t\r"), lowered, others, place / len(sentences), things)
-            for kind, check in CHECKS:
-                if kind in kinds and check(suspect):
-                    return cast(LeakKind, kind)
-    first = split_sentences(text)[0][:_LONGEST]
+    sentences = split_sentences(text)
+    strong = find_codes(reasoning).cues & _STRONG
+    speaking = _kinds_by_sentence(sentences, lowered, strong)
+    if speaking:
+        things = "label" in text and has_label_thing(text)
+        others = tuple(map(str.lower, options))
+    for place, kinds in sorted(speaking.items()):
+        words = frozenset(parts_of(sentences[place][:_LONGEST]))
+        suspect = LeakSuspect(sentences[place][:_LONGEST].strip(" .!?\t\r"), words, lowered, others, place / len(sentences), things)
+        for kind, wanted, check in CHECKS:
+            if kind in kinds and not (wanted and words.isdisjoint(wanted)) and check(suspect):
+                return cast(LeakKind, kind)
+    first = sentences[0][:_LONGEST]
     if len(first) < len(text) and names_answer(first, lowered):
-        suspect = LeakSuspect(first, lowered, tuple(map(str.lower, options)), 0.0, things=False)
+        suspect = LeakSuspect(first, frozenset(), lowered, tuple(map(str.lower, options)), 0.0, things=False)
         return "answer_first" if is_answer_first(suspect) else None
     return None
 
 
-def _kinds_by_sentence(sentences: Sequence[str], answer: str, strong: frozenset[str], naming: frozenset[str]) -> dict[int, frozenset[str]]:
+def _kinds_by_sentence(sentences: Sequence[str], answer: str, strong: frozenset[str]) -> dict[int, frozenset[str]]:
     """By the place of each sentence that may leak the kinds that its words speak for."""
     found: dict[int, frozenset[str]] = {}
     for word in strong:
         for place in [place for place, sentence in enumerate(sentences) if word in sentence]:
             if "label" not in word or not has_label_thing(sentences[place]):
-                found[place] = found.get(place, frozenset()) | _KINDS[word]
-    for word in naming:
-        for place in [place for place, sentence in enumerate(sentences) if word in sentence]:
-            if names_answer(sentences[place], answer):
-                found[place] = found.get(place, frozenset()) | _KINDS_NAMING[word]
+                found[place] = found.get(place, _NONE) | _KINDS[word]
+    for place in [place for place, sentence in enumerate(sentences) if answer in sentence] if answer else ():
+        sentence = sentences[place]
+        naming = _NAMING.intersection(parts_of(sentence))
+        if naming and names_answer(sentence, answer):
+            found[place] = found.get(place, _NONE).union(*map(_KINDS_NAMING.__getitem__, naming))
     return found
 
 

@@ -1,11 +1,12 @@
 """What a rewriter, a prompt or a chat template left in a reasoning, as published sets carry it (R1-Onevision#5 shipped "revised chain")."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, get_args
 
 from cotforge.measures import cues
 from cotforge.measures.texts import lower_case
+from cotforge.measures.word_codes import find_codes
 from cotforge.records import Sample, Trace, Verdict
 
 ResidueKind = Literal["template", "heading", "revision", "assistant", "caption", "prompt_echo"]
@@ -125,6 +126,17 @@ _BY_WORDS: tuple[tuple[ResidueKind, frozenset[str], re.Pattern[str]], ...] = (
     ("prompt_echo", frozenset(cues.RESIDUE["prompt_echo"].split()), _ECHO),
 )
 """(kind, words of which its texts have one, pattern)."""
+_WORDS = frozenset(" ".join(cues.RESIDUE.values()).split())
+_ANYWHERE = ("look at the image", "answer in", "answer within", "answer as")
+"""What `_ECHO` finds beside any of its words."""
+_COMMON: Mapping[str, tuple[str, ...]] = {
+    "question": (":", "to a question", *_ANYWHERE),
+    "told": ("told to", *_ANYWHERE),
+    "name": ("name every", "name at", *_ANYWHERE),
+    "reason": ("reason at", *_ANYWHERE),
+    "final": _ANYWHERE,
+}
+"""What a text has one of where one of these common words is part of `_ECHO`."""
 _SPEAKERS = ("assistant", "user", "human", "system", "ai:", "#")
 _AROUND = 160
 """Characters on either side of a word that are searched."""
@@ -132,19 +144,19 @@ _AROUND = 160
 
 def find_residue(reasoning: str, *, headings: bool = True) -> ResidueKind | None:
     """The kind of residue that a reasoning carries; None where none is found. By English phrases, and markup of any language."""
-    marked = "<" in reasoning or "[" in reasoning or "\n" in reasoning or reasoning[:9].lower().startswith(_SPEAKERS)
+    codes = find_codes(reasoning)
+    marked = codes.markup or "\n" in reasoning or reasoning[:9].lower().startswith(_SPEAKERS)
     if marked and _TEMPLATE.search(lower_case(reasoning)):
         return "template"
-    if (
-        headings
-        and ("#" in reasoning or "*" in reasoning or "_" in reasoning or "--" in reasoning or "==" in reasoning)
-        and _HEADING.search(reasoning)
-    ):
+    if headings and codes.markup and _HEADING.search(reasoning):
         return "heading"
-    found = cues.find_cues(reasoning)
+    if codes.cues.isdisjoint(_WORDS):
+        return None
     for kind, words, pattern in _BY_WORDS:
-        if here := found & words:
+        if here := codes.cues & words:
             text = lower_case(reasoning)
+            if pattern is _ECHO:
+                here = frozenset(word for word in here if word not in _COMMON or any(map(text.__contains__, _COMMON[word])))
             if any(pattern.search(part) for part in _parts_with(text, here)):
                 return kind
     return None
