@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 
 from cotforge.errors import PipelineError, TeacherError
 from cotforge.simulate import Role, Server
-from cotforge.simulate.eyes import LOOKS, Nearest, make_eye
+from cotforge.simulate.eyes import LOOKS, Nearest, class_scores, make_eye
 from cotforge.simulate.looking import measured_answer
 from cotforge.simulate.sight import see_picture
 from cotforge.simulate.wording import reasoning_text
@@ -200,6 +200,19 @@ def test_the_nearest_lessons_give_the_scores_that_scikit_learn_gives(lessons: np
     ours = Nearest().fit(lessons, answers)
     assert list(ours.classes_) == list(theirs.classes_)
     assert ours.predict_proba(seen)[0] == pytest.approx(theirs.predict_proba(seen)[0])
+
+
+@pytest.mark.parametrize("labels", [2, 3, 10])
+@pytest.mark.parametrize("kind", ["logistic", "bayes"])
+def test_scores_that_are_worked_out_here_are_those_of_scikit_learn(kind: str, labels: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import GaussianNB
+
+    chance = np.random.default_rng(labels)
+    models = {"logistic": LogisticRegression(max_iter=2000), "bayes": GaussianNB(var_smoothing=0.03)}
+    model = models[kind].fit(chance.random((120, 16)), [f"label {number % labels}" for number in range(120)])
+    seen = chance.random((40, 16))
+    np.testing.assert_allclose(class_scores(model)(seen), model.predict_proba(seen), atol=1e-12)
 
 
 def test_holes_and_symmetry_are_measured() -> None:
