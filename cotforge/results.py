@@ -275,7 +275,7 @@ class Ending:
             )
         if self.conflicts and self.written:
             files = f"{'1 file' if self.conflicts == 1 else f'{self.conflicts:,} files'} whose agreed answer is not the label"
-            yield f"perhaps mislabelled: {files}, with a lesson or without; {self.folder / conflicts.FILE} lists the surest first"
+            yield f"perhaps mislabelled: {files}, with a lesson or without; {self.folder / conflicts.FILE} lists them, the surest first"
         yield rule_line(self.loaded)
         yield from self.tally.remarks
         lost = loss_lines(summary["rejected"], words=self.tally.reason_in_words)

@@ -259,7 +259,7 @@ def test_what_a_promise_leaves_out_is_told_as_that_and_what_is_unsure_anyway_bes
     assert tally.reason_in_words("vote:below_target", 3) == "less sure than consensus.target"
     for unpromised, words in (
         (3, "left out by consensus.promise"),
-        (2, "less sure than consensus.target, or (2) left out by consensus.promise"),
+        (2, "left out by consensus.promise (2) or less sure than consensus.target (1)"),
     ):
         tally.unpromised = unpromised
         assert tally.reason_in_words("vote:below_target", 3) == words

@@ -118,7 +118,7 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
         "4 of 4 samples gave a lesson; the answer of 3 of these is not their label",
         "accepted per class: amusement 2 (label: 1), awe 0 (1), fear 1 (1), sadness 1 (1)",
         "perhaps mislabelled: 3 files whose agreed answer is not the label, with a lesson or without; "
-        "runs/feelings/conflicts.csv lists the surest first",
+        "runs/feelings/conflicts.csv lists them, the surest first",
         "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
     ]

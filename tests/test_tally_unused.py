@@ -13,9 +13,9 @@ from tests.outcomes import unheard
 TAGS = "Think, then write <answer>...</answer>."
 AGAIN = "--retry no_answer asks them again"
 BLAMED = f"prompts.solve should ask for <answer>...</answer>; {AGAIN}"
-REFUSED = f"another teacher or another prompts.solve may not lead to refusals; {AGAIN}"
+REFUSED = f"another teacher, or another prompts.solve, may help; {AGAIN}"
 LOOK = f"losses.parquet has how they begin; {AGAIN}"
-SUCH = "such as 'I cannot help with that'"
+SUCH = "such as 'I cannot ...'"
 
 
 @pytest.mark.parametrize(

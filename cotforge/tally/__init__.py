@@ -183,7 +183,8 @@ class Tally:
             return counted_reason(word, count)
         if self.unpromised == self.rejected[word]:
             return UNPROMISED
-        return f"less sure than consensus.target, or ({self.unpromised:,}) {UNPROMISED}"
+        unsure = self.rejected[word] - self.unpromised
+        return f"{UNPROMISED} ({self.unpromised:,}) or {counted_reason(word, unsure)} ({unsure:,})"
 
     def is_unpromised(self, outcome: CuratedSample) -> bool:
         """Whether the rule itself accepts the answer, and the promise leaves it out."""

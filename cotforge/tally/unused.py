@@ -53,13 +53,13 @@ def _refusals_text(refusals: int, count: int) -> str:
         return ""
     which = "" if refusals == count == 1 else "all of them " if refusals == count else f"{refusals:,} of them "
     kind = "a refusal" if refusals == 1 else "refusals"
-    return f", {which}{kind} such as 'I cannot help with that'"
+    return f", {which}{kind} such as 'I cannot ...'"
 
 
 def _answer_remedy(remedy: str, refusals: int, count: int, prompt: str) -> str:
     """The prompt is named only where it does not ask for the tag, and the teacher only where all of them refuse."""
     if refusals == count:
-        return "another teacher or another prompts.solve may not lead to refusals; --retry no_answer asks them again"
+        return "another teacher, or another prompts.solve, may help; --retry no_answer asks them again"
     return remedy if ANSWER_TAG in prompt else ASK_FOR_TAGS
 
 
