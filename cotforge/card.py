@@ -10,7 +10,6 @@ from jinja2 import Template
 
 from cotforge.card_keys import size_category
 from cotforge.pages import About, Exported, page_environment
-from cotforge.reasons import counted_reason
 from cotforge.redaction import without_userinfo
 from cotforge.tally import Tally, claims
 from cotforge.tally.counts import share_of
@@ -21,6 +20,8 @@ LONGEST = 300
 """Most characters of a class name, model or other word in a sentence or table."""
 LONGEST_QUOTED = 2_000
 """Most characters of the reasoning of the lesson that is shown."""
+NO_LESSONS = "data/no-lessons"
+"""Stands for the files of lessons where there are none, and is not there: so `datasets` gives no other rows in their place."""
 MARKS = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
@@ -34,7 +35,7 @@ def dataset_card(about: About, tally: Tally, exported: Exported) -> str:
     """The text of `dataset/README.md`. What data, models and files say stands in it as text, never as markup."""
     header = yaml.safe_dump(_card_header(about, exported), sort_keys=False, allow_unicode=True, width=1_000)
     told = {"about": about, "tally": tally, "exported": exported, "share": share_of, "claims": claims, "checks": FOUND_WORDS}
-    told |= {"steps": funnel_steps(tally), "several": given_lessons(tally), "in_words": counted_reason}
+    told |= {"steps": funnel_steps(tally), "several": given_lessons(tally), "in_words": tally.reason_in_words}
     return f"---\n{header}---\n\n{card_template('card.md').render(told)}"
 
 
@@ -99,6 +100,8 @@ def _card_header(about: About, exported: Exported) -> dict[str, Any]:
         header |= {"license_name": about.license_name, "license_link": "LICENSE"}
     if exported.shards:
         header["configs"] = [_config_entry(name, exported) for name in exported.shards]
+        if "default" not in exported.shards:  # a config that is alone is loaded by default; last, as the kind of files is that of the first
+            header["configs"].append({"config_name": "default", "data_files": [{"split": "train", "path": [NO_LESSONS]}]})
         header["dataset_info"] = [_dataset_info(name, exported) for name in exported.shards]
     return header
 

@@ -291,7 +291,8 @@ class Loaded:
         """Where the value of a key of a section comes from, in words."""
         passing = self.sets[len(self.sets) - self.passing :] if self.earlier or self.passing else self.sets
         for sets, words in ((passing, "--set"), (self.earlier, "--set of an earlier build")):
-            if any(given.partition("=")[0].strip() in (section, f"{section}.{key}") for given in sets):
+            named = [given.partition("=")[0].strip() for given in sets]
+            if any(name in (section, f"{section}.{key}") or name.startswith(f"{section}.{key}.") for name in named):
                 return words
         given = section in self.pipeline.model_fields_set and key in getattr(self.pipeline, section).model_fields_set
         return self.path.name if given else "by default"

@@ -12,6 +12,7 @@ from cotforge.budget import format_usd
 from cotforge.card import dataset_card
 from cotforge.card_example import ExampleChooser
 from cotforge.card_extras import add_card_extras
+from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
@@ -82,6 +83,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
         finds_repeats=curation.repeats is not None,
+        accepts_from=accepts_from(loaded.pipeline.consensus),
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
@@ -157,6 +159,13 @@ def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:
     """Those among the samples, then those among the lessons."""
     of_samples = [met.repeated.found] if isinstance(met.repeated, DuplicateReading) else []
     return [*of_samples, *([curation.repeats.found] if curation.repeats is not None else [])]
+
+
+def accepts_from(consensus: Consensus) -> float | None:
+    """The confidence from which the rule itself accepts, where it has a promise; None where it has none."""
+    if consensus.promise is None:
+        return None
+    return consensus.target if consensus.make_rule.targeted else 0.0
 
 
 def page_collector(curation: Curation) -> PageCollector:
@@ -248,10 +257,12 @@ class Ending:
     def lines(self, teachers: Mapping[str, TeacherCounts]) -> Iterator[str]:
         """All of them; `teachers` are the counts of this invocation."""
         summary = self.summary
+        if self.tally.promise is not None and self.tally.unpromised:
+            yield self.tally.promise.left_out(self.tally.unpromised)
         yield from vanished_classes(self.loaded, self.tally)
-        several = f", with {summary['lessons']:,} lessons" if summary["lessons"] != summary["accepted"] else ""
-        accepted = f"{summary['accepted']:,} of {summary['samples']:,} samples accepted{several}"
-        yield f"{accepted}; {summary['label_conflicts']:,} against their label"
+        several = f", {summary['lessons']:,} lessons in all" if summary["lessons"] != summary["accepted"] else ""
+        gave = f"{summary['accepted']:,} of {summary['samples']:,} samples gave a lesson{several}"
+        yield f"{gave}; the answer of {summary['label_conflicts']:,} of these is not their label"
         if self.exported.note:
             yield self.exported.note if self.written else self.exported.note.partition(";")[0]
         yield from per_class(self.loaded, self.tally)
@@ -263,11 +274,12 @@ class Ending:
                 "cotforge eval --write-back writes it"
             )
         if self.conflicts and self.written:
-            files = "1 file" if self.conflicts == 1 else f"{self.conflicts:,} files"
-            yield f"perhaps mislabelled: {files}, listed in {self.folder / conflicts.FILE}, the surest first"
+            files = f"{'1 file' if self.conflicts == 1 else f'{self.conflicts:,} files'} whose agreed answer is not the label"
+            yield f"perhaps mislabelled: {files}, with a lesson or without; {self.folder / conflicts.FILE} lists them, the surest first"
         yield rule_line(self.loaded)
         yield from self.tally.remarks
-        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in loss_lines(summary["rejected"]))
+        lost = loss_lines(summary["rejected"], words=self.tally.reason_in_words)
+        yield from (f"{line}{'; losses.parquet has each' * self.written}" for line in lost)
         if self.tally.promise is not None:
             yield self.tally.promise.told()
         if summary["accepted"]:
@@ -290,7 +302,9 @@ class Ending:
                 yield f"teacher {name}: {meter.failed:,} given up, the last: {meter.last_error}"
         yield from (told_redacted(name, meter.redacted) for name, meter in teachers.items() if meter.redacted)
         yield from (told_without(name, meter.without_logprobs) for name, meter in teachers.items() if meter.without_logprobs)
-        yield from not_used(summary["unread"], summary["unread_fields"], summary["attempts_charged"])
+        refusals, prompt = sum(one.refusals for one in self.tally.teachers.values()), self.loaded.prompts.solve.text
+        unused = (summary["unread"], summary["unread_fields"], summary["attempts_charged"])
+        yield from not_used(*unused, refusals=refusals, prompt=prompt)
         yield self._paid_line()
         if self.written:
             yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"
@@ -333,6 +347,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
     pipeline, kept = loaded.pipeline, loaded.unexpanded
     consensus = pipeline.consensus
     target = f", target {consensus.target:g}" if consensus.make_rule.targeted else ""
+    promise = f", {consensus.promise.wish.told()}" if consensus.promise is not None else ""
     asked = ["solve", "vote"] if consensus.short_votes else ["solve"]
     return About(
         name=pipeline.name,
@@ -352,7 +367,7 @@ def about_run(loaded: Loaded, totals: dict[str, Any], simulated: Collection[str]
         source=f"{kept['source']['kind']}: {Path(kept['source']['path']).name}",
         license=pipeline.source.license,
         pictures=consensus.describe_pictures,
-        consensus=f"{consensus.rule}, label {consensus.label}{target}",
+        consensus=f"{consensus.rule}, label {consensus.label}{target}{promise}",
         filters=[*filters_in_words(pipeline.filters, loaded.root, pipeline.reasoning_language), *pipeline.dedup.in_words()],
         prompts={name: getattr(loaded.prompts, name).text for name in (*asked, "student", "completion")},
         pipeline=loaded.written,

@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from outcomes import mixed
 from cotforge.card import dataset_card, fenced_code, plain_markdown
 from cotforge.card_keys import header_faults
 from cotforge.consensus.claim import Claim, Count, Stratum, make_claim
+from cotforge.consensus.promise import Promised, Wish
 from cotforge.export import columns
 from cotforge.pages import About, AboutTeacher, ExampleLesson, Exported, Shard
 from cotforge.tally import Tally
@@ -236,3 +238,31 @@ def test_without_lessons_the_card_says_why_and_names_no_file():
     assert "no lessons: 3 of 3 rows ended as vote:tie" in body
     assert "load\\_dataset" not in body
     assert "load_dataset" not in body
+
+
+def test_without_lessons_the_traces_are_no_default_and_the_snippet_loads_them_by_their_name():
+    traces = {"traces": {"train": [Shard("traces/traces-00000-aa.parquet", 3, 100)]}}
+    exported = Exported(
+        traces, {"traces": columns.hub_features(columns.trace_columns([]))}, note="no lessons: 3 of 3 rows ended as vote:tie"
+    )
+    header, body = parts(dataset_card(about(), Tally(), exported))
+    assert [config["config_name"] for config in header["configs"]] == ["traces", "default"]
+    assert header_faults(header, "dataset") == []
+    assert [line for line in body.splitlines() if "load_dataset(" in line] == [
+        'traces = load_dataset("PATH_OR_REPO", "traces", split="train")'
+    ]
+
+
+def test_what_a_promise_leaves_out_is_told_as_that_and_what_is_unsure_anyway_beside_it():
+    wish = Wish(0.95, 0.95)
+    tally = Tally(promise=Promised(wish, None, 0.9, Count(41, 41)), accepts_from=0.9, rejected=Counter({"vote:below_target": 3}))
+    assert tally.reason_in_words("vote:below_target", 3) == "less sure than consensus.target"
+    for unpromised, words in (
+        (3, "left out by consensus.promise"),
+        (2, "left out by consensus.promise (2) or less sure than consensus.target (1)"),
+    ):
+        tally.unpromised = unpromised
+        assert tally.reason_in_words("vote:below_target", 3) == words
+        _, body = parts(dataset_card(about(), tally, Exported(note="no lessons")))
+        assert plain_markdown(words) in body
+        assert f"leaves out {unpromised} answers that the rule accepts: it needs 18 more checked answers, if all of them are right" in body

@@ -115,9 +115,10 @@ def test_stdout_holds_results_and_nothing_else(tmp_path: Path) -> None:
     *lines, paid, files = built.stdout.splitlines()
     assert lines == [
         "no sample was accepted as 'awe' (label: 1): the dataset has no lesson of this class",
-        "4 of 4 samples accepted; 3 against their label",
+        "4 of 4 samples gave a lesson; the answer of 3 of these is not their label",
         "accepted per class: amusement 2 (label: 1), awe 0 (1), fear 1 (1), sadness 1 (1)",
-        "perhaps mislabelled: 3 files, listed in runs/feelings/conflicts.csv, the surest first",
+        "perhaps mislabelled: 3 files whose agreed answer is not the label, with a lesson or without; "
+        "runs/feelings/conflicts.csv lists them, the surest first",
         "rule in force: majority (by default), label ignore (pipeline.yaml)",
         "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check",
     ]
@@ -132,7 +133,7 @@ def test_a_run_that_ends_with_3_still_prints_its_results(tmp_path: Path) -> None
         write_pipeline(tmp_path, teacher(server))
         ended = ran("build", "pipeline.yaml", cwd=tmp_path)
     assert ended.returncode == 3
-    assert ended.stdout.startswith("0 of 4 samples accepted")
+    assert ended.stdout.startswith("0 of 4 samples gave a lesson")
     assert ended.stderr.count("\n") == 1
 
 

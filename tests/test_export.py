@@ -13,6 +13,7 @@ import pytest
 from outcomes import filtered, gone, lesson, mixed, paired, picture, png, trace, undecided, unheard
 
 from cotforge.card import dataset_card
+from cotforge.dataset_shards import shards_of_card
 from cotforge.errors import JournalError
 from cotforge.export import export_dataset
 from cotforge.export.shards import SHARD
@@ -331,6 +332,19 @@ def test_no_lessons_leave_no_data_folder_and_one_line_with_the_largest_reason(tm
     assert exported.note == "no lessons: 2 of 3 rows ended as vote:no_majority; losses.parquet has each"
     assert list(exported.shards) == ["traces"]
     assert names(tmp_path / "dataset") == ["README.md", "traces"]
+
+
+def test_datasets_gives_no_traces_where_there_are_no_lessons_and_loads_them_by_their_name(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    about, tally = pytest.importorskip("test_card").about(), Tally()
+    stream = [undecided(0), filtered(1)]
+    export_dataset(stream, tmp_path, measures=[], tally=tally, card=lambda exported: dataset_card(about, tally, exported))
+    folder, cache = str(tmp_path / "dataset"), str(tmp_path / "cache")
+    for words in ({}, {"split": "train"}, {"name": "default"}):
+        with pytest.raises(FileNotFoundError, match="no-lessons"):
+            datasets.load_dataset(folder, cache_dir=cache, **words)
+    assert datasets.load_dataset(folder, "traces", split="train", cache_dir=cache).num_rows == tally.traces == 4
+    assert shards_of_card(tmp_path)["default"] == []
 
 
 def test_a_source_without_rows_is_told_and_still_has_its_tables(tmp_path):

@@ -312,7 +312,7 @@ def test_a_budget_that_ends_a_build_raises_and_names_the_run(tmp_path: Path, slo
         cotforge.build(tmp_path / "pipeline.yaml", out=tmp_path / "run", set={"budget.calls": 7})
     assert stopped.value.run is not None
     assert cotforge.Run(stopped.value.run).summary.accepted == 7
-    assert "7 of 40 samples accepted" in stopped.value.told
+    assert "7 of 40 samples gave a lesson" in stopped.value.told
     assert capfd.readouterr() == ("", "")
 
 

@@ -436,6 +436,16 @@ def test_what_a_user_got_wrong_is_one_line(run: Path, hub: HubServer, tmp_path: 
     assert "is missing, and the card names it" in push(run, code=2)
 
 
+def test_a_dataset_without_lessons_is_not_pushed_and_a_dry_run_says_so_in_the_words_of_export(run: Path, hub: HubServer) -> None:
+    curated = ran("curate", run, "--set", "consensus.promise.precision=0.95", cwd=run.parent)
+    assert curated.returncode == 0, curated.stderr
+    assert f"no lessons: {ROWS} of {ROWS} rows ended as vote:below_target, {ROWS} of them left out by consensus.promise; " in curated.stdout
+    exported = ran("export", run.name, "--to", "sharegpt", cwd=run.parent)
+    assert "its dataset has no lessons" in exported.stderr
+    for words in ((), ("--dry-run",)):
+        assert push(run, *words, code=2) == exported.stderr
+
+
 def test_a_link_in_the_dataset_is_not_followed(run: Path, hub: HubServer, tmp_path: Path) -> None:
     os.symlink(tmp_path, run / "dataset" / "extra.csv")
     assert "is a link, which is not followed" in push(run, code=2)

@@ -54,7 +54,7 @@ def test_a_smaller_limit_says_so_and_leaves_the_larger_dataset_as_it_is(tmp_path
     assert "losses.parquet" not in told
     assert kept(tmp_path) == before
     curated = built(tmp_path, "curate", RUN)
-    assert "8 of 8 samples accepted" in curated, "nor does a later command take the smaller limit for the run's own"
+    assert "8 of 8 samples gave a lesson" in curated, "nor does a later command take the smaller limit for the run's own"
     replaced = built(tmp_path, "build", "pipeline.yaml", *words, "--replace")
     assert replaced.startswith("the dataset that was here before was made of 8 samples, this one of 3\n")
     assert summary(tmp_path / RUN)["samples"] == len(table(tmp_path / RUN, "data")) == 3
@@ -93,7 +93,7 @@ def test_a_rule_or_filter_that_accepts_less_is_no_smaller_dataset(tmp_path: Path
     write(tmp_path)
     built(tmp_path, "build", "pipeline.yaml")
     told = built(tmp_path, "curate", RUN, "--set", "consensus.label=gate", "--set", "filters=[{measure: reasoning_words, min: 5}]")
-    assert "2 of 8 samples accepted" in told
+    assert "2 of 8 samples gave a lesson" in told
     assert len(table(tmp_path / RUN, "data")) == 2
 
 

@@ -181,7 +181,7 @@ def test_an_interrupt_amid_the_follow_ups_exports_what_there_is_and_says_what_is
         assert (made["stopped"], made["accepted"], len(table(tmp_path / RUN, "data"))) == ("interrupted", 12, 12)
         assert 24 < asked < 48
         assert made["follow_ups"]["judge"]["calls"] == asked - 24
-        assert f"12 of 12 samples accepted; {made['label_conflicts']} against their label\n" in told
+        assert f"12 of 12 samples gave a lesson; the answer of {made['label_conflicts']} of these is not their label\n" in told
         assert f"\nat least {48 - asked} calls are not asked yet\n" in told
         one.latency = two.latency = 0.0
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0

@@ -128,6 +128,22 @@ def test_the_promise_is_told_in_numbers(shown: dict[float, tuple[int, int]], wor
     assert ("no answer that nobody checked is accepted" in told) == (not walked(shown).kept)
 
 
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ({0.9: (41, 41)}, "it needs 18 more checked answers, if all of them are right"),
+        ({0.9: (58, 58)}, "it needs 1 more checked answer, if it is right"),
+        ({0.9: (40, 41)}, "it needs 52 more checked answers, if all of them are right"),
+        ({0.99: (67, 70)}, "it needs 83 more checked answers, if all of them are right"),
+        ({0.99: (60, 70)}, "10 of 70 checked answers are wrong, and more checked answers do not help"),
+        ({0.99: (60, 60), 0.98: (99, 100)}, "it holds from confidence 0.98 on"),
+    ],
+)
+def test_what_a_promise_leaves_out_is_told_with_what_it_lacks(shown: dict[float, tuple[int, int]], words: str) -> None:
+    told = "consensus.promise (precision 0.95, confidence 0.95) leaves out 300 answers that the rule accepts"
+    assert walked(shown).left_out(300) == f"{told}: {words}"
+
+
 # in a vote
 
 
@@ -228,7 +244,17 @@ def test_without_gold_nothing_is_accepted_and_it_is_told_how_much_would_do(tmp_p
     assert "59 checked without an error would do; 0 are there; cotforge gold picks more" in built.stdout
     told = summary(crowd.folder / "runs/feelings")
     assert (told["accepted"], told["promise"]["wanted"]) == (0, 59)
-    assert told["rejected"]["vote:below_target"] > 10
+    left = told["rejected"]["vote:below_target"]
+    assert left > 10
+    promise = "consensus.promise (precision 0.95, confidence 0.95)"
+    first, *lines = built.stdout.splitlines()
+    assert first == f"{promise} leaves out {left} answers that the rule accepts: it needs 59 more checked answers, if all of them are right"
+    assert any(f"{left} left out by consensus.promise (vote:below_target)" in line for line in lines)
+    assert "promise of precision 0.95 with confidence 0.95 (pipeline.yaml)" in built.stdout
+    card = (crowd.folder / "runs/feelings/dataset/README.md").read_text()
+    assert card.count(f"leaves out {left} answers that the rule accepts") == 1
+    assert "less sure than" not in card
+    assert "left out by consensus.promise" in (crowd.folder / "runs/feelings/report.html").read_text()
 
 
 def test_a_wrong_promise_is_a_fault_of_the_file(tmp_path: Path) -> None:

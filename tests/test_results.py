@@ -227,7 +227,7 @@ def test_whatever_was_paid_and_is_not_used_is_told_once_per_reason_with_the_reme
         ("holds its reasoning in a field that was not read ('inner_monologue'; one 1)", "reasoning_content"),
         ("truncated; one 1", "raise teachers[].max_tokens"),
         ("empty; one 1", "max_tokens"),
-        ("no_answer; one 1", "prompts.solve"),
+        ("no_answer; one 1", "a refusal such as"),
         ("not_an_option; one 1", "synonyms"),
         ("two_answers; one 1", "--retry"),
         ("content_filter; one 1", "another teacher"),
@@ -244,3 +244,16 @@ def test_the_origins_of_texts_are_told_and_what_failed_a_check() -> None:
         "texts of lessons: 5 from the vote, 2 woven",
         "rescued or woven texts that failed a check: 4 (3 unverified, 1 parts); losses.parquet has each",
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        ({"gate:unweighed": 1}, "46 (40 unverified, 4 hint_leaked, 1 unchecked and 1 other)"),
+        ({"gate:unweighed": 1, "gate:parts": 1}, "47 (40 unverified, 4 hint_leaked, 1 unchecked and 2 others)"),
+    ],
+)
+def test_checks_that_are_not_named_are_counted_so_that_the_sum_is_right(more: dict[str, int], end: str) -> None:
+    fates = Counter({"gate:unverified": 40, "gate:hint_leaked": 4, "gate:unchecked": 1} | more)
+    (line,) = origin_lines(Tally(fates=fates))
+    assert line == f"rescued or woven texts that failed a check: {end}; losses.parquet has each"

@@ -69,12 +69,12 @@ def test_reasons_are_told_in_words_the_most_frequent_first_with_the_published_wo
     assert list(loss_lines(rejected)) == [
         "7 rows are no samples: 4 with nearly the picture of an earlier sample (dedup:near), "
         "3 rows of the source with image_missing (source:image_missing)",
-        "12 samples not accepted: 7 dropped by the filter reasoning_words (filter:reasoning_words), 2 tied (vote:tie), "
+        "12 samples gave no lesson: 7 dropped by the filter reasoning_words (filter:reasoning_words), 2 tied (vote:tie), "
         "1 not exported: image_changed (export:image_changed), 1 accepted by short votes alone (no_trace), 1 for other reasons",
     ]
     assert list(loss_lines({"source:no_image": 1, "vote:tie": 1})) == [
         "1 row is no sample: 1 row of the source with no_image (source:no_image)",
-        "1 sample not accepted: 1 tied (vote:tie)",
+        "1 sample gave no lesson: 1 tied (vote:tie)",
     ]
     assert not list(loss_lines({}))
 
@@ -105,6 +105,11 @@ def test_where_most_woven_texts_fail_at_their_readers_it_is_told_what_asks_fewer
             "dawid_skene (pipeline.yaml), target 0.99 (--set), label vote (pipeline.yaml)",
         ),
         ({}, ["consensus={rule: unanimous, label: gate}"], "unanimous, label gate (--set)"),
+        (
+            {"label": "vote"},
+            ["consensus.promise.precision=0.95"],
+            "majority (by default), promise of precision 0.95 with confidence 0.95 (--set), label vote (pipeline.yaml)",
+        ),
     ],
 )
 def test_the_rule_is_told_with_where_each_part_of_it_comes_from(

@@ -35,6 +35,10 @@ class Wish(NamedTuple):
     precision: float
     confidence: float
 
+    def told(self) -> str:
+        """It by the name of its key, as a sentence begins."""
+        return f"consensus.promise (precision {self.precision:g}, confidence {self.confidence:g})"
+
 
 class Promise(Spec):
     """The precision that accepted answers must have, and how surely, by answers that people
@@ -80,6 +84,19 @@ class Promised:
         if checked < least:
             return least
         return needed_checks(self.wish, checked - right) if right / checked > self.wish.precision else None
+
+    def left_out(self, count: int) -> str:
+        """The line about so many answers that the rule accepts and the promise does not, with the checked answers that it lacks."""
+        checked, right = self.shown
+        answers = "1 answer" if count == 1 else f"{count:,} answers"
+        told = f"{self.wish.told()} leaves out {answers} that the rule accepts"
+        if self.target is not None:
+            return f"{told}: it holds from confidence {self.target:g} on"
+        if self.wanted is None:
+            return f"{told}: {checked - right:,} of {checked:,} checked answers are wrong, and more checked answers do not help"
+        more = needed_checks(self.wish, checked - right) - checked
+        which = "1 more checked answer, if it is right" if more == 1 else f"{more:,} more checked answers, if all of them are right"
+        return f"{told}: it needs {which}"
 
     def summary(self) -> dict[str, Any]:
         """As `summary.json` holds it."""

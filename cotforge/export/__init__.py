@@ -21,7 +21,7 @@ from cotforge.export.shards import Entry, Pictured, Traced
 from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Exported, Shard
 from cotforge.records import CuratedSample, Fault
-from cotforge.tally import Tally
+from cotforge.tally import BELOW_TARGET, Tally
 
 __all__ = ["Exported", "export_dataset"]
 
@@ -165,4 +165,6 @@ class _Tables:
         if largest is None:
             return "no lessons: the source gave no sample to ask about"
         reason, count = largest
-        return f"no lessons: {count:,} of {self._tally.rows():,} rows ended as {reason}; losses.parquet has each"
+        unpromised = self._tally.unpromised if reason == BELOW_TARGET else 0
+        promise = f", {unpromised:,} of them left out by consensus.promise" if unpromised else ""
+        return f"no lessons: {count:,} of {self._tally.rows():,} rows ended as {reason}{promise}; losses.parquet has each"

@@ -69,7 +69,7 @@ class RunSummary:
         lines = [
             f"samples {self.samples:,}, accepted {self.accepted:,}, lessons {self.lessons:,}",
             *(f"lost to {reason}: {count:,}" for reason, count in lost),
-            f"answers against their label: {self.label_conflicts:,}",
+            f"samples with a lesson whose answer is not their label: {self.label_conflicts:,}",
             f"calls {self.calls_total:,}, tokens {self.input_tokens + self.output_tokens:,}, ${self.cost_usd:,.2f}",
         ]
         return [printable_line(line) for line in (*lines, *([f"stopped: {self.stopped}"] if self.stopped else []))]

@@ -26,8 +26,12 @@ _LEAST_IN_SCRIPT = 0.5
 
 def is_refusal(reply: Reply) -> bool:
     """Whether a reply that has no answer begins by refusing: "I'm sorry, but I cannot help with that"."""
-    said = f"{reply.reasoning.strip()[:_LOOKED_AT]} {reply.content.strip()[:_LOOKED_AT]}".replace("\u2019", "'")
-    return _REFUSAL.search(said) is not None
+    return reads_as_refusal(f"{reply.reasoning.strip()[:_LOOKED_AT]} {reply.content.strip()[:_LOOKED_AT]}")
+
+
+def reads_as_refusal(beginning: str) -> bool:
+    """The same of a reply's beginning alone."""
+    return _REFUSAL.search(beginning.replace("\u2019", "'")) is not None
 
 
 def is_answer_alone(reasoning: str, answer: str) -> bool:

@@ -14,6 +14,8 @@ from cotforge.hub.remote_card import CardParts
 from cotforge.regular_files import demand_regular, fault_of, read_regular
 
 CARD = "README.md"
+LESSONS = "data/"
+"""Where the shards of lessons lie."""
 LARGEST_CARD = 64 << 20
 """Bytes of a card that are read."""
 OF_TRAINING = re.compile(r"(?:training_args\.bin|optimizer.*|scheduler\.pt|rng_state.*|trainer_state\.json|.*\.part|.*\.new)")
@@ -81,7 +83,7 @@ def read_dataset(run: Path) -> LocalFolder:
     folder = run / "dataset"
     card = _card_in(folder, f"{run}: has no dataset; `cotforge build` makes one")
     shards = set(_shards_named(card.header))
-    if not shards:
+    if not any(name.startswith(LESSONS) and name.endswith(".parquet") for name in shards):
         raise HubError(f"{run}: its dataset has no lessons; `cotforge build` says at its end what they were lost to")
     for shard in sorted(shards):
         _demand_file(folder / shard, "`cotforge curate` writes the dataset anew")

@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from cotforge.pages import Spent
 from cotforge.plots.bars import NamedBar, Piece, bar_chart
-from cotforge.reasons import counted_reason
 from cotforge.tally import Tally
 from cotforge.tally.counts import share_of
 from cotforge.tally.funnel import FunnelStep, funnel_steps
@@ -48,24 +47,24 @@ def funnel_figure(tally: Tally) -> Figure:
         told = share_of(step.left, rows)
         text = f"{step.left:,}" + (f" · {told:.1%}" if told is not None else "")
         piece = Piece(step.left, "r0", f"{step.name}: {step.left:,} of {rows:,} rows")
-        bars.append(NamedBar(step.name, (piece,), text, _step_note(step), f"step-{step.key}"))
+        bars.append(NamedBar(step.name, (piece,), text, _step_note(step, tally), f"step-{step.key}"))
     title = "What is left at each step"
     several = f"{tally.lessons:,} " if tally.lessons != tally.accepted else ""
     kept = f"{tally.accepted:,} of {rows:,} rows {'gave ' + several if several else 'became '}lessons" if rows else "No row was read"
     worst = tally.largest_reason()
-    why = f"; the largest loss: {worst[1]:,} {counted_reason(*worst)}" if worst and worst[1] else ""
+    why = f"; the largest loss: {worst[1]:,} {tally.reason_in_words(*worst)}" if worst and worst[1] else ""
     finding = f"{kept}{why}."
-    table = [(step.name, f"{step.left:,}", percent_text(share_of(step.left, rows)), _step_note(step)) for step in steps]
+    table = [(step.name, f"{step.left:,}", percent_text(share_of(step.left, rows)), _step_note(step, tally)) for step in steps]
     return Figure(title, finding, bar_chart("funnel", title, finding, bars, most=rows), ("step", "left", "of all rows", "lost here"), table)
 
 
-def _step_note(step: FunnelStep) -> str:
+def _step_note(step: FunnelStep, tally: Tally) -> str:
     """What was lost or gained on the way to a step."""
     if step.gained:
         return f"gained: {step.gained:,} by rescue"
     if not (reasons := step.lost):
         return ""
-    some = ", ".join(f"{count:,} {counted_reason(reason, count)}" for reason, count in reasons[:2])
+    some = ", ".join(f"{count:,} {tally.reason_in_words(reason, count)}" for reason, count in reasons[:2])
     more = sum(count for _, count in reasons[2:])
     return f"lost: {some}" + (f", {more:,} for other reasons" if more else "")
 

@@ -9,7 +9,6 @@ from cotforge.consensus.claim import certifiable_bound
 from cotforge.pages import About, page_environment
 from cotforge.pages.scripts import page_file, safe_json, script_hash
 from cotforge.plots.svg import shorten_text
-from cotforge.reasons import counted_reason
 from cotforge.report.collecting import PageCollector
 from cotforge.report.data_figures import classes_figure, conflicts_figure, constant_measures, lengths_figure, measure_figures
 from cotforge.report.exhibits import make_exhibit
@@ -32,7 +31,7 @@ NAME = 80
 
 def report_page(about: About, tally: Tally, collected: PageCollector, *, before: str = "") -> str:
     """The text of `report.html`. What the page `before` it told of a training stays."""
-    shown = [make_exhibit(kind, candidate) for kind, candidate in collected.gallery.chosen()]
+    shown = [make_exhibit(kind, candidate, tally) for kind, candidate in collected.gallery.chosen()]
     script = page_file("report.js")
     pages = page_environment(autoescape=True)
     pages.filters["short"] = lambda text: shorten_text(str(text), NAME)
@@ -100,7 +99,7 @@ def _model_names(about: About) -> Mapping[str, str]:
 
 def _loss_reasons(tally: Tally) -> list[tuple[str, str, str, int]]:
     """(step, published reason, in words, count), by step, the most frequent first."""
-    lost = [(step.name, reason, counted_reason(reason, count), count) for step in funnel_steps(tally) for reason, count in step.lost]
+    lost = [(step.name, reason, tally.reason_in_words(reason, count), count) for step in funnel_steps(tally) for reason, count in step.lost]
     return lost[:TABLE]
 
 

@@ -11,6 +11,8 @@ from cotforge.consensus.claim import Bin, Claim
 from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
+from cotforge.followups.reply_faults import reads_as_refusal
+from cotforge.reasons import counted_reason
 from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.sources.seen import Seen
 from cotforge.tally.blindness import Unseen
@@ -23,6 +25,9 @@ OTHER = "(others)"
 """The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
 OF_ROWS = ("source:", "dedup:")
 """How the reasons begin under which rows are counted that no sample was made of."""
+BELOW_TARGET = "vote:below_target"
+UNPROMISED = "left out by consensus.promise"
+"""What follows a number of samples where this reason is the promise's."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
 
@@ -43,6 +48,10 @@ class Tally:
     """What may be said of the precision of the accepted answers; told by the vote."""
     promise: Promised | None = None
     """What became of the promise; None where none is wanted; told by the vote."""
+    accepts_from: float | None = None
+    """Confidence from which the rule itself accepts, where a promise stands behind it; None where none is wanted."""
+    unpromised: int = 0
+    """Samples rejected as `vote:below_target` that the rule itself accepts: the promise leaves them out."""
     simpler: Simpler | None = None
     """A simpler rule that does better on checked answers, where there is one; told by the vote."""
     bins: Sequence[Bin] = ()
@@ -128,6 +137,7 @@ class Tally:
             self._count_lessons(outcome.sample, outcome.taught, 1)
         else:
             self.rejected[outcome.rejected] += 1
+            self.unpromised += self.is_unpromised(outcome)
             self.unasked[outcome.rejected] += not is_asked
 
     def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
@@ -166,6 +176,20 @@ class Tally:
     def largest_reason(self) -> tuple[str, int] | None:
         """Why most rows or Samples gave no Lesson, and how many; None where nothing was rejected."""
         return min(self.rejected.items(), key=lambda item: (-item[1], item[0]), default=None)
+
+    def reason_in_words(self, word: str, count: int = 2) -> str:
+        """What a published reason means, as it follows this number of samples: a confidence below what a promise needs is told as that."""
+        if word != BELOW_TARGET or not self.unpromised:
+            return counted_reason(word, count)
+        if self.unpromised == self.rejected[word]:
+            return UNPROMISED
+        unsure = self.rejected[word] - self.unpromised
+        return f"{UNPROMISED} ({self.unpromised:,}) or {counted_reason(word, unsure)} ({unsure:,})"
+
+    def is_unpromised(self, outcome: CuratedSample) -> bool:
+        """Whether the rule itself accepts the answer, and the promise leaves it out."""
+        is_sure = self.accepts_from is not None and outcome.verdict.confidence >= self.accepts_from
+        return is_sure and outcome.rejected == BELOW_TARGET
 
     def summary(self) -> dict[str, Any]:
         """The counts as `summary.json` holds them: `rows == held_out + accepted + rejected`; without `source:` and `dedup:`, `samples`."""
@@ -254,6 +278,7 @@ class Tally:
         self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
         if judged.fate == "unread":
             teacher.unread[judged.because] += 1
+            teacher.refusals += judged.because == "no_answer" and reads_as_refusal(judged.said)
         if trace.unread_field and (trace.unread_field in teacher.unread_fields or len(teacher.unread_fields) < DISTINCT):
             teacher.unread_fields[trace.unread_field] += 1
         if trace.answer is not None:

@@ -22,6 +22,8 @@ class TeacherTally:
     """Those of them whose server told how probable the answer was."""
     unread: Counter[str] = field(default_factory=Counter)
     """Why replies were of no use: `truncated`, `no_answer`, ... (`records.ReadingFault`)."""
+    refusals: int = 0
+    """Of those with `no_answer`, such as begin by refusing."""
     unread_fields: Counter[str] = field(default_factory=Counter)
     """Replies without a reasoning that have a long text in a field that is not known, by its name."""
     lessons: int = 0

@@ -1,7 +1,7 @@
 """The last lines of a run: which rule was in force, what was accepted per class, and what was lost and why."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 
 from cotforge.pipeline import Loaded
@@ -12,6 +12,8 @@ CLASSES = 8
 """Classes that a line names one by one; of more, those of which the smallest share was accepted."""
 REASONS = 4
 """Reasons that a line names one by one, the most frequent ones."""
+CHECKS = 3
+"""Checks that a line names one by one, those that failed most often."""
 FEW = 10
 """Woven texts from which on it is told that most failed at their readers."""
 LONGEST = 60
@@ -54,7 +56,10 @@ def origin_lines(tally: Tally) -> Iterator[str]:
         told = ", ".join(f"{count:,} {ORIGIN_WORDS[origin]}" for origin, count in sorted(made.items()))
         yield f"texts of lessons: {tally.origins['solve']:,} from the vote, {told}"
     if failed:
-        most = ", ".join(f"{count:,} {word.partition(':')[2]}" for word, count in failed.most_common(3))
+        named = failed.most_common(CHECKS)
+        others = failed.total() - sum(count for _, count in named)
+        most = ", ".join(f"{count:,} {word.partition(':')[2]}" for word, count in named)
+        most += f" and {others:,} other{'s' * (others != 1)}" if others else ""
         yield f"rescued or woven texts that failed a check: {failed.total():,} ({most}); losses.parquet has each"
 
 
@@ -75,19 +80,22 @@ ORIGIN_WORDS = {"rescue": "rescued", "woven": "woven"}
 """As they follow a number of lessons."""
 
 
-def loss_lines(rejected: Mapping[str, int]) -> Iterator[str]:
-    """A line with why rows are no Samples, and one with why Samples gave no Lesson, the most frequent reasons first."""
+def loss_lines(rejected: Mapping[str, int], *, words: Callable[[str, int], str] = counted_reason) -> Iterator[str]:
+    """A line with why rows are no Samples, and one with why Samples gave no Lesson, the most frequent reasons first.
+
+    `words`: what a reason means, as it follows a number of samples.
+    """
     of_rows = {word: count for word, count in rejected.items() if word.startswith(OF_ROWS)}
     others = {word: count for word, count in rejected.items() if word not in of_rows}
     if total := sum(of_rows.values()):
-        yield f"{'1 row is no sample' if total == 1 else f'{total:,} rows are no samples'}: {_ranked_reasons(of_rows)}"
+        yield f"{'1 row is no sample' if total == 1 else f'{total:,} rows are no samples'}: {_ranked_reasons(of_rows, words)}"
     if total := sum(others.values()):
-        yield f"{total:,} sample{'s' * (total != 1)} not accepted: {_ranked_reasons(others)}"
+        yield f"{total:,} sample{'s' * (total != 1)} gave no lesson: {_ranked_reasons(others, words)}"
 
 
-def _ranked_reasons(counts: Mapping[str, int]) -> str:
+def _ranked_reasons(counts: Mapping[str, int], words: Callable[[str, int], str]) -> str:
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{count:,} {counted_reason(word, count)} ({word})" for word, count in ranked[:REASONS] if count]
+    parts = [f"{count:,} {words(word, count)} ({word})" for word, count in ranked[:REASONS] if count]
     more = sum(count for _, count in ranked[REASONS:])
     return ", ".join(parts) + (f", {more:,} for other reasons" if more else "")
 
@@ -95,8 +103,10 @@ def _ranked_reasons(counts: Mapping[str, int]) -> str:
 def rule_line(loaded: Loaded) -> str:
     """The line about the rule in force, and where each part of it comes from."""
     consensus = loaded.pipeline.consensus
-    keys = ["rule", *(["target"] if consensus.make_rule.targeted else []), "label"]
+    keys = ["rule", *(["target"] if consensus.make_rule.targeted else []), *(["promise"] if consensus.promise else []), "label"]
     values = {"rule": consensus.rule, "target": f"target {consensus.target:g}", "label": f"label {consensus.label}"}
+    if consensus.promise is not None:
+        values["promise"] = f"promise of precision {consensus.promise.precision:g} with confidence {consensus.promise.confidence:g}"
     same = groupby(keys, key=lambda key: loaded.origin("consensus", key))
     told = ", ".join(f"{', '.join(values[key] for key in some)} ({origin})" for origin, some in same)
     others = [given for given in loaded.earlier if not given.startswith("consensus.")]
