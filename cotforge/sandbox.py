@@ -76,6 +76,11 @@ class Prompt:
     language: str | None = None
     """The language that is wanted of a reasoning, by its English name; None where any will do."""
 
+    @property
+    def asks_answer_alone(self) -> bool:
+        """Whether it is the shipped template that asks for no reasoning, or a copy."""
+        return self.text == _read_template(shipped_folder("prompts") / "label_only" / "solve.jinja")
+
     @classmethod
     def load(cls, name: str, root: Path, inputs: frozenset[str] = ASKING) -> Self:
         """The template at `root / name`, else the shipped one of that name (`long_cot/solve`).

@@ -40,6 +40,9 @@ class EchoedAnswer:
         first, last = self.asker.teachers[0].name, self.asker.teachers[-1].name
         return {first: 3 * accepted} if first == last else {first: accepted, last: 2 * accepted}
 
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        return {self.asker.teachers[-1].name: 2}
+
     def follow(self, about: VotedSample) -> Follow:
         if not about.good:
             return FollowUpFound(skipped=("echo:undecided",))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sqlite3
 import struct
 import tarfile
@@ -77,6 +78,10 @@ def test_labels_of_which_none_is_in_the_set_end_the_run_before_anything_is_asked
         (told,) = refused(tmp_path, "build", "pipeline.yaml", "--set", f"teachers.0={json.dumps(teacher(server))}")
         assert not server.ledger
     assert "none of the first 3 labels is in the set; seen: 'amusement', 'awe', 'fear'; the set: 'cat', 'dog'" in told
+    (word,) = re.findall(r"if these labels are right, give every label of the data: --set '(task\.labels=.*)'$", told)
+    assert word == 'task.labels=["amusement", "awe", "fear"]'
+    done = ran("check", "pipeline.yaml", "--offline", "--set", word, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_prompt_that_wants_what_no_row_has_is_told_with_its_file(tmp_path: Path) -> None:

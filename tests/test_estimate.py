@@ -10,7 +10,7 @@ import pytest
 from cotforge.budget import Amount, Budget
 from cotforge.estimate import OUTPUT_TOKENS
 from cotforge.estimate.estimate_text import estimate_text
-from cotforge.estimate.outlook import LEAST_OUTPUT, Outlook, Range, guess_outlook, measure_outlook, recall_outlook
+from cotforge.estimate.outlook import ANSWER_TOKENS, LEAST_OUTPUT, Outlook, Range, guess_outlook, measure_outlook, recall_outlook
 from cotforge.estimate.plan import Estimate, Share
 from cotforge.history import History
 from cotforge.replies.attempt import Attempt
@@ -91,6 +91,9 @@ def test_the_budget_that_reaches_least_far_is_named_with_how_far_it_reaches() ->
     assert last(usd=220, tokens=400_000, calls=1100, minutes=121).startswith("in all")
     shares["one"].open, shares["one"].following = 800, 400
     assert last(calls=400).endswith("100 spent, about 600 to come; it reaches about 300 calls, those of the vote first")
+    assert "more follow the vote, about $60.00 (" in last(calls=5000), "not at least: what follows is counted at its most"
+    shares["one"].following = 0
+    assert "as the answers decide, at least about $20.00 (" in last(calls=5000)
 
 
 # what the figures rest on
@@ -100,6 +103,7 @@ def test_a_teacher_that_never_answered_is_guessed_at_within_wide_bounds() -> Non
     assert guess_outlook(spec()).outputs == Range(LEAST_OUTPUT, OUTPUT_TOKENS, 2048)
     assert guess_outlook(spec(max_tokens=20)).outputs == Range(20, 20, 20)
     assert guess_outlook(spec()).seconds is None
+    assert guess_outlook(spec(), answers_alone=0.5).outputs == Range(27.5, (OUTPUT_TOKENS + ANSWER_TOKENS) / 2, 2048)
 
 
 def test_the_range_of_a_history_narrows_with_replies_and_never_passes_max_tokens() -> None:
@@ -194,6 +198,7 @@ def test_output_is_guessed_at_first_bounded_by_max_tokens_and_then_measured(tmp_
         write_pipeline(tmp_path, teacher(server, price=PRICE, concurrency=2))
         assert tokens(check(tmp_path)[1])[1] == 8 * OUTPUT_TOKENS
         assert tokens(check(tmp_path, "--set", "teachers.0.max_tokens=100")[1])[1] == 800
+        assert tokens(check(tmp_path, "--set", "prompts.solve=label_only/solve")[1])[1] == 8 * ANSWER_TOKENS
         assert ran("build", "pipeline.yaml", "--limit", 4, cwd=tmp_path).returncode == 0
         measured = summary(tmp_path / "runs/feelings")["tokens"]["output"]
         first, second = check(tmp_path)[1:3]

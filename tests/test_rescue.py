@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
+from cotforge.export.rows import loss_rows
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import NOTHING, Common, FollowUpFound, SampleFollowUps, VotedSample
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.wrong_hints import LEAST_PROBES, HintRecord, hint_records, wrong_hint
 from cotforge.measures.leaks import leaks
 from cotforge.reasons import CHECKS, READING, SKIPPED
-from cotforge.records import Ballot, Call, Finding, Judged, Reply, Sample, Trace, Verdict
+from cotforge.records import Ballot, Call, CuratedSample, Finding, Judged, Reply, Sample, Trace, Verdict
 from tests.following import FEELINGS, Answer, asker, digests, drive, lost, text
 from tests.outcomes import sample, trace
 
@@ -104,6 +105,21 @@ def test_only_what_people_said_or_a_label_that_leads_surely_enough_is_explained(
         assert f"<hint>{hint}</hint>" in text(calls[0])
     else:
         assert (found.skipped, found.made) == ((hint,) if hint else (), ())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "why"),
+    [
+        (TIED, "no answer leads the vote, and nobody checked it"),
+        (replace(LED, answer="joy"), "'joy' leads the vote, not the label 'awe', and nobody checked it"),
+        (replace(LED, confidence=0.21), "it leads the vote with a confidence of 0.210, below rescue.trust, and nobody checked it"),
+        (replace(LED, reason="ambiguous"), "the people who checked it could not tell, or disagree"),
+    ],
+)
+def test_the_loss_of_a_label_that_is_not_trusted_says_why(verdict: Verdict, why: str) -> None:
+    lost_one = CuratedSample(sample(1, label="awe"), verdict, (), skipped=("rescue:untrusted_label",), rejected=f"vote:{verdict.reason}")
+    (detail,) = [row[-1] for row in loss_rows(lost_one) if row[3] == "rescue"]
+    assert detail.endswith(f"the label is not trusted: {why}")
 
 
 LEAKING = "Since the label is awe, I look for what supports it."
@@ -267,6 +283,8 @@ def test_expected_calls_are_those_that_are_asked_where_every_label_is_trusted() 
     follow_up = Rescue(verify=2, wrong_hints=0.5).follow_up(WHO)
     assert dict(follow_up.expected_calls(0.0, 3)) == pytest.approx(dict.fromkeys(("t0", "t1", "t2"), 1.0))
     assert dict(follow_up.expected_calls(1.0, 3)) == pytest.approx(dict.fromkeys(("t0", "t1", "t2"), 0.5 / 3))
+    assert dict(follow_up.later_calls(accepted=False)) == pytest.approx(dict.fromkeys(("t0", "t1", "t2"), 2 / 3))
+    assert not follow_up.later_calls(accepted=True), "nobody reads what is said of a wrong hint"
     assert sum(Rescue(explain=False, wrong_hints=0).follow_up(WHO).expected_calls(0.0, 3).values()) == 0
 
 

@@ -65,12 +65,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Teac
         followed = {"rescue": RESCUE, "verify": {"share": 0.2}, "filters": [{"measure": "verified", "min": 1}]}
         for name, sections in (("plain", {}), ("rescued", followed)):
             write_pipeline(folder, *teachers, **sections)
+            planned = ran("check", "pipeline.yaml", cwd=folder)
             done = ran("build", "pipeline.yaml", cwd=folder)
             assert done.returncode == 0, done.stderr
             kept = folder / name
             kept.mkdir()
             for kind in ("data", "traces", "losses"):
                 (kept / f"{kind}.json").write_text(json.dumps(table(folder / "runs/feelings", kind), default=repr))
+            (kept / "check.txt").write_text(planned.stdout)
             (kept / "summary.json").write_text(json.dumps(summary(folder / "runs/feelings")))
         yield folder, server
 
@@ -151,3 +153,16 @@ def test_texts_that_were_verified_have_the_measure_and_the_others_have_none(buil
     assert set(measured) == {1.0, None}
     assert 10 <= measured[1.0] <= 50
     assert {row["measure_verified"] for row in rows(folder, "rescued", "data") if row["origin"] == "rescue"} == {1.0}
+
+
+def test_check_after_the_vote_counts_what_is_asked_once_exactly_and_the_rest_at_most(built: tuple[Path, Teacher]) -> None:
+    folder, _ = built
+    told = (folder / "rescued" / "check.txt").read_text()
+    counts = {name: rows(folder, "rescued", "summary")["follow_ups"][name]["calls"] for name in ("rescue", "verify")}
+    exact = re.search(r"^verify: ([\d,]+) calls after the vote", told, re.M)
+    most = re.search(r"^rescue: at most about ([\d,]+) calls after the vote", told, re.M)
+    assert exact is not None, told
+    assert most is not None, told
+    assert int(exact[1]) == counts["verify"]
+    assert counts["rescue"] <= int(most[1]) <= counts["rescue"] + 2, "two explanations are read by nobody"
+    assert re.search(r"^in all 0 calls to make, at most about [\d,]+ more follow the vote", told, re.M)

@@ -118,6 +118,14 @@ class Estimator:
         self._look_at_reply(self._answered)
         return self.found
 
+    @property
+    def _answers_alone(self) -> float:
+        """Share of the Calls of the vote that ask for the answer alone, as far as file and prompt tell."""
+        if self.loaded.prompts.solve.asks_answer_alone:
+            return 1.0
+        # Under `votes: short` a full Call and a short one of each teacher are planned.
+        return 0.5 if self.loaded.pipeline.consensus.short_votes else 0.0
+
     def _usual_input(self, share: Share) -> float:
         """Input tokens of a Call that shows a reasoning, by those of the vote."""
         if share.calls:
@@ -175,4 +183,5 @@ class Estimator:
                     pace=pace.per_call(share.slots),
                 )
             else:
-                share.outlook = guess_outlook(share.teacher)
+                alone = self._answers_alone * share.calls / (share.calls + share.following)
+                share.outlook = guess_outlook(share.teacher, answers_alone=alone)

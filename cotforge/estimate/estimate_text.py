@@ -14,14 +14,14 @@ def estimate_text(found: Estimate) -> str:
     samples = "1 sample" if found.samples == 1 else f"{found.samples:,} samples"
     lines = [samples + "".join(f"; {count_rows(count)} {reason}" for reason, count in sorted(found.faults.items()))]
     for name, share in found.shares.items():
-        lines += _teacher_lines(f"{name:<{width}}", share)
+        lines += _teacher_lines(f"{name:<{width}}", share, at_most=found.forecast is not None and found.forecast.is_at_most(name))
     lines += [f"{reason}, the first: {found.first_faults[reason]}" for reason in sorted(found.first_faults)]
     return "\n".join([*lines, *_total_lines(found), *_follow_up_lines(found), *_warning_lines(found)])
 
 
-def _teacher_lines(name: str, share: Share) -> Iterator[str]:
-    first = f"{name}  {_calls_text(share.least, share.calls)} to make, {share.done:,} in the journal{_later_text(share.following)}"
-    about = "at least about" if share.open else "about"
+def _teacher_lines(name: str, share: Share, *, at_most: bool) -> Iterator[str]:
+    first = f"{name}  {_calls_text(share.least, share.calls)} to make, {share.done:,} in the journal{_later_text(share.following, at_most)}"
+    about = _about(is_least=bool(share.open), following=share.following)
     if share.outlook is None:
         yield first
         return
@@ -37,14 +37,20 @@ def _teacher_lines(name: str, share: Share) -> Iterator[str]:
 
 
 def _total_lines(found: Estimate) -> Iterator[str]:
-    usd, about = "", "at least about" if found.least < found.calls else "about"
+    usd, about = "", _about(is_least=found.least < found.calls, following=found.following)
+    at_most = found.forecast is not None and found.forecast.is_at_most()
     if any(share.teacher.price.given for share in found.shares.values()):
         usd = f", {about} {format_usd(found.usd.about)}"
         if found.calls or found.usd.high:
             usd += f" ({format_usd(found.usd.low)} to {format_usd(found.usd.high)})"
     which = ", as the answers decide" if found.least < found.calls else ""
     hours = _about_hours(found.hours, about) if found.calls or found.following else ""
-    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{_later_text(found.following)}{usd}{hours}"
+    yield f"in all {_calls_text(found.least, found.calls)} to make{which}{_later_text(found.following, at_most)}{usd}{hours}"
+
+
+def _about(*, is_least: bool, following: float) -> str:
+    """How a likely sum is told: the Calls of the vote are counted at their least, those after it, where there are any, at their most."""
+    return "at least about" if is_least and not following else "about"
 
 
 def _follow_up_lines(found: Estimate) -> Iterator[str]:
@@ -53,13 +59,15 @@ def _follow_up_lines(found: Estimate) -> Iterator[str]:
     for name, section in forecast.sections.items():
         by_teacher = ", ".join(f"{teacher} {_rounded(calls)}" for teacher, calls in section.items())
         count = sum(section.values())
-        yield f"{name}: about {_rounded(count)} calls after the vote ({by_teacher})" if count else f"{name}: no call to make after the vote"
-    if any(forecast.sections.values()):
+        bound = "at most about " if name in forecast.at_most else ""
+        calls = f"{bound}{_rounded(count)} call{'s' * (_rounded(count) != '1')} after the vote ({by_teacher})"
+        yield f"{name}: {calls if count else 'no call to make after the vote'}"
+    if forecast.is_at_most():
         yield f"calls after the vote: counted with {forecast.why}"
 
 
-def _later_text(calls: float) -> str:
-    return f", about {_rounded(calls)} more follow the vote" if calls else ""
+def _later_text(calls: float, at_most: bool) -> str:
+    return f", {'at most about ' * at_most}{_rounded(calls)} more follow the vote" if calls else ""
 
 
 def _rounded(calls: float) -> str:

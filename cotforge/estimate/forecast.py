@@ -28,6 +28,8 @@ class FollowUpForecast:
     """Samples whose vote is at its end."""
     accepted: int = 0
     """Of these, with an accepted answer."""
+    at_most: set[str] = field(default_factory=set)
+    """Sections of whose Calls some are not known yet: they are counted as the section expects, at most."""
 
     @property
     def accepted_share(self) -> float:
@@ -43,6 +45,10 @@ class FollowUpForecast:
     def of_teacher(self, name: str) -> float:
         """Calls of a teacher."""
         return sum(section.get(name, 0.0) for section in self.sections.values())
+
+    def is_at_most(self, name: str | None = None) -> bool:
+        """Whether some Calls, of a teacher or of any, are not known yet, so that the figures are upper bounds."""
+        return any(self.sections[section].get(name, 0.0) if name else self.sections[section] for section in self.at_most)
 
 
 def forecast_follow_ups(
@@ -66,11 +72,14 @@ def forecast_follow_ups(
             found.known[call.teacher] += 1
             found.counted[call.teacher] = found.counted.get(call.teacher, 0) + input_tokens(call)
         for place, calls in each.wanting:
-            likely = {} if each.has_begun else expected(names[place], float(each.about.verdict.accepted))
-            now = Counter(call.teacher for call in calls)
-            _add_calls(found.sections[names[place]], {name: max(now[name], likely.get(name, 0.0)) for name in {*now, *likely}})
+            section = names[place]
+            _add_calls(found.sections[section], Counter(call.teacher for call in calls))
+            if not each.has_asked(place) and (later := follow_ups[section].later_calls(accepted=each.about.verdict.accepted)):
+                _add_calls(found.sections[section], later)
+                found.at_most.add(section)
     for name in names if samples > found.voted else ():
         _add_calls(found.sections[name], expected(name, found.accepted_share), times=samples - found.voted)
+        found.at_most.add(name)
     return found
 
 

@@ -13,6 +13,8 @@ from cotforge.teachers.wire import most_output
 
 OUTPUT_TOKENS, LEAST_OUTPUT = 500, 50
 """Output tokens of a Call of a teacher that has never answered, and the fewest that are likely (both ours)."""
+ANSWER_TOKENS, LEAST_ANSWER = 15, 5
+"""The same of a Call that asks for the answer alone (both ours)."""
 FACTOR = 4.0
 """Between one reply and the mean of all, either way (ours)."""
 DRAWS = 1000
@@ -48,10 +50,11 @@ class Outlook:
     """What this rests on."""
 
 
-def guess_outlook(teacher: TeacherKind) -> Outlook:
-    """Of a teacher that has never answered."""
-    most = most_output(teacher)
-    outputs = Range(min(LEAST_OUTPUT, most), min(OUTPUT_TOKENS, most), most)
+def guess_outlook(teacher: TeacherKind, *, answers_alone: float = 0.0) -> Outlook:
+    """Of a teacher that has never answered; `answers_alone` is the share of its Calls, in [0, 1], that ask for no reasoning."""
+    most, reasoned = most_output(teacher), 1 - answers_alone
+    least = answers_alone * min(LEAST_ANSWER, most) + reasoned * min(LEAST_OUTPUT, most)
+    outputs = Range(least, answers_alone * min(ANSWER_TOKENS, most) + reasoned * min(OUTPUT_TOKENS, most), most)
     never = Range(0, 0, 0) if teacher.instant else None
     return Outlook(Range(0.5, 1, 2), outputs, never, "a guess, as it has not answered yet; --probe asks a few and measures")
 

@@ -8,6 +8,7 @@ from typing import Any
 from cotforge import selection
 from cotforge.export.shards import SUFFIXES
 from cotforge.export.streamed import Row
+from cotforge.followups.rescue import why_untrusted
 from cotforge.reasons import short_fate, short_reason
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
 
@@ -118,7 +119,8 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
             yield sample, judged.trace.teacher, judged.trace.call, stage, reason, f"{at}{short_fate(judged.fate_word)}"
     for skipped in outcome.skipped:
         stage, _, reason = skipped.partition(":")
-        yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}"
+        why = f": {why_untrusted(outcome.verdict, outcome.sample.label)}" if skipped == "rescue:untrusted_label" else ""
+        yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}{why}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
         yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"

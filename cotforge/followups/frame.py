@@ -95,6 +95,12 @@ class FollowUp(Protocol):
         `voters`: Calls of the vote about a Sample. A share that the section draws is multiplied in.
         """
 
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """Calls that its first ones about a Sample may lead to, at most, by the teacher's name; empty where it yields once.
+
+        `accepted`: whether the vote accepts an answer.
+        """
+
 
 @runtime_checkable
 class BarringFollowUp(FollowUp, Protocol):
@@ -252,6 +258,10 @@ class SampleFollowUps:
     def has_begun(self) -> bool:
         """Whether any Call has a reply, or is known to get none."""
         return bool(self._asked)
+
+    def has_asked(self, place: int) -> bool:
+        """Whether a follow-up is past its first Calls: what it lacks now is what those led to."""
+        return bool(self._asked_by[place])
 
     def followed(self) -> Followed:
         """What was found so far."""

@@ -123,6 +123,10 @@ class JudgeFollowUp:
                 asked[judge.name] += self.judge.share * traces
         return asked
 
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """See `FollowUp`: all are wanted at once."""
+        return {}
+
     def judges(self, writer: str) -> Sequence[TeacherKind]:
         """Who may judge what a teacher wrote: never itself."""
         family = {teacher.name: family_of(teacher) for teacher in self.asker.teachers}

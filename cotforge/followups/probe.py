@@ -111,6 +111,10 @@ class ProbeFollowUp:
                     asked[checker.name] += self.probe.mentions * traces / len(checkers)
         return asked
 
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """See `FollowUp`: all are wanted at once."""
+        return {}
+
     def _wanted(self, about: VotedSample, skipped: list[str]) -> Iterator[_AskedProbe]:
         for trace in about.good:
             if about.sample.pictures and trace.teacher in {teacher.name for teacher in self.asker.teachers}:

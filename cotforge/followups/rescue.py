@@ -16,7 +16,7 @@ from cotforge.followups.reply_faults import is_answer_alone, is_other_language, 
 from cotforge.followups.wrong_hints import barred_teachers, wrong_hint
 from cotforge.measures.leaks import leaks
 from cotforge.prompts import as_text
-from cotforge.records import Call, Finding, Reply, Trace
+from cotforge.records import Call, Finding, Reply, Trace, Verdict
 from cotforge.spec import Spec
 from cotforge.teachers.kind import TeacherKind
 
@@ -83,10 +83,19 @@ class RescueFollowUp:
         calls: defaultdict[str, float] = defaultdict(float)
         for name in named:
             calls[name] += (explained + accepted * self.section.wrong_hints) / len(named)
+        for name, count in self.later_calls(accepted=False).items():
+            calls[name] += explained * count
+        return calls
+
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """The readers of an explanation that passes; nobody reads what is said of a wrong hint."""
+        named = self.section.teachers or tuple(teacher.name for teacher in self.asker.teachers)
+        calls: defaultdict[str, float] = defaultdict(float)
+        for name in () if accepted else named:
             writer = self.asker.named(name)
             readers = [teacher.name for teacher in self.asker.teachers if teacher.model != writer.model]
             for reader in readers:
-                calls[reader] += explained * self.section.verify / len(named) / len(readers)
+                calls[reader] += self.section.verify / len(named) / len(readers)
         return calls
 
     def bars(self, findings: Iterable[Finding]) -> frozenset[str]:
@@ -178,6 +187,17 @@ def trusted_answer(about: VotedSample, trust: float) -> str | None:
     if label is None or verdict.reason == "ambiguous":
         return None
     return label if verdict.answer == label and verdict.confidence >= trust else None
+
+
+def why_untrusted(verdict: Verdict, label: str | None) -> str:
+    """Why `trusted_answer` is None though there is a label, as a detail of the loss."""
+    if verdict.reason == "ambiguous":
+        return "the people who checked it could not tell, or disagree"
+    if verdict.answer is None:
+        return "no answer leads the vote, and nobody checked it"
+    if verdict.answer != label:
+        return f"{verdict.answer!r} leads the vote, not the label {label!r}, and nobody checked it"
+    return f"it leads the vote with a confidence of {verdict.confidence:.3f}, below rescue.trust, and nobody checked it"
 
 
 def _marks_of_sample(about: VotedSample) -> tuple[str, ...]:

@@ -82,6 +82,10 @@ class VerifyFollowUp:
                 calls[name] += read * (by / len(others) if isinstance(by, int) else 1)
         return calls
 
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """See `FollowUp`: all are wanted at once."""
+        return {}
+
     def _ask_readers(self, about: VotedSample) -> tuple[list[Asked], tuple[str, ...]]:
         """(the Calls, why traces that were drawn have none)."""
         asked: list[Asked] = []

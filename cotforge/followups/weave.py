@@ -92,11 +92,19 @@ class WeaveFollowUp:
 
     def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
         """As if on every Sample with an accepted answer somebody came to a wrong one: no more are asked."""
-        woven = accepted * self.section.share * self.section.per_sample * (voters > 1)
+        share = accepted * self.section.share * (voters > 1)
+        calls = {name: share * count for name, count in self._reads().items()}
+        return calls if self.section.teacher is None else {self.section.teacher: share * self.section.per_sample, **calls}
+
+    def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
+        """The readers of what a writer writes; what is joined from sentences is read at once."""
+        return {} if self.section.teacher is None else self._reads()
+
+    def _reads(self) -> dict[str, float]:
+        """Calls about the texts of one Sample, by the reader's name."""
         writes = {teacher.model for teacher in self.asker.teachers if teacher.name == self.section.teacher}
         others = [teacher.name for teacher in self.asker.teachers if teacher.model not in writes]
-        calls = {name: woven * self.section.verify / len(others) for name in others} if self.section.verify else {}
-        return calls if self.section.teacher is None else {self.section.teacher: woven, **calls}
+        return {name: self.section.per_sample * self.section.verify / len(others) for name in others} if self.section.verify else {}
 
     def _join_sentences(self, about: VotedSample, sources: Sequence[Sequence[Source]]) -> list[_Draft]:
         drafts: dict[str, _Draft] = {}

@@ -1,5 +1,7 @@
 """Labels of rows beside the set of the task: a label column that is wrong is found before a picture is looked at."""
 
+import json
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -9,6 +11,8 @@ from cotforge.sources.raw_rows import RawRow
 
 LABELS_TRIED = 1_000
 """If none of so many labels is in the set, the set or the label column is wrong."""
+LABELS_TOLD = 10
+"""Labels, at most, that an error offers as the set."""
 
 
 class TaskRules(Protocol):
@@ -71,9 +75,18 @@ def _met_label(row: RawRow | Fault, task: TaskRules) -> tuple[str | None, str | 
 
 
 def _astray_labels(strays: list[str], path: str, task: TaskRules) -> SourceError:
-    seen = ", ".join(repr(label[:40]) for label in list(dict.fromkeys(strays))[:5])
-    labels = task.options(None)
+    different = list(dict.fromkeys(strays))
+    seen = ", ".join(repr(label[:40]) for label in different[:5])
+    labels, remedy = task.options(None), f"give every label of the data: --set {_labels_word(different)}"
     if not labels:
-        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}")
+        return SourceError(f"{path}: task.labels is missing, and no row brings options; labels seen: {seen}; {remedy}")
     wanted = ", ".join(map(repr, labels[:10])) + (", ..." if len(labels) > 10 else "")
-    return SourceError(f"{path}: none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}")
+    found = f"none of the first {len(strays):,} labels is in the set; seen: {seen}; the set: {wanted}"
+    return SourceError(f"{path}: {found}; if these labels are right, {remedy}")
+
+
+def _labels_word(seen: Sequence[str]) -> str:
+    """`task.labels` with the labels seen, as a shell takes it; without them where they are many, or cannot be typed."""
+    if len(seen) > LABELS_TOLD or not all(label.isprintable() and len(label) <= 40 for label in seen):
+        return "'task.labels=[...]'"
+    return shlex.quote(f"task.labels={json.dumps(seen, ensure_ascii=False)}")
