@@ -20,7 +20,7 @@ from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.terms import Terms, Voter
 from cotforge.consensus.whatif import OF_CLASS
 from cotforge.whatif.answers import Answers
-from cotforge.whatif.choice import LACKING, compare_rows, row_name, setting_line
+from cotforge.whatif.choice import LACKING, compare_rows, lacking_text, row_name, setting_line
 from cotforge.whatif.page import whatif_page
 from cotforge.whatif.whatif_text import follow_up_notes, row_advice, whatif_text
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
@@ -211,6 +211,7 @@ def test_a_row_that_lacks_replies_says_so_and_is_never_recommended() -> None:
     assert lines["label_match,"].endswith(f" lacks {share:.1%} of its replies: its coverage is too low")
     assert lines["unanimous"].endswith(": its coverage is a guess")
     assert "its coverage is probably too low" in text
+    assert lacking_text({**found.rows[0], "rule": "sequential", "lacking": 0.1, "coverage": 1.0}).endswith(": its coverage is a guess")
     assert f"{len(sparse):,} calls in the journal, of which {len(sparse):,} gave an answer that could be read" in text
     page = whatif_page("run", found, Answers(sparse, labels, tuple(CLASSES), PRICES, "usd", 240), Path("run"))
     assert f"<td>lacks {share:.1%} of its replies: its coverage is too low</td>" in page

@@ -10,6 +10,7 @@ import yaml
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.majority import UNANIMOUS
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.whatif import CHEAP, EVERYBODY, OF_CLASS, POLICY
 
 LACKING = 0.02
@@ -121,8 +122,10 @@ def lacking_text(row: Row) -> str:
     """What a row lacks, and what that does to its coverage; empty where it lacks nothing."""
     if not row["lacking"]:
         return ""
-    asking_all = "a guess" if row["rule"] == UNANIMOUS.name else "probably too low"  # what is missing may also disagree
-    wrong = asking_all if row["order"] == EVERYBODY else "too low"
+    if row["rule"] in (LABEL_MATCH.name, CASCADE.name):
+        wrong = "too low"  # another reply can only add to what is accepted
+    else:
+        wrong = "a guess" if row["rule"] == UNANIMOUS.name or row["coverage"] == 1 else "probably too low"
     return f"lacks {row['lacking']:.1%} of its replies: its coverage is {wrong}"
 
 

@@ -73,7 +73,7 @@ def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
     yield from gold_notes(found)
     if any(row["lacking"] for row in found.rows):
         yield (
-            "calls and cost count the calls that a row lacks, as far as is known that the rule needs them; "
+            "calls and cost count the calls that a row lacks too; of a rule that asks in turn they are an estimate; "
             f"a row that lacks more than {LACKING:.0%} is never recommended"
         )
 
