@@ -71,7 +71,7 @@ class Display:
         self._look_at_run()
         cost = sum(meter.cost_usd for meter in progress.teachers.values())
         failed = f", {progress.failed:,} given up" if progress.failed else ""
-        agreed = f"; {progress.agreed / progress.judged:.0%} agree so far" if progress.judged else ""
+        agreed = f"; {progress.agreed / progress.judged:.0%} of samples accepted so far" if progress.judged else ""
         money = f", ${cost:,.2f}" if cost else ""
         return (
             f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._call_rate(progress.asked):.1f}/s){money}"
@@ -96,7 +96,7 @@ class Display:
             f"{meter.failed:,}" if not meter.failed else f"[red]{meter.failed:,}[/] {escape(_message_beginning(meter.last_error))}",
             f"{meter.input_tokens + meter.output_tokens:,}",
             f"${meter.cost_usd:,.2f}",
-            f"{meter.seconds / meter.attempts:.1f}" if meter.attempts else "",
+            f"{meter.seconds / meter.ended:.1f}" if meter.ended > 0 else "",
         ]
 
     def _call_rate(self, count: int) -> float:

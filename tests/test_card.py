@@ -78,6 +78,7 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     assert "| awe | 20 | 40.0% | 8 |" in body
     assert "1,234 calls" in body
     assert "12.50 USD" in body
+    assert "Calls of earlier settings of this folder, and what was asked again, count too." in body
     assert "Uncalibrated" in body
     assert "licence of the images is unknown" in body
     assert "- reasoning\\_words, at least 60 (8 dropped)" in body

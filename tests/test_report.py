@@ -94,6 +94,7 @@ def test_no_cost_is_told_where_no_price_is_known():
     unpriced = [AboutTeacher("t0", "org/t0"), AboutTeacher("t1", "org/t1")]
     free = page(lesson(1), teachers=unpriced, spent=[Spent("t0", "org/t0", 3, 1, 1, 0.0, 1.0)])
     assert "no price given" in free.text
+    assert "calls of earlier settings of this folder, and what was asked again, count too." in free.text
     assert "$0" not in free.text.replace("$0.5000", "")
 
 

@@ -20,9 +20,9 @@ from cotforge.consensus.sequential.policy import Policy
 from cotforge.consensus.sequential.terms import Terms, Voter
 from cotforge.consensus.whatif import OF_CLASS
 from cotforge.whatif.answers import Answers
-from cotforge.whatif.choice import compare_rows, row_name, setting_line
+from cotforge.whatif.choice import LACKING, compare_rows, lacking_text, row_name, setting_line
 from cotforge.whatif.page import whatif_page
-from cotforge.whatif.whatif_text import follow_up_notes, row_advice
+from cotforge.whatif.whatif_text import follow_up_notes, row_advice, whatif_text
 from tests.project import LABELS, ran, replay, said, summary, teacher, write_pipeline, write_rows
 from tests.test_gold import HOSTILE, Page
 
@@ -98,9 +98,11 @@ def test_a_row_has_the_figures_of_decide(whole: pl.DataFrame, row: dict[str, Any
     accepted, calls = int(decided.frame["accepted"].sum()), int(decided.frame["calls"].sum())
     assert (found["accepted"], found["calls"], found["cost"]) == (accepted, calls, pytest.approx(decided.cost))
     assert (found["precision"], found["low"], found["checked"]) == (decided.claim.precision, decided.claim.low, decided.claim.checked)
-    assert found["coverage"] == pytest.approx(accepted / 240)
-    assert found["calls_per_accepted"] == pytest.approx(calls / accepted)
-    assert found["cost_per_accepted"] == pytest.approx(decided.cost / accepted)
+    assert decided.by_rule.keys() == some(truth, 100).keys()
+    kept = sum(decided.by_rule.get(id, accepts) for id, accepts in decided.frame.select("id", "accepted").iter_rows())
+    assert found["coverage"] == pytest.approx(kept / 240)
+    assert found["calls_per_accepted"] == pytest.approx(calls / kept)
+    assert found["cost_per_accepted"] == pytest.approx(decided.cost / kept)
     assert found["against_label"] == pytest.approx(decided.frame["against_label"].sum() / accepted)
 
 
@@ -182,6 +184,56 @@ def test_what_was_never_asked_is_told() -> None:
     assert one(table, rule="cascade")["lacking"] >= (240 - cheap) / 720
     decided = decide(sparse, classes=CLASSES, labels=labels, prices=PRICES, rule="majority")
     assert decided.lacking == 720 - len(sparse)
+    for rule, calls, cost in (("majority", 720, 240 * 9.0), ("label_match", 240, 240 * 6.0)):
+        row = one(table, rule=rule)
+        assert row["lacking"] > LACKING
+        assert (row["calls"], row["cost"]) == (calls, pytest.approx(cost)), "all that the rule needs"
+        assert row["calls_per_accepted"] == pytest.approx(calls / row["accepted"])
+
+
+def test_a_row_that_lacks_replies_says_so_and_is_never_recommended() -> None:
+    answers, labels, truth = world()
+    gold = some(truth, 150)
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "prices": PRICES, "gold": gold}
+    asked = decide(answers, target=0.9, **told).frame.select("id", "asked").explode("asked")
+    sparse = answers.join(asked, left_on=["id", "teacher"], right_on=["id", "asked"], maintain_order="left")
+    rows = what_if(sparse, targets=[0.9], **told).to_dicts()
+    sound = [row for row in rows if row["lacking"] <= LACKING]
+    assert sound
+    assert len(rows) - len(sound) > 3
+    for target in (0.51, 0.6, 0.8, 0.999):
+        found = compare_rows(rows, Consensus(rule="unanimous", target=target), gold=150)
+        assert all(found.rows[place] in sound for place in (found.best, found.better) if place is not None)
+    found = compare_rows(rows, Consensus(), gold=150)
+    text = whatif_text(found, Answers(sparse, labels, tuple(CLASSES), PRICES, "usd", 240), Path("run"), [])
+    lines = {line.split()[0]: line for line in text.splitlines() if "lacks" in line}
+    share = one(pl.DataFrame(rows), rule="label_match")["lacking"]
+    assert lines["label_match,"].endswith(f" lacks {share:.1%} of its replies: its coverage is too low")
+    assert lines["unanimous"].endswith(": its coverage is a guess")
+    assert "its coverage is probably too low" in text
+    assert lacking_text({**found.rows[0], "rule": "sequential", "lacking": 0.1, "coverage": 1.0}).endswith(": its coverage is a guess")
+    assert f"{len(sparse):,} calls in the journal, of which {len(sparse):,} gave an answer that could be read" in text
+    page = whatif_page("run", found, Answers(sparse, labels, tuple(CLASSES), PRICES, "usd", 240), Path("run"))
+    assert f"<td>lacks {share:.1%} of its replies: its coverage is too low</td>" in page
+
+
+@pytest.mark.parametrize("rule", ["majority", "unanimous", "label_match", "cascade"])
+def test_answers_of_people_flatter_neither_coverage_nor_calls(rule: str) -> None:
+    answers, labels, truth = world()
+    told: dict[str, Any] = {"classes": CLASSES, "labels": labels, "prices": PRICES, "targets": [0.9]}
+    plain, checked = (what_if(answers, gold=gold, **told).filter(pl.col("rule") == rule).row(0, named=True) for gold in (None, truth))
+    assert checked["accepted"] > plain["accepted"]
+    figures = ["coverage", "calls_per_accepted", "cost_per_accepted", *(OF_CLASS + label for label in CLASSES)]
+    assert [checked[name] for name in figures] == pytest.approx([plain[name] for name in figures])
+
+
+def test_a_target_that_the_pipeline_file_does_not_set_is_named_as_the_default(whole: pl.DataFrame) -> None:
+    rows = [row | {"low": None if row["low"] is None else row["low"] / 2} for row in whole.to_dicts()]
+    for consensus, source in ((Consensus(), " (the default of consensus.target)"), (Consensus(target=0.9), "")):
+        told = row_advice(compare_rows(rows, consensus, gold=100), "usd", Path("run"))
+        assert told[0].startswith(f"no row is shown to reach the target 0.9{source}; ")
+        high = [row | {"low": 0.95} for row in rows]
+        assert f"reaches the target 0.9{source}; " in row_advice(compare_rows(high, consensus, gold=100), "usd", Path("run"))[1]
 
 
 def test_an_answer_that_could_not_be_read_was_asked_for() -> None:
@@ -201,8 +253,8 @@ def test_a_table_or_target_that_cannot_be_used_is_refused() -> None:
 
 
 def test_the_coverage_of_each_label_is_told(whole: pl.DataFrame) -> None:
-    answers, labels, truth = world()
-    decided = decide(answers, classes=CLASSES, labels=labels, prices=PRICES, gold=some(truth, 100), rule="majority")
+    answers, labels, _ = world()
+    decided = decide(answers, classes=CLASSES, labels=labels, prices=PRICES, rule="majority")
     accepted = dict(decided.frame.select("id", "accepted").iter_rows())
     for label in CLASSES:
         ids = [id for id, given_label in labels.items() if given_label == label]
@@ -328,7 +380,12 @@ def test_the_command_compares_without_asking_and_leaves_the_dataset_alone(tmp_pa
     ended = ran("curate", "runs/feelings", "--what-if", cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     lines = ended.stdout.splitlines()
-    assert lines[0] == "60 samples, 180 answers in the journal, 0 samples checked by people; nothing was asked"
+    unread = sum((tmp_path / f"{who}.jsonl").read_text().count("I cannot tell.") for who in SKILLS)
+    assert unread > 0
+    assert lines[0] == (
+        f"60 samples, 180 calls in the journal, of which {180 - unread} gave an answer that could be read, "
+        "0 samples checked by people; nothing was asked"
+    )
     (present,) = [line for line in lines if line.startswith("* ") and "present" not in line]
     assert present.split()[1] == "majority"
     assert lines[-1].startswith("nothing is calibrated: no person has checked a sample")

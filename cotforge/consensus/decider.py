@@ -149,6 +149,12 @@ class Decider(ABC):
             for sample, heard, times in self._checked
         ]
 
+    @property
+    def accepted_apart(self) -> Mapping[str, bool]:
+        """Of each Sample that people checked: whether its answer is accepted as if nobody had."""
+        pairs = zip(self._checked, self.held_out, strict=True)
+        return {sample.id: self._under_promise(one).accepted for (sample, _, _), one in pairs}
+
     def _held_out(self, sample: Sample, heard: Sequence[Heard], plain: Setting) -> HeldOut:
         """`plain` is the setting without gold."""
         gold = self.setting.gold

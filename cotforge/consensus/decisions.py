@@ -1,6 +1,7 @@
 """What a vote over a table of answers gives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cotforge.errors import CotforgeError
@@ -39,3 +40,7 @@ class Decisions:
     """Sentences about how the rule came to its verdicts, where that is not as usual."""
     admission: "Admission | None" = None
     """Whether pictures were heard, where there were features of them."""
+    lacking_by: Mapping[str, int] = field(default_factory=dict)
+    """The calls that are lacking, by teacher."""
+    by_rule: Mapping[str, bool] = field(default_factory=dict)
+    """Of each id that people checked, as a text: whether the rule accepts its answer as if they had not."""

@@ -171,13 +171,14 @@ class Tabled:
             found.add(decider, one)
         calls = [found.calls[name] for name in self.teachers]
         cost = fsum(count * voter.price for count, voter in zip(calls, setting.terms.voters, strict=True))
-        missing = 0 if rule.in_turn else int((asked.answers_NV[:, :-1] == NONE).sum())
+        lacking = found.lacking if rule.in_turn else asked.missing
         admission, teachers, remarks = decider.admission, self._reliability_frame(decider, found), tuple(decider.remarks)
         if self._given is not None:
             admission = admission or Admission(False, len(self.gold.answers))
             teachers = pl.concat([teachers, _of_pictures(admission, teachers)])
         told = self._decision_frame(asked, found)
-        return Decisions(told, decider.claim, teachers, cost, found.lacking + missing, decider.promised, remarks, admission)
+        plain, count = decider.accepted_apart, lacking.total()
+        return Decisions(told, decider.claim, teachers, cost, count, decider.promised, remarks, admission, lacking, plain)
 
     @cached_property
     def _in_turn(self) -> "_Asked":
@@ -278,6 +279,14 @@ class _Asked:
     """The first id of each."""
     times_M: Sequence[int]
 
+    @property
+    def missing(self) -> Counter[str]:
+        """Answers that are not there, by teacher."""
+        counts = Counter[str]()
+        for teacher, count in zip(self.teachers, (self.answers_NV[:, :-1] == NONE).sum(axis=0).tolist(), strict=True):
+            counts[teacher] += count
+        return counts
+
 
 def _agreeing_share(said_N1: Ints, others_NV: Ints) -> float:
     """The share of pairs of answers that are equal, of those where both are there; 0 of none."""
@@ -308,7 +317,8 @@ class _Found:
         """By teacher."""
         self.told: set[str] = set()
         """Teachers that said something readable."""
-        self.lacking = 0
+        self.lacking: Counter[str] = Counter()
+        """Calls that are not there, by teacher."""
 
     def add(self, decider: Decider, one: _Alike) -> None:
         """The verdict on Samples that are alike."""
@@ -323,4 +333,5 @@ class _Found:
         self.count.append(len(charged))
         self.turn.append(self.turns.setdefault(opinion.asked, len(self.turns)))
         self.confidence.append(verdict.confidence)
-        self.lacking += len(opinion.lacking) * one.times
+        for name in opinion.lacking:
+            self.lacking[name] += one.times

@@ -67,12 +67,14 @@ def what_if(
     """Decide a table as `decide` takes it under every variant: a row for each, with its calls, cost, coverage and claimed precision.
 
     Columns: `rule`, `order` (who is asked when), `teachers` (that order as a JSON list; null where any teacher may be next), `label` (what
-    the raw label does), `objective` and `target` (null where the rule has none), `accepted`, `coverage` (share of
-    ids), `calls`, `calls_per_accepted`, `cost` and `cost_per_accepted` (in the unit of the prices), `precision` (as claimed, of accepted
-    ids that nobody checked; null where nothing is claimed), `calibrated` (whether gold stands behind it), `low` (its lower bound),
+    the raw label does), `objective` and `target` (null where the rule has none), `accepted` (ids, those that people answered among them),
+    `coverage` (share of ids that the rule accepts, as if people had answered none), `calls` (all that the rule needs), `cost` (of these, in
+    the unit of the prices), `calls_per_accepted` and `cost_per_accepted` (of ids as `coverage` counts them), `precision` (as claimed, of
+    accepted ids that nobody checked; null where nothing is claimed), `calibrated` (whether gold stands behind it), `low` (its lower bound),
     `checked` (accepted gold ids), `against_label` (share of the accepted; null without labels), `lacking` (share of the calls that the
-    table does not hold: what was never asked cannot be replayed, and the row is a guess by so much), `promised` (the target from which a
-    promise is kept; null where it is not, or none is wanted), and for each raw label `coverage:<label>` (the share of its ids accepted).
+    table does not hold: they count in `calls`, under a rule that asks in turn the next one alone, and are no votes, so that `coverage` is
+    mostly too low), `promised` (the target from which a promise is kept; null where it is not, or none is wanted), and for each raw label
+    `coverage:<label>` (the same of its ids).
 
     `label`, `max_calls`, `promise` and `order` are as in `decide` and a pipeline file; rows with that order stand beside
     the others. Fixed orders are tried at one target: `ordered_at`, else the middle one.
@@ -178,8 +180,11 @@ class _Variants:
         objective: Objective | None = None,
     ) -> Row:
         frame, claim = decided.frame, decided.claim
-        accepted, calls = int(frame["accepted"].sum()), int(frame["calls"].sum())
-        cost = float(sum(calls * self.prices[name] for name, calls in decided.teachers.select("teacher", "calls").iter_rows()))
+        accepted, calls = int(frame["accepted"].sum()), int(frame["calls"].sum()) + decided.lacking
+        asked = Counter(dict(decided.teachers.select("teacher", "calls").iter_rows())) + Counter(decided.lacking_by)
+        cost = float(sum(count * self.prices[name] for name, count in asked.items()))
+        own = [decided.by_rule.get(str(id), accepts) for id, accepts in frame.select("id", "accepted").iter_rows()]
+        kept = sum(own)
         return {
             "rule": rule,
             "order": order,
@@ -188,22 +193,22 @@ class _Variants:
             "objective": objective,
             "target": target,
             "accepted": accepted,
-            "coverage": accepted / len(frame),
+            "coverage": kept / len(frame),
             "calls": calls,
-            "calls_per_accepted": calls / accepted if accepted else None,
+            "calls_per_accepted": calls / kept if kept else None,
             "cost": cost,
-            "cost_per_accepted": cost / accepted if accepted else None,
+            "cost_per_accepted": cost / kept if kept else None,
             "precision": claim.precision,
             "calibrated": claim.calibrated,
             "low": claim.low,
             "checked": claim.checked,
             "against_label": int(frame["against_label"].sum()) / accepted if accepted and self.labelled else None,
-            "lacking": decided.lacking / (calls + decided.lacking) if decided.lacking else 0.0,
+            "lacking": decided.lacking / calls if decided.lacking else 0.0,
             "promised": decided.promise.target if decided.promise is not None else None,
-            **self._by_class(frame["accepted"]),
+            **self._by_class(own),
         }
 
-    def _by_class(self, accepted: "pl.Series") -> dict[str, float]:
+    def _by_class(self, accepted: Sequence[bool]) -> dict[str, float]:
         """The coverage of each raw label."""
         met, kept = Counter(self.tabled.labels), Counter(compress(self.tabled.labels, accepted))
         return {f"{OF_CLASS}{label}": kept[label] / met[label] for label in self.classes}

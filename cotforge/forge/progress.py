@@ -38,7 +38,7 @@ class TeacherCounts:
     output_tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
-    """Sum over all attempts."""
+    """Sum over the attempts that ended."""
     last_error: str = ""
     """Of the last Call that was given up."""
     trouble: str = ""
@@ -60,10 +60,14 @@ class TeacherCounts:
         self.redacted += attempt.redacted
         self.without_logprobs += attempt.refused_field == LOGPROBS
 
+    @property
+    def ended(self) -> int:
+        """Attempts that ended."""
+        return self.attempts - self.in_flight
+
     def waiting(self, now: float) -> Waiting | None:
         """The attempts that have been in flight for long; None where there are none."""
-        ended = self.attempts - self.in_flight
-        least = max(LONG_S, LONG_TIMES * self.seconds / ended if ended > 0 else 0.0)
+        least = max(LONG_S, LONG_TIMES * self.seconds / self.ended if self.ended > 0 else 0.0)
         long = [now - begun for begun in list(self.begun.values()) if now - begun >= least]  # a copy: it is shown by another thread
         return Waiting(len(long), max(long)) if long else None
 

@@ -36,6 +36,11 @@ class Answers:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The closed set of each Sample, where they share none."""
 
+    @property
+    def readable(self) -> int:
+        """Calls whose answer could be read."""
+        return len(self.frame) - self.frame["answer"].null_count()
+
 
 @dataclass(slots=True)
 class _Spent:

@@ -9,6 +9,8 @@ import yaml
 
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW
+from cotforge.consensus.majority import UNANIMOUS
+from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.consensus.whatif import CHEAP, EVERYBODY, OF_CLASS, POLICY
 
 LACKING = 0.02
@@ -44,6 +46,11 @@ class Compared:
         return any(row["calibrated"] for row in self.rows)
 
     @property
+    def target_source(self) -> str:
+        """Where the target comes from, in words to stand behind it; empty where the pipeline file says it."""
+        return "" if "target" in self.consensus.model_fields_set else " (the default of consensus.target)"
+
+    @property
     def nearest(self) -> Row | None:
         """The row with the highest lower bound."""
         return max((row for row in self.rows if _is_sound_row(row)), key=lambda row: float(row["low"]), default=None)
@@ -76,7 +83,7 @@ def compare_rows(
 
 
 def _is_sound_row(row: Row) -> bool:
-    return bool(row["calibrated"] and row["accepted"] and row["lacking"] <= LACKING)
+    return bool(row["calibrated"] and row["coverage"] and row["lacking"] <= LACKING)
 
 
 def _beats(row: Row, present: Row) -> bool:
@@ -109,6 +116,17 @@ def setting_line(row: Row, consensus: Consensus) -> str:
     keys |= {"promise": consensus.promise.model_dump() if consensus.promise is not None else None}
     given = {key: value for key, value in keys.items() if value is not None}
     return "consensus: " + yaml.safe_dump(given, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000).strip()
+
+
+def lacking_text(row: Row) -> str:
+    """What a row lacks, and what that does to its coverage; empty where it lacks nothing."""
+    if not row["lacking"]:
+        return ""
+    if row["rule"] in (LABEL_MATCH.name, CASCADE.name):
+        wrong = "too low"  # another reply can only add to what is accepted
+    else:
+        wrong = "a guess" if row["rule"] == UNANIMOUS.name or row["coverage"] == 1 else "probably too low"
+    return f"lacks {row['lacking']:.1%} of its replies: its coverage is {wrong}"
 
 
 def class_coverage(row: Row) -> dict[str, float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from cotforge.pages import page_environment
 from cotforge.whatif import plot
 from cotforge.whatif.answers import Answers
-from cotforge.whatif.choice import LACKING, Compared, class_coverage, row_name
+from cotforge.whatif.choice import LACKING, Compared, class_coverage, lacking_text, row_name
 from cotforge.whatif.whatif_text import HEADS, follow_up_notes, gold_notes, number_text, percent_text, price_text, row_advice
 
 
@@ -28,6 +28,7 @@ def whatif_page(run: str, found: Compared, answers: Answers, folder: Path) -> st
             color=plot.RULES.index,
             head=HEADS[answers.unit],
             much=LACKING,
+            lacks=lacking_text,
             lacking=any(row["lacking"] for row in found.rows),
             compared=standing,
             shares={label: [each.get(label) for each in shares] for label in sorted({label for each in shares for label in each})},

@@ -9,7 +9,7 @@ from cotforge.plots.points import Point, PointChart, number_places
 from cotforge.plots.scales import Scale, Tick, log_span, log_ticks
 from cotforge.plots.svg import Box
 from cotforge.whatif.answers import Unit
-from cotforge.whatif.choice import Compared, Row, row_name
+from cotforge.whatif.choice import Compared, Row, lacking_text, row_name
 from cotforge.whatif.whatif_text import HEADS, number_text, percent_text, price_text
 
 BOX = Box(760, 430, left=62, right=22, top=26, bottom=52)
@@ -72,9 +72,10 @@ def plot(found: Compared, axis: Axis, unit: Unit) -> PointChart:
 def says(row: Row, unit: Unit) -> str:
     """A row's figures in a sentence."""
     shown = "" if row["low"] is None or row["precision"] is None else f", precision at least {row['low']:.3f}, about {row['precision']:.3f}"
+    lacks = f"; {lacking_text(row)}" if row["lacking"] else ""
     cost = "" if unit == "calls" else f", {price_text(row['cost_per_accepted'], unit)}"
     taken = f"{number_text(row['calls_per_accepted'])} calls{cost} per accepted sample"
-    return f"{row_name(row)}: {taken}, coverage {percent_text(row['coverage'])}{shown}"
+    return f"{row_name(row)}: {taken}, coverage {percent_text(row['coverage'])}{shown}{lacks}"
 
 
 def _floor(values: Sequence[float]) -> float:

@@ -8,22 +8,24 @@ from cotforge.consensus.promise import needed_checks
 from cotforge.consensus.until_label import CASCADE, LABEL_MATCH
 from cotforge.replies.text import one_line
 from cotforge.whatif.answers import Answers, Unit
-from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, row_name, setting_line
+from cotforge.whatif.choice import LACKING, Compared, Row, class_coverage, lacking_text, row_name, setting_line
 
 CLASSES, LONGEST = 8, 60
 """Classes that a line names, and characters of each."""
 RULES_BY_LABEL = (LABEL_MATCH.name, CASCADE.name)
 """Rules that accept an answer only where a teacher says the label."""
+LACKED = "replies never asked for"
 HEADS = {"usd": "cost", "seconds": "seconds", "calls": "price"}
 
 
 def whatif_text(found: Compared, answers: Answers, folder: Path, files: Sequence[Path]) -> str:
     """What was compared, a row for each variant, what the figures are worth, and the row to take."""
-    said, ids = len(answers.frame), len(answers.labels)
+    calls, ids = len(answers.frame), len(answers.labels)
     missing = f" (of {answers.samples:,}; nothing was heard of the others)" if ids < answers.samples else ""
     return "\n".join(
         [
-            f"{ids:,} samples{missing}, {said:,} answers in the journal, {found.gold:,} samples checked by people; nothing was asked",
+            f"{ids:,} samples{missing}, {calls:,} calls in the journal, of which {answers.readable:,} gave an answer that could be read, "
+            f"{found.gold:,} samples checked by people; nothing was asked",
             "",
             *_table_lines(found, answers.unit),
             "",
@@ -37,7 +39,7 @@ def whatif_text(found: Compared, answers: Answers, folder: Path, files: Sequence
 
 def _table_lines(found: Compared, unit: Unit) -> Iterator[str]:
     lacking = any(row["lacking"] for row in found.rows)
-    heads = ["", "calls", HEADS[unit], "coverage", "at least", "about", "against label", *(["lacking"] if lacking else [])]
+    heads = ["", "calls", HEADS[unit], "coverage", "at least", "about", "against label", *([LACKED] if lacking else [])]
     lines = [heads] + [_row_cells(row, place == found.present, unit, lacking) for place, row in enumerate(found.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
@@ -53,7 +55,7 @@ def _row_cells(row: Row, present: bool, unit: Unit, lacking: bool) -> list[str]:
         number_text(row["low"], 3),
         number_text(row["precision"], 3),
         percent_text(row["against_label"]),
-        *([percent_text(row["lacking"]) if row["lacking"] else ""] if lacking else []),
+        *([lacking_text(row)] if lacking else []),
     ]
 
 
@@ -70,7 +72,10 @@ def _reading_notes(found: Compared, answers: Answers) -> Iterator[str]:
         yield f"every row accepts only what keeps the promise of {sure}, and nothing where it cannot be given"
     yield from gold_notes(found)
     if any(row["lacking"] for row in found.rows):
-        yield f"lacking: share of its calls that were never made and cannot be replayed; above {LACKING:.0%} a row is a guess"
+        yield (
+            "calls and cost count the calls that a row lacks too; of a rule that asks in turn they are an estimate; "
+            f"a row that lacks more than {LACKING:.0%} is never recommended"
+        )
 
 
 def follow_up_notes(found: Compared) -> Iterator[str]:
@@ -81,6 +86,8 @@ def follow_up_notes(found: Compared) -> Iterator[str]:
 
 def gold_notes(found: Compared) -> Iterator[str]:
     """What the answers of people do to the figures, where that may surprise."""
+    if found.gold:
+        yield "coverage, calls and cost are those of a rule alone: no sample counts as accepted because people answered it"
     if found.calibrated and found.all_checked:
         yield "people checked all samples, so nothing is left that nobody checked: the figures tell how a row does without these answers"
     if any(row["rule"] in RULES_BY_LABEL and row["against_label"] for row in found.rows):
@@ -111,7 +118,7 @@ def row_advice(found: Compared, unit: Unit, folder: Path) -> list[str]:
         told = f"; {row_name(near)} comes nearest with at least {near['low']:.3f}" if near is not None else ""
         if any(row["lacking"] > LACKING and (row["low"] or 0) >= found.target for row in found.rows):
             return ["the rows that reach the target rest on calls that were never made; a build with rule majority asks everybody"]
-        none = f"no row is shown to reach the target {found.target:g}{told}; more gold narrows the bounds: {gold}"
+        none = f"no row is shown to reach the target {found.target:g}{found.target_source}{told}; more gold narrows the bounds: {gold}"
         if found.better is None:
             return [none]
         return [none, f"in nothing worse than the present setting, and asks less: {_row_text(found.rows[found.better], found, unit)}"]
@@ -134,7 +141,9 @@ def _row_text(row: Row, found: Compared, unit: Unit) -> str:
 
 def _reached_line(found: Compared) -> str:
     promise = found.consensus.promise
-    return f"that keeps the promise of {promise.precision:g}" if promise else f"whose lower bound reaches the target {found.target:g}"
+    if promise is not None:
+        return f"that keeps the promise of {promise.precision:g}"
+    return f"whose lower bound reaches the target {found.target:g}{found.target_source}"
 
 
 def _costing_text(row: Row, unit: Unit) -> str:
