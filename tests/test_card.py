@@ -78,7 +78,7 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     assert "12.50 USD" in body
     assert "Uncalibrated" in body
     assert "licence of the images is unknown" in body
-    assert "- reasoning\\_words, at least 60 (8 dropped)" in body
+    assert "- reasoning\\_words, at least 60 (8 texts dropped)" in body
 
 
 def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():
