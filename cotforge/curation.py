@@ -139,6 +139,11 @@ class Curation:
         return any(isinstance(one, BarringFollowUp) for one in self.curator.follow_ups)
 
     @property
+    def barred(self) -> frozenset[str]:
+        """Teachers that a follow-up bars, as far as that is found out."""
+        return self.curator.common.barred if self.curator.common is not None else frozenset()
+
+    @property
     def is_barring(self) -> bool:
         """Whether it is still to be found out who is barred."""
         return self.curator.common is not None and self.curator.common.barring

@@ -39,6 +39,7 @@ from cotforge.sources.values import clean_value
 from cotforge.tally import Tally, claims
 from cotforge.tally.blindness import Blindness
 from cotforge.tally.counts import FollowUpTally, TeacherTally
+from cotforge.tally.finding_rows import check_lines
 from cotforge.tally.findings import FindingTally
 from cotforge.tally.funnel import funnel_steps
 from cotforge.tally.idle_filters import build_command, idle_filters
@@ -97,7 +98,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         tally.estimated, tally.twins, tally.claim, tally.bins = decider.estimates, decider.twins, decider.claim, decider.bins
         if loaded.pipeline.consensus.image is not None:
             tally.admission = decider.admission or Admission(False, len(curation.setting.gold.answers))
-        tally.unseen, tally.findings = blindness.unseen(), findings.summary()
+        tally.unseen, tally.findings = blindness.unseen(), findings.summary(curation.barred)
         tally.remarks = decider.remarks
         tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown, tally.held_out = now.counts().labels_unknown, now.counts().held_out
@@ -268,6 +269,7 @@ class Ending:
         yield from per_class(self.loaded, self.tally)
         yield from origin_lines(self.tally)
         yield from weave_lines(self.loaded, self.tally)
+        yield from check_lines(self.tally.findings)
         if summary.get("unrated"):
             yield (
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "

@@ -81,7 +81,7 @@ def test_the_body_tells_funnel_agreement_classes_prompts_cost_and_limits():
     assert "Calls of earlier settings of this folder, and what was asked again, count too." in body
     assert "Uncalibrated" in body
     assert "licence of the images is unknown" in body
-    assert "- reasoning\\_words, at least 60 (8 dropped)" in body
+    assert "- reasoning\\_words, at least 60 (8 texts dropped)" in body
 
 
 def test_a_calibrated_run_tells_its_claim_with_bound_and_strata():

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cotforge.dedup.found import Duplicate, FoundDuplicates
 from cotforge.dedup.likeness import Viewed, compare
 from cotforge.dedup.minhash import EarlierTexts
 from cotforge.dedup.picture_index import PictureIndex
@@ -162,3 +163,12 @@ def test_words_that_many_texts_of_a_benchmark_share_are_its_template() -> None:
     known.add([(f"bench:{number}", f"{hint} {' '.join(reasoning(number, 20))}") for number in range(12)])
     assert known.find(hint) is None
     assert known.find(" ".join(reasoning(3, 20))) == "bench:3"
+
+
+def test_duplicates_are_counted_with_their_unit() -> None:
+    samples, texts = FoundDuplicates("sample"), FoundDuplicates("text")
+    for number in range(2):
+        samples.add(Duplicate(str(number), "a", "exact", "picture", 1.0, "dropped", "", "", "rows:1"))
+    texts.add(Duplicate("b", "a", "reasoning", "reasoning", 0.8, "dropped", "", "", "rows:1"))
+    assert samples.notes() == ["dedup: 2 samples dropped: their picture and question are those of an earlier sample"]
+    assert texts.notes() == ["dedup: 1 text dropped: their reasoning repeats an earlier lesson"]

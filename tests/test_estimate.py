@@ -57,10 +57,10 @@ def test_the_text_names_samples_faults_teachers_bounds_and_the_whole() -> None:
     assert estimate_text(found).splitlines() == [
         "1,230 samples; 1,000 rows duplicate_id; 2 rows image_empty",
         "one     1,200 calls to make, 30 in the journal, about 600,000 in + 90,000 out tokens, about $1.50, about 2.0 h",
-        "        in all 360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h (a guess)",
+        "        still to ask: 360,000 to 1,320,000 tokens, $0.90 to $2.40, 60 min to 4.0 h (a guess)",
         "longer  0 calls to make, 1,230 in the journal",
         "free    10 calls to make, 0 in the journal, about 5,000 in + 500 out tokens, no price given",
-        "        in all 5,010 to 5,600 tokens, time unknown (no idea)",
+        "        still to ask: 5,010 to 5,600 tokens (no idea), time unknown",
         "        1 probed calls failed, the last: 500",
         "in all 1,210 calls to make, about $1.50 ($0.90 to $2.40)",
     ]
@@ -155,7 +155,7 @@ def test_check_asks_nothing_and_says_what_a_build_then_asks(tmp_path: Path) -> N
         assert not server.ledger
         assert lines[0] == "10 samples; 1 row line_not_json"
         assert lines[1].startswith("one  30 calls to make, 0 in the journal, about ")
-        assert lines[2].endswith("time unknown (a guess, as it has not answered yet; --probe asks a few and measures)")
+        assert lines[2].endswith(" (a guess, as it has not answered yet; --probe asks a few and measures), time unknown")
         assert lines[3].endswith(", no price given")
         assert lines[-1].startswith("in all 40 calls to make, about $")
         assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0

@@ -225,14 +225,14 @@ def test_check_plans_and_prices_what_follows_and_asks_nothing(tmp_path: Path) ->
         assert lines["one"].startswith("10 calls to make, 0 in the journal, at most about 8 more follow the vote, about ")
         assert lines["in all"].startswith("20 calls to make, at most about 24 more follow the vote")
         assert lines["echo:"] == "at most about 24 calls after the vote (one 8, two 16)"
-        assert lines["calls after the vote:"] == "counted with 80% of the samples with an accepted answer, which is an assumption"
+        assert lines["calls after the vote:"] == "counted as if 80% of the samples had an accepted answer, which is an assumption"
         does_not = "does not suffice:"
         assert lines["budget:"] == f"calls 40 {does_not} 0 spent, about 44 to come; it reaches about 40 calls, those of the vote first"
         with opened(tmp_path, kind=Loaded) as run:
             run.build()
         lines = checked(tmp_path)
         assert lines["in all"].startswith("0 calls to make, at most about 30 more follow the vote")
-        assert lines["calls after the vote:"] == "counted with 100% of the samples with an accepted answer, as 10 so far"
+        assert lines["calls after the vote:"] == "counted as if 100% of the samples had an accepted answer, as the 10 so far have"
         with pytest.raises(Stopped):
             build(tmp_path)
         lines = checked(tmp_path)

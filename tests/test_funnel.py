@@ -83,13 +83,15 @@ def test_every_loss_stands_at_its_own_step():
 def test_steps_that_a_run_does_not_have_are_left_out():
     keys = ["rows", "samples", "asked", "agreed", "filters", "select"]
     assert [step.key for step in funnel_steps(counted(lesson(0)))] == keys
+    assert funnel_steps(counted(lesson(0)))[-1].name == "with lessons"
+    assert funnel_steps(counted(lesson(0), dropped("select:per_class", of=lesson(1))))[-1].name == "taken by select"
     assert [step.key for step in funnel_steps(counted(lesson(0), finds_repeats=True))] == [*keys[:-1], "dedup", "select"]
 
 
 def test_several_lessons_of_a_sample_are_told_in_words_and_make_no_bar_longer_than_all_rows():
     tally = counted(twice(0), twice(1), undecided(2))
     figure = funnel_figure(tally)
-    assert figure.rows[-1][:3] == ("taken by select", "2", "66.7%")
+    assert figure.rows[-1][:3] == ("with lessons", "2", "66.7%")
     assert figure.finding.startswith("2 of 3 rows gave 4 lessons; ")
     assert funnel_figure(counted(rescued(0))).rows[4] == ("agreed on, or rescued", "1", "100.0%", "gained: 1 by rescue")
     assert given_lessons(tally) == "2 samples gave 4 lessons, as select.per_sample allows several"

@@ -294,7 +294,7 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
         "runs/feelings/gold.html: open it in a browser, answer, and save gold.csv",
         "runs/feelings/gold-to-fill.csv: the same for a spreadsheet",
         "then: cotforge gold runs/feelings --read gold.csv",
-        "5 checked without an error certify a precision of at least 0.549 with 95 % confidence",
+        "5 checked without an error certify a precision of at least 0.549 with 95 % confidence, if the rule accepts an answer to each",
     ]
     rows = asked(tmp_path / "runs/feelings")
     assert [row["id"] for row in rows] == sorted((f"row-{number}" for number in range(5)), key=lambda id: sample_rank(id, APART))
@@ -306,7 +306,7 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
         "back.csv: 3 answers to 3 samples",
         "runs/feelings/gold.csv: 3 rows added; 2 samples have an answer, 1 are ambiguous",
         "ambiguous, as people disagree or cannot tell: 'row-2'; settle them in runs/feelings/gold.csv if you can",
-        "3 checked without an error certify a precision of at least 0.368 with 95 % confidence",
+        "3 checked without an error certify a precision of at least 0.368 with 95 % confidence, if the rule accepts an answer to each",
         "next: cotforge curate runs/feelings",
     ]
     assert (tmp_path / "runs/feelings/gold.csv").read_text() == "id,answer\nrow-0,awe\nrow-1,fear\nrow-2,?\n"

@@ -72,8 +72,19 @@ def test_labels_that_people_checked_and_samples_without_a_label_are_not_listed()
     for id, share in (("checked", 0.01), ("checked too", 0.99), ("ambiguous", 0.1), ("open", 0.3), ("open too", 0.4)):
         audit.add(of(id), Doubt("b", 0.5, share, contradicts=True))
     audit.add(of("unlabelled", None), Doubt("b", 0.9))
+    assert list(audit.notes()) == ["2 of 2 labels are likelier wrong than right; 3 that people checked are left out"]
     assert [suspect.id for suspect in audit.suspects()] == ["open", "open too"]
     assert audit.drawn() == {"open": 1.0, "open too": 1.0, "checked": 1.0, "ambiguous": 1.0}
+
+
+def test_where_no_label_is_likelier_wrong_than_right_it_is_said_that_there_is_little_to_find() -> None:
+    audit = Audit(Gold(), 2)
+    for id in ("one", "two", "three"):
+        audit.add(of(id), Doubt("a", 0.9999, 0.9999))
+    assert list(audit.notes()) == [
+        "0 of 3 labels are likelier wrong than right",
+        "there is little to find: even the label that is likeliest wrong has odds of only 0.0001",
+    ]
 
 
 # the command
@@ -155,6 +166,8 @@ def test_an_audit_lists_the_likeliest_wrong_labels_first_and_shows_them_on_the_p
     assert row["suggested"] in row["votes"]
     assert Path(row["image"]).is_file()
     assert done.stdout.splitlines()[-1] == "then: cotforge gold runs/feelings --read gold.csv"
+    assert "little to find" not in done.stdout
+    assert "replaces" not in done.stdout
 
 
 def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for_no_other(tmp_path: Path, build: Build) -> None:
@@ -177,10 +190,22 @@ def test_an_audit_that_a_person_filled_in_is_read_back_and_its_samples_stand_for
     assert again.returncode == 0
     assert not {row["id"] for row in table(run / "audit.csv")} & set(gold.answers)
     (run / "gold.csv").write_text("id,answer\n" + "".join(f"{id},{answer}\n" for id, answer in truth(400).items()))
+    assert "this page replaces the one that was there; cotforge gold runs/feelings writes a page of drawn samples again" in again.stdout
     page = (run / "gold.html").read_bytes()
     none = ran("gold", "runs/feelings", "--audit", cwd=tmp_path)
     assert none.stdout == "nothing to audit: people checked all 400 samples that have a label and an answer\n"
     assert (run / "gold.html").read_bytes() == page
+
+
+def test_an_audit_that_finds_nothing_asks_about_a_few_samples_alone(tmp_path: Path) -> None:
+    write_rows(tmp_path, 30)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    write_pipeline(tmp_path, replay(tmp_path, "one", {row["id"]: said(row["label"]) for row in rows}))
+    assert ran("build", "pipeline.yaml", cwd=tmp_path).returncode == 0
+    told = ran("gold", "runs/feelings", "--audit", cwd=tmp_path).stdout
+    assert told.startswith("0 of 30 labels are likelier wrong than right\nthere is little to find: ")
+    assert "gold.html: the 20 likeliest to be wrong;" in told
+    assert len(table(tmp_path / "runs/feelings/audit.csv")) == 20
 
 
 def test_there_is_no_audit_without_replies_and_none_without_labels(tmp_path: Path) -> None:

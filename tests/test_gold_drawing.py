@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outcomes import gone
 
 from cotforge.consensus import decide
-from cotforge.consensus.drawn import hash_place, is_evenly_drawn, sampling_weights
+from cotforge.consensus.drawn import even_part, hash_place, is_evenly_drawn, sampling_weights
 from cotforge.gold import Gold
 from cotforge.gold.drawing import SUREST, Doubt, Drawing, draw_samples, proportional_shares
 from cotforge.gold.pick import APART
@@ -50,6 +50,7 @@ def test_half_is_drawn_by_chance_and_half_where_the_vote_is_in_doubt() -> None:
     assert others[AGAINST] > 20  # by chance there would be 5
     assert set(drawing.drawn) == set(drawing.ids)
     assert all(100 / 2_000 <= share < 1 for share in drawing.drawn.values())
+    assert drawing.even == len(even_part(drawing.ids, drawing.drawn)), "what will count is known before anybody answers"
 
 
 def test_the_order_of_the_source_decides_nothing() -> None:

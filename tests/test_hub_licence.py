@@ -37,6 +37,7 @@ def test_the_licence_follows_from_source_and_teachers(
     [
         (None, FREE, "the licence of the images is not stated"),
         ("mit", {"org/a": None}, "the licence of org/a is not stated"),
+        ("mit", {"org/a": None, "org/b": None}, "the licences of org/a, org/b are not stated"),
         ("cc-by-nd-4.0", FREE, "cc-by-nd-4.0 allows no changed copies of the images"),
         ("house rules", FREE, "'house rules' is no licence that the Hub knows"),
         ("mit", {"org/a": "llama3"}, "org/a forbids using its output to improve other language models"),

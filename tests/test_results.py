@@ -76,7 +76,7 @@ def test_the_card_shows_a_lesson_with_its_picture_and_the_pipeline_as_it_was_wri
         assert (picture.format, picture.size) == ("JPEG", (48, 32))
     drawn = ElementTree.parse(run / "dataset" / shown[1]).getroot()
     assert (drawn.tag, drawn.get("width")) == ("{http://www.w3.org/2000/svg}svg", "560")
-    assert {"rows read", "taken by select"} <= {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"rows read", "with lessons"} <= {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     written = readme.partition("<summary>The pipeline file</summary>\n\n```yaml\n")[2].partition("\n```")[0]
     assert written == (run.parent / "pipeline.yaml").read_text().strip()
 

@@ -19,10 +19,34 @@ def test_the_bound_comes_first() -> None:
     assert said == "precision: at least 0.924 with 95 % confidence, about 0.968: 97 of 100 checked answers are right"
 
 
-@pytest.mark.parametrize("made", [Claim(), make_claim([ONE] * 19), make_claim([UNTOLD] * 5)])
-def test_without_enough_checked_answers_there_is_no_number(made: Claim) -> None:
-    assert claim_headline(made) == "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
+CERTIFIED = "100 checked without an error certify a precision of at least 0.970 with 95 % confidence, if the rule accepts an answer to each"
+COUNT = "checked samples count, and it takes 20: those whose answer the rule accepts"
+EVEN = ", and that are as if drawn by chance alone"
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (Claim(), "nobody checked enough answers; cotforge gold picks some to check"),
+        (make_claim([ONE] * 19), f"only 19 of 19 {COUNT}; cotforge gold picks more to check"),
+        (make_claim([UNTOLD] * 5), f"only 5 of 5 {COUNT}; cotforge gold picks more to check"),
+        (make_claim([ONE] * 9 + [ONE._replace(accepted=False)] * 91), f"only 9 of 100 {COUNT}; cotforge gold picks more to check"),
+        (
+            make_claim([ONE] * 9 + [ONE._replace(weight=0.01, place=0.5)] * 91),
+            f"only 9 of 100 {COUNT}{EVEN}; cotforge gold picks more to check",
+        ),
+    ],
+)
+def test_without_enough_checked_answers_there_is_no_number_and_it_is_said_which_of_them_count(made: Claim, why: str) -> None:
+    assert claim_headline(made) == f"precision: uncalibrated, {why}"
     assert not re.search(r"\d\.\d", " ".join(claim_notes(made, {"cat": 10}) if not made.ambiguous else ""))
+
+
+def test_the_parts_of_unequally_drawn_samples_are_said_not_to_add_up() -> None:
+    drawn = [ONE._replace(weight=0.1 + number % 2, place=number / 100) for number in range(100)]
+    told = " ".join(claim_notes(make_claim(drawn), {}))
+    assert "chosen for all, for each part and for each class anew, so the counts do not add up" in told
+    assert "add up" not in " ".join(claim_notes(make_claim([ONE] * 100), {}))
 
 
 def test_what_people_cannot_tell_is_told_with_its_share() -> None:
@@ -69,16 +93,16 @@ def test_a_tally_tells_its_claim_in_whole_sentences() -> None:
     ("count", "consensus", "said"),
     [
         (0, Consensus(), "nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify 0.970"),
-        (100, Consensus(), "100 checked without an error certify a precision of at least 0.970 with 95 % confidence"),
+        (100, Consensus(), CERTIFIED),
         (
             100,
             Consensus(rule="sequential", target=0.95),
-            "100 checked without an error certify a precision of at least 0.970 with 95 % confidence",
+            CERTIFIED,
         ),
         (
             100,
             Consensus(rule="sequential", target=0.99),
-            "100 checked without an error certify a precision of at least 0.970 with 95 % confidence; 0.99 takes 299",
+            f"{CERTIFIED}; 0.99 takes 299",
         ),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from cotforge.followups.judge_marks import Dimension
 from cotforge.records import CuratedSample, Finding, Judged, Lesson, Trace
 from cotforge.tally.compared_marks import PeopleMarks
-from cotforge.tally.finding_rows import finding_lines, mark_rows, rate_tables, writer_marks
+from cotforge.tally.finding_rows import check_lines, finding_lines, mark_rows, rate_tables, writer_marks
 from cotforge.tally.findings import FindingTally
 from tests.outcomes import judged, lesson, trace
 
@@ -73,6 +73,23 @@ def test_verify_and_hint_have_rates_too_and_skipped_is_counted() -> None:
     assert made["verify"]["t0"]["no_picture"]["share"] == 0.75
     assert made["hint"]["t0"]["all"]["yes"] == 1
     assert made["skipped"] == {"weave:one_trace": 1}
+    assert "barred" not in made["hint"]["t0"]["all"]
+
+
+def test_the_console_has_a_line_for_each_kind_of_check_and_names_who_is_barred() -> None:
+    verify = [Finding("verify", "t0", "t1", value, "picture") for value in (1, 1, 0, 1)]
+    hints = [Finding("hint", "t0", "t0", float(number > 2)) for number in range(12)]
+    counted = tally([found(1, *verify, *hints, probe(1, 1)), found(2, probe(2, 0), mark(2, "t1", 4), mark(2, "t2", 4))])
+    assert list(check_lines(counted.summary(barred={"t0"}))) == [
+        "texts checked by readers: 3 of 4 confirmed with the picture (75.0%)",
+        "probe: 1 of 2 answers survive a blank picture (50.0%; 100.0% by guessing)",
+        "judge: mean marks, and how far judges agree: evidence 4.00 (alpha -), clarity - (alpha -)",
+        "rescue: t0 is barred from explaining labels, as it argued for 9 of 12 wrong hints",
+    ]
+    line = "Wrong labels to explain, t0: argued for 9 of 12 wrong hints"
+    assert list(finding_lines(counted.summary(barred={"t0"}))) == [f"{line}; barred from explaining labels"]
+    assert list(finding_lines(counted.summary())) == [line]
+    assert list(check_lines({})) == []
 
 
 def test_rows_about_writers_and_about_readers_stand_in_tables_of_their_own() -> None:

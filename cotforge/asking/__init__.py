@@ -22,6 +22,7 @@ from cotforge.coroutines import run_coroutine
 from cotforge.curation import Curation, Samples
 from cotforge.display import Display
 from cotforge.endings import Stop
+from cotforge.errors import Interrupted
 from cotforge.estimate import LOOKED_AT, Estimator, answered_elsewhere, asked_anew
 from cotforge.estimate.forecast import forecast_follow_ups
 from cotforge.folder import RunFolder
@@ -197,7 +198,7 @@ class RunAsking:
             Thread(target=self._count_samples, args=(display, guide), name="counting", daemon=True).start()
             run_coroutine(self._run_forge(progress, refreshed, asked, guide=guide, rounds=rounds), interrupt=self.interrupt)
         if progress.stopped is Stop.INTERRUPTED and progress.is_hurried:
-            raise KeyboardInterrupt
+            raise Interrupted(f"what was paid for is kept ({progress.asked:,} calls ended now): run the same command again to go on")
         if progress.lacking > self.loaded.pipeline.max_failures:
             progress.stop(Stop.FAILURES)
         self.is_over = self.again is None and rounds is None and progress.is_complete

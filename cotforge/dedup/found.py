@@ -33,7 +33,9 @@ class Duplicate(NamedTuple):
 class FoundDuplicates:
     """Duplicates in the order in which they were found, counted by kind and fate."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
+        """`unit`: what is counted, for its lines."""
+        self._unit = unit
         self.counts = Counter[tuple[str, str]]()
         """By kind and fate."""
         self.relabelled = 0
@@ -65,7 +67,8 @@ class FoundDuplicates:
             ("contaminated", "dropped"): "dropped: dedup.against has their picture or their words",
             ("reasoning", "dropped"): "dropped: their reasoning repeats an earlier lesson",
         }
-        lines = [f"dedup: {count:,} {told[key]}" for key, count in sorted(self.counts.items()) if key in told]
+        counts = [(count, told[key]) for key, count in sorted(self.counts.items()) if key in told]
+        lines = [f"dedup: {count:,} {self._unit}{'s' * (count != 1)} {words}" for count, words in counts]
         if self.relabelled:
             lines.append(f"dedup: {self.relabelled:,} of the duplicates have another label than the sample they repeat")
         return lines

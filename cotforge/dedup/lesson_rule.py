@@ -24,7 +24,7 @@ class LessonRule:
 
     def __init__(self, least: float | None, references: SharedWords | None) -> None:
         """`least`: similarity from which a text repeats an earlier lesson with the same answer; None: any may."""
-        self.found = FoundDuplicates()
+        self.found = FoundDuplicates("text")
         self._earlier = None if least is None else EarlierTexts(least)
         self._references = references
 

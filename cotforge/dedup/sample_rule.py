@@ -50,7 +50,7 @@ class DuplicateReading:
     ) -> None:
         """`index`: None where only equal bytes count; `question`: that of the task, which says nothing about one sample."""
         self._spec, self._index, self._references, self._question, self._tell = spec, index, references, question, tell
-        self.found = FoundDuplicates()
+        self.found = FoundDuplicates("sample")
         self._packed: dict[bytes, bytes | None] = {}
         """Thumbnails of pictures that are on their way to the index."""
         self._lock, self._new = Lock(), 0

@@ -28,10 +28,10 @@ def _teacher_lines(name: str, share: Share, *, at_most: bool) -> Iterator[str]:
     priced = share.teacher.price.given
     usd = f", {about} {format_usd(share.usd.about)}" if priced else ", no price given"
     yield f"{first}, {about} {share.inputs.about:,.0f} in + {share.outputs.about:,.0f} out tokens{usd}{_about_hours(share.hours, about)}"
-    bounds = [f"in all {share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
+    bounds = [f"still to ask: {share.tokens.low:,.0f} to {share.tokens.high:,.0f} tokens"]
     bounds += [f"{format_usd(share.usd.low)} to {format_usd(share.usd.high)}"] * priced
-    bounds += [f"{_lasting_hours(share.hours.low)} to {_lasting_hours(share.hours.high)}"] if share.hours else ["time unknown"]
-    yield f"{'':<{len(name)}}  {', '.join(bounds)} ({share.outlook.why})"
+    bounds += [f"{_lasting_hours(share.hours.low)} to {_lasting_hours(share.hours.high)}"] if share.hours else []
+    yield f"{'':<{len(name)}}  {', '.join(bounds)} ({share.outlook.why}){'' if share.hours else ', time unknown'}"
     if share.failed:
         yield f"{'':<{len(name)}}  {share.failed:,} probed calls failed, the last: {share.last_error}"
 
@@ -63,7 +63,7 @@ def _follow_up_lines(found: Estimate) -> Iterator[str]:
         calls = f"{bound}{_rounded(count)} call{'s' * (_rounded(count) != '1')} after the vote ({by_teacher})"
         yield f"{name}: {calls if count else 'no call to make after the vote'}"
     if forecast.is_at_most():
-        yield f"calls after the vote: counted with {forecast.why}"
+        yield f"calls after the vote: counted as if {forecast.why}"
 
 
 def _later_text(calls: float, at_most: bool) -> str:

@@ -39,8 +39,8 @@ class FollowUpForecast:
     @property
     def why(self) -> str:
         """What it rests on."""
-        share = f"{self.accepted_share:.0%} of the samples with an accepted answer"
-        return f"{share}, as {self.voted:,} so far" if self.voted else f"{share}, which is an assumption"
+        share = f"{self.accepted_share:.0%} of the samples had an accepted answer"
+        return f"{share}, as the {self.voted:,} so far have" if self.voted else f"{share}, which is an assumption"
 
     def of_teacher(self, name: str) -> float:
         """Calls of a teacher."""

@@ -1,7 +1,7 @@
 """The labels that are likeliest wrong, the likeliest first: `audit.csv`, and the same samples on the page on which people answer."""
 
 from bisect import insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cotforge.gold.drawing import Doubt
@@ -71,6 +71,14 @@ class Audit:
         if is_first:
             insort(self.first, (suspect.key, suspect, sample), key=lambda one: one[0])
             del self.first[self.count :]
+
+    def notes(self) -> Iterator[str]:
+        """How many labels look wrong; and where none does, that there is little to find."""
+        settled = len(self._checked)
+        left_out = f"; {settled:,} that people checked are left out" if settled else ""
+        yield f"{self.likelier:,} of {self.labelled - settled:,} labels are likelier wrong than right{left_out}"
+        if self.first and not self.likelier:
+            yield f"there is little to find: even the label that is likeliest wrong has odds of only {self.first[0][1].odds:.2g}"
 
     @property
     def picked(self) -> list[Sample]:

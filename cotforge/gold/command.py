@@ -18,13 +18,17 @@ from cotforge.records import Fault, Sample
 from cotforge.tally.claims import best_case
 
 PAGE = "gold.html"
+FEW_SUSPECTS = 20
+"""Samples on the page of an audit where no label is likelier wrong than right, unless a count is given."""
 Samples = Callable[[], Iterator[Sample | Fault]]
 """Reads the source from its beginning."""
 Doubts = Callable[[], Iterator[tuple[Sample, Doubt]]]
 """Every Sample with what the vote makes of it, in the source's order."""
 
 _BY_CHANCE = "{:,} of {:,} samples picked by chance, the same ones at every run"
+_REPLACES = "this page replaces the one that was there; cotforge gold {run} writes a page of drawn samples again"
 _WHOLE = "{:,} of {:,} samples picked: all that nobody checked, each picture once"
+_WHY_FEWER = "as one that was likelier to be drawn counts less often"
 _NOTHING = "nothing to pick: people checked all {:,} samples"
 
 
@@ -73,27 +77,31 @@ def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: in
         raise PipelineError(f"{loaded.path}: source: no sample has a label and an answer of a teacher; there is no label to audit")
     if not seen.first:
         return f"nothing to audit: people checked all {seen.labelled:,} samples that have a label and an answer"
-    del seen.first[count or min(MOST, max(LEAST, met // 10)) :]
+    del seen.first[count or (min(MOST, max(LEAST, met // 10)) if seen.likelier else FEW_SUSPECTS) :]
     drawn, suspects = seen.drawn(), seen.suspects()
     before = [one for one in known if one[0] in drawn]
+    replaces = [_REPLACES.format(run=shlex.quote(str(folder.path)))] if (folder.path / PAGE).exists() else []
     folder.write(PAGE, gold_page(loaded.pipeline.name, seen.picked, then=f"{then} {FILE}", drawn=drawn, known=before))
     sheet = folder.path / AUDIT
     kept = keep_sheet(sheet, audit_rows(suspects), known)
     listed = "has answers in it, and is left as it was" if kept else f"{len(suspects):,} samples, the likeliest first, with posterior odds"
     return "\n".join(
         [
-            f"{seen.likelier:,} of {seen.labelled:,} labels are likelier wrong than right, those left out that people checked",
+            *seen.notes(),
             f"{sheet}: {listed}",
             f"{folder.path / PAGE}: the {len(seen.first):,} likeliest to be wrong; open it in a browser, answer, and save {FILE}",
+            *replaces,
             f"then: {then} {FILE}",
         ]
     )
 
 
 def at_best(even: int, checked: int, loaded: Loaded) -> str:
-    """What checked samples can certify at best, where about `even` of them are as if drawn by chance alone."""
+    """What checked samples can certify at best, where `even` of them are as if drawn by chance alone."""
+    if not even and checked:
+        return f"none of the {checked:,} checked samples was drawn by chance, so they certify nothing; cotforge gold draws some"
     told = best_case(even, loaded.pipeline.consensus)
-    return told if even >= checked else f"a bound stands on those that are as if drawn by chance alone: {told}"
+    return told if even >= checked else f"{even:,} of {checked:,} samples count for a bound, {_WHY_FEWER}: {told}"
 
 
 def _drawing_notes(drawing: Drawing) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import fsum
 from typing import NamedTuple
 
+from cotforge.consensus.drawn import even_part
 from cotforge.gold.pick import APART, LEAST, MOST, picture_of
 from cotforge.order import sample_rank
 from cotforge.records import Gold, Sample
@@ -75,7 +76,7 @@ class Drawing:
     before: int
     """Samples that were checked before."""
     even: int
-    """How many, these and those checked before, a bound will stand on: about those drawn by chance alone."""
+    """How many, these and those checked before, a bound will stand on if the rule accepts an answer to each: see `even_part`."""
 
 
 class Population:
@@ -131,7 +132,7 @@ class Population:
         told = [*chosen, *(place for place, id in enumerate(self._ids) if self._is_checked(id))]
         drawn = {self._ids[place]: chance + (1 - chance) * shares[place] for place in told}
         drawn |= {id: max(drawn[id], self._gold.drawn[id]) for id in checked if id in self._gold.drawn}
-        return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked), chance_before + len(by_chance))
+        return Drawing(self._in_order(chosen), drawn, len(by_chance), self.met, len(checked), len(even_part(drawn, drawn)))
 
     def _in_order(self, places: Sequence[int]) -> list[str]:
         return sorted((self._ids[place] for place in places), key=lambda id: (sample_rank(id, _ORDER), id))

@@ -83,7 +83,8 @@ def choose_licence(source: str | None, teachers: Mapping[str, str | None], *, wh
     reasons = [f"{model} {words}" for model, licence in teachers.items() for words, _ in _conditions(licence)]
     questions = [f"{model} {words}" for model, licence in teachers.items() for words, asks in _conditions(licence) if asks]
     if unstated := [model for model, licence in teachers.items() if _spelled(licence) in ("", "unknown")]:
-        questions.append(f"the licence of {', '.join(unstated)} is not stated; set teachers[].license")
+        what_is = "licences of {} are" if len(unstated) > 1 else "licence of {} is"
+        questions.append(f"the {what_is.format(', '.join(unstated))} not stated; set teachers[].license")
     noncommercial = [model for model, licence in teachers.items() if NO_COMMERCE.match(_spelled(licence))]
     if known in ("", "unknown"):
         return Licence("unknown", None, reasons, [f"the licence of {what} is not stated; set source.license", *questions])

@@ -45,12 +45,20 @@ def claim_headline(claim: Claim) -> str:
     if not claim.calibrated and 0 < claim.chosen == claim.gold:
         return f"precision: uncalibrated, none of the {claim.gold:,} checked samples was drawn by chance; cotforge gold draws some"
     if not claim.calibrated:
-        return "precision: uncalibrated, nobody checked enough answers; cotforge gold picks some to check"
+        return f"precision: uncalibrated, {uncalibrated_reason(claim)}; cotforge gold picks {'more' if claim.gold else 'some'} to check"
     if claim.low is None:
         return f"precision: no bound, for the rule accepts an answer to none of the {claim.gold:,} checked samples"
     about = "" if claim.precision is None else f", about {claim.precision:.3f}"
     nothing = "" if claim.precision is not None else "; no answer that nobody checked is accepted yet"
     return f"precision: at least {claim.low:.3f} {_SURE}{about}: {_right_text(Count(claim.checked, claim.right))}{nothing}"
+
+
+def uncalibrated_reason(claim: Claim) -> str:
+    """Why nothing is claimed, though people may have checked many samples."""
+    if not claim.gold:
+        return "nobody checked enough answers"
+    even = ", and that are as if drawn by chance alone" if claim.unequal or claim.chosen else ""
+    return f"only {claim.checked:,} of {claim.gold:,} checked samples count, and it takes {FEW}: those whose answer the rule accepts{even}"
 
 
 def claim_sentences(tally: Tally) -> list[str]:
@@ -71,7 +79,8 @@ def claim_notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     if claim.unequal:
         yield (
             f"some of the {claim.gold:,} checked samples were likelier to be drawn: shares are weighted by that, "
-            "and counts and bounds are of those that are as if drawn by chance alone"
+            "and counts and bounds are of those that are as if drawn by chance alone. These are chosen for all, for each part and for each "
+            "class anew, so the counts do not add up"
         )
     if claim.with_label is not None:
         yield f"with their label: {_part_text(claim.with_label, claim.count_with)}"
@@ -105,7 +114,8 @@ def best_case(checked: int, consensus: Consensus) -> str:
     if not checked:
         bound = certifiable_bound(100)
         return f"nobody has checked a sample, so no precision will be claimed; 100 checked without an error certify {bound:.3f}"
-    told = f"{checked:,} checked without an error certify a precision of at least {certifiable_bound(checked):.3f} {_SURE}"
+    least_shown = f"a precision of at least {certifiable_bound(checked):.3f} {_SURE}"
+    told = f"{checked:,} checked without an error certify {least_shown}, if the rule accepts an answer to each"
     if consensus.promise is not None and checked < (least := needed_checks(consensus.promise.wish)):
         return f"{told}; consensus.promise takes {least:,} whose answer is accepted, and until then accepts nothing"
     if target is not None and certifiable_bound(checked) < target:

@@ -101,10 +101,56 @@ def writer_marks(found: Mapping[str, Any]) -> list[tuple[str, list[float | None]
 def finding_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each teacher that wrong labels were planted on, and one for the phrase that most woven texts share."""
     for teacher, details in found.get("hint", {}).items():
-        yield f"Wrong labels to explain, {teacher}: {details['all']['in_words']}"
+        barred = "; barred from explaining labels" if details["all"].get("barred") else ""
+        yield f"Wrong labels to explain, {teacher}: {details['all']['in_words']}{barred}"
     if phrase := found.get("commonest_phrase"):
         share = f"{phrase['share']:.1%} of {phrase['texts']:,} woven texts"
         yield f"The commonest five words of woven texts, \u201c{phrase['phrase']}\u201d, are in {share}"
+
+
+def check_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """For the console: a line for each kind of check with what it found over all teachers, and one for each teacher that is barred."""
+    for kind, name, of_details in _SUMMED:
+        told = [words for detail, of in of_details.items() if (words := _summed_rate(found.get(kind, {}), detail, of))]
+        if told:
+            yield f"{name}: {', '.join(told)}"
+    if rows := mark_rows(found):
+        marks = (f"{row.dimension} {_mark_text(row.mean)} (alpha {_mark_text(row.alpha)})" for row in rows)
+        yield f"judge: mean marks, and how far judges agree: {', '.join(marks)}"
+    for teacher, details in found.get("hint", {}).items():
+        if details["all"].get("barred"):
+            yield f"rescue: {teacher} is barred from explaining labels, as it {details['all']['in_words']}"
+
+
+_SUMMED: Sequence[tuple[str, str, Mapping[str, str]]] = (
+    (
+        "verify",
+        "texts checked by readers",
+        {
+            "picture": "confirmed with the picture",
+            "no_picture": "confirmed without it",
+            "woven": "woven ones confirmed",
+            "hinted": "explained labels confirmed",
+        },
+    ),
+    ("probe", "probe", {"blank": "answers survive a blank picture", "swap": "survive the picture of another sample"}),
+)
+"""(kind of a finding, how its line begins, what a rate is of, by detail)."""
+
+
+def _summed_rate(teachers: Mapping[str, Any], detail: str, of: str) -> str:
+    """One rate over all teachers; empty where none has it."""
+    rates = [details[detail] for details in teachers.values() if detail in details]
+    yes, whole = sum(rate["yes"] for rate in rates), sum(rate["of"] for rate in rates)
+    if not whole:
+        return ""
+    guesses = [(rate["of"], rate["by_guessing"]) for rate in rates if rate.get("by_guessing") is not None]
+    guessed = sum(times * share for times, share in guesses) / sum(times for times, _ in guesses) if guesses else None
+    return f"{yes:,} of {whole:,} {of} ({yes / whole:.1%}{'' if guessed is None else f'; {guessed:.1%} by guessing'})"
+
+
+def _mark_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def judge_lines(found: Mapping[str, Any]) -> Iterator[str]:

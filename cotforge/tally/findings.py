@@ -1,7 +1,7 @@
 """What follow-ups found out over all Samples: rates per teacher, marks, and how far judges agree with each other and with people."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,8 +186,11 @@ class FindingTally:
             known.unread += many - read[judge]
             known.missing += many * len(self._names) - given.get(judge, 0)
 
-    def summary(self) -> dict[str, Any]:
-        """All figures, ready for JSON: kinds that found nothing are left out; shares in [0, 1], null where nothing was asked."""
+    def summary(self, barred: Container[str] = ()) -> dict[str, Any]:
+        """All figures, ready for JSON: kinds that found nothing are left out; shares in [0, 1], null where nothing was asked.
+
+        `barred`: teachers whose explanations do not count, as they argue for wrong labels too.
+        """
         kinds: dict[str, dict[str, dict[str, Any]]] = {}
         for (kind, teacher, detail), rate in sorted(self._rates.items()):
             told = kinds.setdefault(kind, {}).setdefault(teacher, {})[detail or "all"] = rate.summary()
@@ -195,6 +198,7 @@ class FindingTally:
                 told["by_guessing"] = self._by_guessing(teacher, detail)
             if kind == "hint":
                 told["in_words"] = HintRecord(rate.of, rate.yes).in_words()
+                told |= {"barred": True} if teacher in barred else {}
         found: dict[str, Any] = dict(kinds)
         if self._judges:
             found["judge"] = {

@@ -49,7 +49,7 @@ def funnel_steps(tally: Tally) -> list[FunnelStep]:
         gone = lost.get(key, [])
         left -= _total(gone)
         if key != "dedup" or gone or tally.finds_repeats:
-            steps.append(FunnelStep(key, name, left, _ranked(gone)))
+            steps.append(FunnelStep(key, name if gone or key != "select" else "with lessons", left, _ranked(gone)))
     return steps
 
 

@@ -45,7 +45,7 @@ def not_used(
         errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
         attempts = "1 attempt" if count == 1 else f"{count:,} attempts"
         remedy = "; a longer teachers[].timeout helps against timeouts" if "timeout" in unanswered else ""
-        yield f"{attempts} brought no reply and may have been charged ({errors}){remedy}"
+        yield f"{attempts} brought no reply and may have been charged ({errors}; attempts_charged in summary.json){remedy}"
 
 
 def _refusals_text(refusals: int, count: int) -> str:
