@@ -136,7 +136,7 @@ def test_a_recipe_passes_its_check_and_makes_lessons_and_a_second_build_asks_not
     if name == "rescue":
         rescued = [row for row in table(out, "data") if row["origin"] == "rescue"]
         assert rescued, "the recipe rescues, as it is shipped"
-        assert all(row["answer"] == row["label"] and 0.5 <= row["confidence"] < 0.95 for row in rescued)
+        assert all(row["answer"] == row["label"] and row["confidence"] >= 0.5 for row in rescued)
     run("build", name, ground, out, "--limit", PICTURES)
     assert summary(out)["calls"] == 0
 
