@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 from cotforge import gold
 from cotforge.asking import RunAsking
-from cotforge.consensus.drawn import even_part
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.early_end import CLOSED, ended_early
 from cotforge.endings import Stop
@@ -160,7 +159,7 @@ class RunSession:
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
-            tell(f"gold: {claims.best_case(len(even_part(people.checked, people.drawn)), self.loaded.pipeline.consensus)}")
+            tell(f"gold: {claims.best_case_of(people, self.loaded.pipeline.consensus)}")
         if self.loaded.pipeline.train is not None:
             tell("\n".join(["train:", *(f"  {line}" for line in plan_lines(self.loaded.pipeline.train))]))
             give_notices([*plan_notes(self.loaded.pipeline.train), *([NOTHING_HELD_OUT] if self.loaded.pipeline.eval is None else [])])

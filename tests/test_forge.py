@@ -234,7 +234,7 @@ def test_a_signal_keeps_what_is_in_flight_and_a_second_interrupt_drops_it(tmp_pa
             _, said = run.communicate(timeout=90)
         assert time.monotonic() - begun < 30, "and not the 60 s of the server"
         assert run.returncode == 130, said
-        assert re.search(r"interrupted; what was paid for is kept \([1-9]\d* calls ended now\): run the same command again", said)
+        assert re.search(r"interrupted; what was paid for is kept \(\d+ calls ended now\): run the same command again", said)
         asked = len(server.ledger)
         server.latency = 0.0
         assert build(tmp_path)["accepted"] == 60

@@ -74,6 +74,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Teac
                 (kept / f"{kind}.json").write_text(json.dumps(table(folder / "runs/feelings", kind), default=repr))
             (kept / "check.txt").write_text(planned.stdout)
             (kept / "summary.json").write_text(json.dumps(summary(folder / "runs/feelings")))
+            (kept / "told.json").write_text(json.dumps(done.stdout.splitlines()))
         yield folder, server
 
 
@@ -132,6 +133,13 @@ def test_a_teacher_that_argues_for_wrong_labels_explains_nothing(built: tuple[Pa
     told = [entry for entry in server.ledger if "<hint>" in entry.prompt]
     assert len(told) == ROWS
     assert {row["teacher"] for row in rows(folder, "rescued", "traces") if row["origin"] == "rescue"} == {"one", "two"}
+    words = f"argued for {planted['three']} of {planted['three']} wrong hints"
+    assert f"rescue: three is barred from explaining labels, as it {words}" in rows(folder, "rescued", "told")
+    assert any(line.startswith("texts checked by readers: ") for line in rows(folder, "rescued", "told"))
+    for page in ("dataset/README.md", "report.html"):
+        text = (folder / "runs/feelings" / page).read_text()
+        assert f"Wrong labels to explain, three: {words}; barred from explaining labels" in text
+        assert text.count("; barred from") == 1
 
 
 def test_a_second_build_asks_nothing_and_curating_finds_the_same(built: tuple[Path, Teacher]) -> None:

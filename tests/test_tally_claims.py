@@ -6,8 +6,9 @@ import pytest
 
 from cotforge.consensus import Consensus
 from cotforge.consensus.claim import Claim, Expected, HeldOut, make_claim
+from cotforge.records import Gold
 from cotforge.tally import Tally
-from cotforge.tally.claims import best_case, claim_headline, claim_notes, claim_sentences, unvouched_classes
+from cotforge.tally.claims import best_case, best_case_of, claim_headline, claim_notes, claim_sentences, unvouched_classes
 
 ONE = HeldOut(accepted=True, right=True, told=True, agrees=True, answer="cat", confidence=0.9)
 AGAINST = ONE._replace(agrees=False, answer="dog")
@@ -108,3 +109,14 @@ def test_a_tally_tells_its_claim_in_whole_sentences() -> None:
 )
 def test_what_a_number_of_checked_samples_can_certify(count: int, consensus: Consensus, said: str) -> None:
     assert best_case(count, consensus) == said
+
+
+def test_where_samples_were_drawn_unequally_it_is_said_how_many_count_and_why() -> None:
+    answers = {str(number): "a" for number in range(100)}
+    told = best_case_of(Gold(answers, drawn={id: 0.1 if int(id) % 2 else 0.8 for id in answers}), Consensus())
+    found = re.match(r"(\d+) of 100 samples count for a bound, as one that was likelier to be drawn counts less often: (\d+) checked", told)
+    assert found is not None
+    assert found[1] == found[2]
+    assert best_case_of(Gold(answers), Consensus()) == CERTIFIED
+    chosen = best_case_of(Gold(answers, drawn=dict.fromkeys(answers, 1.0)), Consensus())
+    assert chosen == "none of the 100 checked samples was drawn by chance, so they certify nothing; cotforge gold draws some"

@@ -15,7 +15,7 @@ from cotforge.gold.pick import APART, LEAST, MOST, WARM, pick_samples
 from cotforge.gold.sheet import AUDIT, SHEET, Known, keep_sheet, to_fill
 from cotforge.pipeline import Loaded
 from cotforge.records import Fault, Sample
-from cotforge.tally.claims import best_case
+from cotforge.tally.claims import told_even
 
 PAGE = "gold.html"
 FEW_SUSPECTS = 20
@@ -28,7 +28,6 @@ Doubts = Callable[[], Iterator[tuple[Sample, Doubt]]]
 _BY_CHANCE = "{:,} of {:,} samples picked by chance, the same ones at every run"
 _REPLACES = "this page replaces the one that was there; cotforge gold {run} writes a page of drawn samples again"
 _WHOLE = "{:,} of {:,} samples picked: all that nobody checked, each picture once"
-_WHY_FEWER = "as one that was likelier to be drawn counts less often"
 _NOTHING = "nothing to pick: people checked all {:,} samples"
 
 
@@ -98,10 +97,7 @@ def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: in
 
 def at_best(even: int, checked: int, loaded: Loaded) -> str:
     """What checked samples can certify at best, where `even` of them are as if drawn by chance alone."""
-    if not even and checked:
-        return f"none of the {checked:,} checked samples was drawn by chance, so they certify nothing; cotforge gold draws some"
-    told = best_case(even, loaded.pipeline.consensus)
-    return told if even >= checked else f"{even:,} of {checked:,} samples count for a bound, {_WHY_FEWER}: {told}"
+    return told_even(even, checked, loaded.pipeline.consensus)
 
 
 def _drawing_notes(drawing: Drawing) -> list[str]:

@@ -27,6 +27,8 @@ CHECKS = (20, 50, 100, 300)
 """Counts of checked answers whose worth is told."""
 NAME = 80
 """Characters of a name that comes from the data, in a table."""
+SENTENCE = 300
+"""The same of a sentence with such names in it."""
 
 
 def report_page(about: About, tally: Tally, collected: PageCollector, *, before: str = "") -> str:
@@ -35,6 +37,7 @@ def report_page(about: About, tally: Tally, collected: PageCollector, *, before:
     script = page_file("report.js")
     pages = page_environment(autoescape=True)
     pages.filters["short"] = lambda text: shorten_text(str(text), NAME)
+    pages.filters["sentence"] = lambda text: shorten_text(str(text), SENTENCE)
     return pages.get_template("report.html").render(
         about=about,
         tally=tally,

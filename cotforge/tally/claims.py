@@ -105,6 +105,21 @@ def does_better(run: str) -> str:
     )
 
 
+def best_case_of(people: Gold, consensus: Consensus) -> str:
+    """What checked samples can certify at best, and why where not all of them count."""
+    even, checked = len(even_part(people.checked, people.drawn)), len(people.checked)
+    return told_even(even, checked, consensus)
+
+
+def told_even(even: int, checked: int, consensus: Consensus) -> str:
+    """The same, where `even` of the checked samples are as if drawn by chance alone."""
+    if not even and checked:
+        return f"none of the {checked:,} checked samples was drawn by chance, so they certify nothing; cotforge gold draws some"
+    told = best_case(even, consensus)
+    why = "as one that was likelier to be drawn counts less often"
+    return told if even >= checked else f"{even:,} of {checked:,} samples count for a bound, {why}: {told}"
+
+
 def best_case(checked: int, consensus: Consensus) -> str:
     """What so many checked samples can certify at best, and how many the target of the file takes."""
     target = consensus.target if consensus.make_rule.targeted else None
@@ -127,7 +142,7 @@ def before_paying(people: Gold, consensus: Consensus) -> list[str]:
     """What somebody should know before a build pays: keys without effect, and a promise that so few checked samples cannot keep."""
     checked = len(even_part(people.checked, people.drawn))
     short = consensus.promise is not None and checked < needed_checks(consensus.promise.wish)
-    return [*consensus.idle_keys(), *([f"gold: {best_case(checked, consensus)}"] if short else [])]
+    return [*consensus.idle_keys(), *([f"gold: {best_case_of(people, consensus)}"] if short else [])]
 
 
 def unvouched_classes(claim: Claim, accepted: Mapping[str, int]) -> list[str]:
