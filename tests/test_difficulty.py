@@ -83,7 +83,7 @@ def test_a_run_tells_how_many_samples_stay_for_want_of_a_pass_rate(tmp_path: Pat
     rate(run, {"row-0": 0.5})
     told = ran("curate", run, "--set", "select.difficulty.max=0.4", cwd=tmp_path).stdout
     assert "select.difficulty: 3 accepted samples have no pass rate and stay; cotforge eval --write-back writes it" in told
-    assert "1 with a pass rate that select.difficulty leaves out (select:difficulty)" in told
+    assert "1 left out by select.difficulty for their pass rate (select:difficulty)" in told
 
 
 @pytest.mark.parametrize(

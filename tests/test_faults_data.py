@@ -209,7 +209,7 @@ def test_a_prompt_edited_between_two_runs_asks_new_calls_says_so_first_and_the_o
     """Row 34."""
     write_rows(tmp_path, 12)
     ask = tmp_path / "ask.jinja"
-    ask.write_text("{{ question }} One of {{ options | join(', ') }}.")
+    ask.write_text("{{ question }} One of {{ options | join(', ') }}. End with <answer>...</answer>.")
     with Teacher(sees) as server:
         write_pipeline(tmp_path, teacher(server), consensus=ALONE, prompts={"solve": "ask.jinja"})
         assert ran("build", "pipeline.yaml", "--limit", 8, cwd=tmp_path).returncode == 0

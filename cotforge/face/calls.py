@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cotforge.errors import PipelineError, Stopped, demand_count
+from cotforge.errors import Interrupted, PipelineError, Stopped, demand_count
 from cotforge.face.run import Run
 from cotforge.face.typed_results import CheckResult, Evaluation, TrainingResult
 from cotforge.notices import collected_notices, shown_on_stderr
@@ -203,7 +203,10 @@ def _build_run(
         _open_session(pipeline, out, set, limit=limit, trust=trust, sends=not options["offline"]) as session,
     ):
         begun(session)
-        session.build(**options)
+        try:
+            session.build(**options)
+        except Interrupted as end:  # a program is told as by any other call
+            raise KeyboardInterrupt(str(end)) from end
         return Run(session.folder.path)
 
 
