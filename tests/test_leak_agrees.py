@@ -2,13 +2,8 @@
 
 import pytest
 
-from cotforge.measures.leaks import leaks
+from tests.leak_sentences import NAMES, find_leak
 
-EMOTIONS = ("amusement", "awe", "contentment", "anger", "disgust", "fear")
-NAMES = {"emotion": ("awe", "fear", EMOTIONS), "number": ("14", "15", ())}
-"""By what is asked the answer, another one and the options; a number has none."""
-BEFORE = "Tall grey mountains fill the frame and one hiker stands at their foot. Snow lies on the upper slopes. Clouds hang above them. "
-BEHIND = " The sky is pale. A path leads up on the left."
 LEAKING = (
     "This squares with the label.",
     "The details tally with the label.",
@@ -243,12 +238,6 @@ SOUND = (
     "The labelled angle corresponds to the one above.",
     "The classification of the rocks is shown on the poster.",
 )
-
-
-def find_leak(sentence: str, asked: str) -> str | None:
-    answer, other, options = NAMES[asked]
-    filled = sentence.format(answer=answer, other=other, task=asked)
-    return leaks(f"{BEFORE}{filled[:1].upper()}{filled[1:]}{BEHIND}", answer, options)
 
 
 @pytest.mark.parametrize("asked", NAMES)

@@ -2,13 +2,8 @@
 
 import pytest
 
-from cotforge.measures.leaks import leaks
+from tests.leak_sentences import NAMES, find_leak
 
-EMOTIONS = ("amusement", "awe", "contentment", "anger", "disgust", "fear")
-NAMES = {"emotion": ("awe", "fear", EMOTIONS), "number": ("14", "15", ())}
-"""By what is asked the answer, another one and the options; a number has none."""
-BEFORE = "Tall grey mountains fill the frame and one hiker stands at their foot. Snow lies on the upper slopes. Clouds hang above them. "
-BEHIND = " The sky is pale. A path leads up on the left."
 LEAKING = (
     "Working back from {answer}, I look for the cues that would produce it.",
     "Reasoning in reverse from {answer}, the colours come first.",
@@ -283,12 +278,6 @@ SOUND = (
     "Knowing that it is a farm, a {answer} is likely.",
     "Since I know the first letter, the word is {answer}.",
 )
-
-
-def find_leak(sentence: str, asked: str) -> str | None:
-    answer, other, options = NAMES[asked]
-    filled = sentence.format(answer=answer, other=other, task=asked)
-    return leaks(f"{BEFORE}{filled[:1].upper()}{filled[1:]}{BEHIND}", answer, options)
 
 
 @pytest.mark.parametrize("asked", NAMES)
