@@ -46,6 +46,11 @@ class FinishedMark:
         """Note what the results will follow from, but for source and journal; `options` are those of the command."""
         self._made_of = _inputs_hash(loaded, people, marks, (str(self.folder.path), *options)) if _can_tell(loaded) else None
 
+    @property
+    def can_tell(self) -> bool:
+        """Whether hashes tell of all that is built now, so that a mark may be left of it."""
+        return self._made_of is not None
+
     def recall(self, read_source: Callable[[], str]) -> dict[str, str] | None:
         """The mark, where a build now would leave what is there already. `read_source` reads the source to its end, and gives its hash."""
         kept = self._read()

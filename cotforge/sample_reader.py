@@ -47,8 +47,10 @@ class SampleReader:
         self._indexed: tuple[Guide, Index] | None = None
         self.counts = Counts()
         """Of the latest reading."""
+        self.hashes = False
+        """Whether readings of `samples` are hashed, a sixth of their time; only a build that may leave a mark needs it."""
         self.source_hash: str | None = None
-        """Of all that the latest reading of `samples` gave, where it came to its end."""
+        """Of all that the latest reading of `samples` gave, where it came to its end and was hashed."""
 
     @cached_property
     def features(self) -> "Features | None":
@@ -95,6 +97,9 @@ class SampleReader:
 
     def samples(self) -> Iterator[Sample | Fault]:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
+        return self._begin_reading(hashed=self.hashes)
+
+    def _begin_reading(self, *, hashed: bool) -> Iterator[Sample | Fault]:
         counts = self.counts = Counts(repeated=self._judge_duplicates())
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
         read = read_samples(
@@ -102,20 +107,24 @@ class SampleReader:
             held_out=self._loaded.pipeline.eval, counts=counts,
         )  # fmt: skip
         self.source_hash = None
-        return self._hash_items(read, counts)
+        items = self._read_to_end(read)
+        return self._hash_items(items, counts) if hashed else items
 
-    def _hash_items(self, items: Generator[Sample | Fault], counts: Counts) -> Iterator[Sample | Fault]:
-        found = sha256()
+    def _read_to_end(self, items: Generator[Sample | Fault]) -> Iterator[Sample | Fault]:
         with closing(items), self._named_variables():
-            for item in items:
-                found.update(_item_text(item).encode(errors="surrogatepass"))
-                yield item
+            yield from items
+
+    def _hash_items(self, items: Iterator[Sample | Fault], counts: Counts) -> Iterator[Sample | Fault]:
+        found = sha256()
+        for item in items:
+            found.update(_item_text(item).encode(errors="surrogatepass"))
+            yield item
         found.update(repr((counts.rows, counts.duplicates, counts.labels_missing, counts.notes())).encode(errors="surrogatepass"))
         self.source_hash = found.hexdigest()
 
     def hash_source(self) -> str:
         """Reads the source to its end; the hash of all that it gave. Raises SourceError."""
-        for _ in self.samples():
+        for _ in self._begin_reading(hashed=True):
             pass
         assert self.source_hash is not None
         return self.source_hash

@@ -213,6 +213,7 @@ class RunSession:
         interrupted = progress.stopped is Stop.INTERRUPTED
         if interrupted:
             give_notices([_WRITING])
+        self.reader.hashes = self.finished is not None and self.finished.can_tell
         written = self._export_dataset(progress, keep_larger=keep_larger or (interrupted and not replace))
         if interrupted:
             raise Interrupted(result=written.told)

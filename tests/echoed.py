@@ -36,7 +36,7 @@ class EchoedAnswer:
     def __init__(self, asker: FollowUpAsker) -> None:
         self.asker = asker
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         first, last = self.asker.teachers[0].name, self.asker.teachers[-1].name
         return {first: 3 * accepted} if first == last else {first: accepted, last: 2 * accepted}
 

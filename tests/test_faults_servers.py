@@ -55,12 +55,12 @@ def widest(started: list[float], *, worth: float, per_second: float) -> float:
 
 
 def test_a_refused_call_waits_as_it_is_told_and_the_limit_soon_is_what_was_accepted_and_stays_there(tmp_path: Path) -> None:
-    """Row 1."""
-    write_rows(tmp_path, 60)
+    """Row 1. The server takes so long that a busy machine has sent 16 calls before the first one is answered."""
+    write_rows(tmp_path, 40)
     ledger = tmp_path / "ledger.jsonl"
-    with Teacher(sees, limit=4, retry_after=1.0, latency=0.03, ledger=ledger) as server:
+    with Teacher(sees, limit=4, retry_after=1.0, latency=0.3, ledger=ledger) as server:
         write_pipeline(tmp_path, teacher(server, concurrency=16), consensus=ALONE)
-        assert build(tmp_path)["accepted"] == 60
+        assert build(tmp_path)["accepted"] == 40
     requests = sorted(served(ledger), key=lambda entry: entry["started"])
     refused = [entry for entry in requests if entry["status"] == 429]
     assert 0 < len(refused) <= 12 + 2, "what 16 at a time have too many"
@@ -69,7 +69,7 @@ def test_a_refused_call_waits_as_it_is_told_and_the_limit_soon_is_what_was_accep
     for entry in refused:
         back = min(other["started"] for other in requests if other["call"] == entry["call"] and other["started"] > entry["started"])
         assert back >= entry["finished"] + 0.99
-    assert ends(tmp_path) == {"answered": 60, "429": len(refused)}
+    assert ends(tmp_path) == {"answered": 40, "429": len(refused)}
     assert equals_the_undisturbed(tmp_path)
 
 

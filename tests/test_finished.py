@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cotforge.finished import FILE, code_hash
+from cotforge.session import RunSession
 from tests.project import files, ran, sees, summary, table, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
 
@@ -194,3 +195,12 @@ def test_a_measure_in_python_of_the_users_own_is_taken_again_each_time(tmp_path:
         assert build(tmp_path)[0]
     assert build(tmp_path)[0]
     assert not (tmp_path / RUN / FILE).exists()
+
+
+def test_only_a_build_takes_the_time_to_hash_the_source(finished: Path) -> None:
+    with RunSession.open(finished / "pipeline.yaml", out=finished / RUN) as session:
+        session.check(lambda line: None, offline=True)
+        assert session.counts.rows
+        assert session.reader.source_hash is None
+        session.build(offline=True, replace=True)
+        assert session.reader.source_hash

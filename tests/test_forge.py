@@ -290,6 +290,31 @@ def test_a_server_that_stalls_does_not_make_the_source_be_read_ahead(tmp_path: P
     assert (progress.asked, progress.stopped) == (0, "interrupted")
 
 
+class AbandoningJournal(Journal):
+    """On a slow disk: while the first attempts are on their way to it, everything is dropped."""
+
+    asking: Forge
+
+    def begin(self, key: str, teacher: str, model: str, *, about: Sample | None = None) -> tuple[int, asyncio.Future[None]]:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self.asking.abandon)
+        attempt, kept = super().begin(key, teacher, model, about=about)
+        late: asyncio.Future[None] = loop.create_future()
+        kept.add_done_callback(lambda _: loop.call_later(60, late.set_result, None))
+        return attempt, late
+
+
+def test_what_was_about_to_be_asked_as_everything_was_dropped_does_not_count_as_lost(tmp_path: Path) -> None:
+    with Teacher(sees) as server, AbandoningJournal(tmp_path / "journal.sqlite") as journal:
+        loaded = Loaded.load(write_pipeline(tmp_path, teacher(server, concurrency=4)))
+        progress = Progress({one.name: TeacherCounts() for one in loaded.pipeline.teachers})
+        journal.asking = Forge(loaded, journal, progress, sending=Sending(Images(), tmp_path), purse=Purse(Budget()), tell=print)
+        asyncio.run(journal.asking.run(lambda: endless([])))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert journal.latest() > 1, "of several it was noted that they would be asked"
+        assert (journal.totals()["unknown"], journal.totals()["attempts"]) == (0, len(server.ledger)) == (0, 0)
+
+
 def test_attempts_that_were_interrupted_never_count(tmp_path: Path) -> None:
     write_rows(tmp_path, 3)
     with Teacher(sees, fail=lambda body: "hang") as server:

@@ -16,6 +16,7 @@ import pytest
 
 from cotforge.errors import JournalError
 from cotforge.journal import Journal
+from cotforge.replies.attempt import unsent_attempt
 from tests.attempts import attempt
 from tests.project import command, cotforge, environment, ran, sees, summary, teacher, write_pipeline, write_rows
 from tests.teacher import Teacher
@@ -134,6 +135,8 @@ def test_what_still_waits_when_a_journal_is_closed_is_kept_elsewhere_too(tmp_pat
         await kept
         journal._writer.execute("PRAGMA max_page_count = 20")
         journal.end(replace(attempt(number, body="x" * 200_000), key=bytes.fromhex("01" * 32)))
+        withdrawn, _ = journal.begin("02" * 32, "one", "m")
+        journal.end(unsent_attempt(withdrawn, "02" * 32))  # its begin does not come to the disk either, so there is nothing to keep
         await asyncio.sleep(0.2)
 
     with pytest.raises(JournalError, match="1 reply is kept in"), Journal(path, elsewhere=[elsewhere]) as journal:

@@ -255,6 +255,9 @@ def test_without_gold_nothing_is_accepted_and_it_is_told_how_much_would_do(tmp_p
     assert card.count(f"leaves out {left} answers that the rule accepts") == 1
     assert "less sure than" not in card
     assert "left out by consensus.promise" in (crowd.folder / "runs/feelings/report.html").read_text()
+    losses = [row["detail"] for row in table(crowd.folder / "runs/feelings", "losses") if row["reason"] == "below_target"]
+    assert len(losses) == left
+    assert all(detail.endswith("; left out by consensus.promise") for detail in losses)
 
 
 def test_a_wrong_promise_is_a_fault_of_the_file(tmp_path: Path) -> None:

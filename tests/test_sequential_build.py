@@ -1,6 +1,7 @@
 """`rule: sequential` from end to end: a made project whose truth is known, real servers, the real statistics, the command as typed."""
 
 import random
+import re
 import subprocess
 import time
 from collections import Counter
@@ -301,7 +302,9 @@ def test_a_budget_in_the_middle_leaves_what_there_is_and_a_higher_one_goes_on_to
     crowd = Crowd.of(tmp_path / "it", ROWS)
     with crowd.servers() as servers:
         crowd.pipeline(servers, budget={"calls": 460})
+        planned = planned_checks(crowd)
         told = build(crowd, code=3)
+        assert_planned_by_replies(planned, planned_checks(crowd))
         losses = table(crowd.folder / RUN, "losses")
         assert told["stopped"].startswith("budget: calls 460")
         assert 60 < told["accepted"] < 0.9 * ROWS
@@ -315,6 +318,27 @@ def test_a_budget_in_the_middle_leaves_what_there_is_and_a_higher_one_goes_on_to
         build(crowd, "--out", "undisturbed", "--set", "budget.calls=1e6")
     assert in_two == crowd.asked
     assert verdicts(crowd.folder / RUN) == verdicts(crowd.folder / "undisturbed")
+
+
+def planned_checks(crowd: Crowd) -> str:
+    """What `check` says of the Calls that would read what the teachers wrote."""
+    ended = ran("check", "pipeline.yaml", "--offline", "--set", "verify={by: 1}", cwd=crowd.folder)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def assert_planned_by_replies(before: str, after: str) -> None:
+    """Nobody knows before the vote how many are asked about a sample; the first ones tell."""
+    assert (
+        "calls after the vote: counted as if 80% of the samples had an accepted answer, which is an assumption, and as if all teachers "
+        "were asked about each; asked in turn, they are fewer"
+    ) in before.splitlines()
+    told = r"accepted answer, as the (\d+) so far have, and (\d\.\d) replies to it, as the \d+ about which teachers were asked in turn$"
+    found = re.search(told, after, re.MULTILINE)
+    assert found, after
+    assert 1 <= float(found[2]) < 2
+    most, left = (int(re.findall(r"verify: at most about (\d+) calls", text)[0]) for text in (before, after))
+    assert left < 0.6 * most * (ROWS - int(found[1])) / ROWS, "all four would have been counted"
 
 
 def test_stopped_in_the_warm_up_what_is_missing_is_told(tmp_path: Path) -> None:

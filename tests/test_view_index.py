@@ -1,6 +1,7 @@
 """The viewer's index: what it says of each sample, and that its filters find what one finds by looking at every row."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcomes import filtered, lesson, mixed, undecided, unheard
+from outcomes import filtered, lesson, mixed, sample, undecided, unheard, verdict
 
 from cotforge.export import Exported, export_dataset
 from cotforge.given_answers import GivenAnswer, GoldSheet
 from cotforge.records import CuratedSample, Fault
 from cotforge.tally import Tally
 from cotforge.view.index_reader import DatasetIndex, read_index
+from cotforge.view.page_words import reason_words, value_words
 from cotforge.view.sample_filter import ORDERS, Narrowed, SampleFilter, narrow_samples
 from cotforge.view.shard_rows import ShardRows
 from cotforge.view.text_search import found_in_ids, found_in_traces
@@ -24,7 +26,7 @@ from cotforge.view.text_search import found_in_ids, found_in_traces
 COUNT = 60
 
 
-def exported(folder: Path, outcomes: list[CuratedSample | Fault]) -> DatasetIndex:
+def exported(folder: Path, outcomes: list[CuratedSample | Fault], tally: Tally | None = None) -> DatasetIndex:
     """A dataset of these, and its index."""
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -35,7 +37,7 @@ def exported(folder: Path, outcomes: list[CuratedSample | Fault]) -> DatasetInde
         }
         return f"---\n{json.dumps({'configs': [{'config_name': name, 'data_files': each} for name, each in files.items()]})}\n---\n"
 
-    export_dataset(outcomes, folder, measures=["reasoning_words"], tally=Tally(), card=card)
+    export_dataset(outcomes, folder, measures=["reasoning_words"], tally=tally or Tally(), card=card)
     found = read_index(folder)
     assert found is not None
     return found
@@ -96,6 +98,25 @@ FILTERS = st.builds(
 )
 SAID = {"s1": ["awe"], "s2": ["?"], "s7": ["awe", "fear"]}
 SHEET = GoldSheet({id: tuple(GivenAnswer(f"person {place}", answer) for place, answer in enumerate(each)) for id, each in SAID.items()})
+
+
+def left_out(number: int, confidence: float, reason: str = "below_target") -> CuratedSample:
+    """A Sample whose vote came to an answer that is not accepted."""
+    of = verdict("awe", "awe", accepted=False, reason=reason)
+    return CuratedSample(sample(number), replace(of, confidence=confidence), (), rejected=f"vote:{reason}")
+
+
+def test_what_a_promise_leaves_out_is_told_as_that_and_narrowed_by_its_published_word(tmp_path: Path) -> None:
+    below, promise = "the confidence is below the target", "left out by consensus.promise"
+    for least, first, words in ((0.8, promise, promise), (0.9, below, f"{below}, or {promise}"), (0.99, below, below)):
+        outcomes = [lesson(0), left_out(1, 0.85), left_out(2, 0.95), left_out(3, 0.95, "one_teacher")]
+        index = exported(tmp_path / str(least), outcomes, Tally(accepts_from=least)).index
+        rows = {row["id"]: row for row in map(index.row, range(len(index)))}
+        assert value_words("reason", "vote:below_target", index) == words
+        assert [reason_words(rows[id]) for id in ("s0", "s1")] == ["", first]
+        assert (rows["s3"]["confidence"], rows["s3"]["label"]) == (pytest.approx(0.95), "awe"), "words behind them do not hide them"
+        found = narrow_samples(index, SampleFilter(reason="vote:below_target"), sheet=SHEET)
+        assert [index.id(number) for number in found.numbers] == ["s1", "s2"]
 
 
 @cache

@@ -167,7 +167,8 @@ class RunAsking:
             steps = (curation.curator.follow_ups_of(item) for item in self.reader.samples() if isinstance(item, Sample))
         by_section = dict(zip(self.loaded.follow_up_names, self.follow_ups, strict=True))
         lookup = SettledReplies(self.loaded, self.journal, refreshed, again=self.again).replies
-        estimator.expect(forecast_follow_ups(by_section, estimator.found.samples, steps, lookup, voters=self._voters))
+        waves = guide.waves if (guide := self.make_guide()) is not None else None
+        estimator.expect(forecast_follow_ups(by_section, estimator.found.samples, steps, lookup, voters=self._voters, waves=waves))
 
     @property
     def _voters(self) -> int:

@@ -20,8 +20,9 @@ from cotforge.export.previous import KeepOldDataset
 from cotforge.export.shards import Entry, Pictured, Traced
 from cotforge.export.streamed import Row, Streamed, text_size
 from cotforge.pages import Exported, Shard
+from cotforge.reasons import BELOW_TARGET
 from cotforge.records import CuratedSample, Fault
-from cotforge.tally import BELOW_TARGET, Tally
+from cotforge.tally import Tally
 
 __all__ = ["Exported", "export_dataset"]
 
@@ -109,7 +110,7 @@ class _Tables:
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
+        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome, is_unpromised=self._tally.is_unpromised(outcome))))
         traces = [rows.trace_row(outcome.sample, judged, self._measures, self._optional) for judged in outcome.traces]
         self._traces.add(outcome.sample.id, traces)
         split = rows.split_name(outcome.sample.split)

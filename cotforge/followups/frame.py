@@ -88,11 +88,11 @@ class FollowUp(Protocol):
     def follow(self, about: VotedSample) -> Follow:
         """Yields the Calls that it wants next, none twice; a generator that returns what it found. Raises Fault as `make_call`."""
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """Calls about one Sample on average, by the teacher's name, before anything is known of its replies: what `check` plans.
 
         `accepted`: share of the Samples whose vote accepts an answer, in [0, 1] (1 or 0 of a Sample whose verdict is known);
-        `voters`: Calls of the vote about a Sample. A share that the section draws is multiplied in.
+        `replies`: to the Calls of the vote about a Sample, on average. A share that the section draws is multiplied in.
         """
 
     def later_calls(self, *, accepted: bool) -> Mapping[str, float]:
@@ -172,10 +172,10 @@ class FollowUpAsker:
         """The teacher of a name. Raises KeyError."""
         return {teacher.name: teacher for teacher in self.teachers}[name]
 
-    def expected_traces(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_traces(self, accepted: float, replies: float) -> Mapping[str, float]:
         """Traces about one Sample that could be lessons, at most, by the teacher's name; see `FollowUp.expected_calls`."""
         samples = sum(teacher.samples for teacher in self.teachers)
-        return {teacher.name: accepted * voters * teacher.samples / samples for teacher in self.teachers}
+        return {teacher.name: accepted * replies * teacher.samples / samples for teacher in self.teachers}
 
     def ranked(self, *marks: str, without: Collection[str] = ()) -> list[TeacherKind]:
         """The teachers but for some, in an order that depends on `marks` and their models alone."""

@@ -115,10 +115,10 @@ class JudgeFollowUp:
         """See `MarkingFollowUp`."""
         return tuple(f"judge_{dimension.name}" for dimension in self.judge.dimensions)
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """See `FollowUp`."""
         asked = dict.fromkeys((teacher.name for teacher in self.asker.teachers), 0.0)
-        for writer, traces in self.asker.expected_traces(accepted, voters).items():
+        for writer, traces in self.asker.expected_traces(accepted, replies).items():
             for judge in self.judges(writer):
                 asked[judge.name] += self.judge.share * traces
         return asked

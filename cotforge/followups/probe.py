@@ -100,9 +100,9 @@ class ProbeFollowUp:
         taken = {"grounded": self.probe.blank or self.probe.swap, "mentions_seen": self.probe.mentions}
         return tuple(name for name, share in taken.items() if share)
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """See `FollowUp`."""
-        written = self.asker.expected_traces(accepted, voters)
+        written = self.asker.expected_traces(accepted, replies)
         again = self.probe.blank + self.probe.swap
         asked = {teacher.name: again * written.get(teacher.name, 0.0) for teacher in self.asker.teachers}
         for writer, traces in written.items():

@@ -76,7 +76,7 @@ class RescueFollowUp:
             return FollowUpFound(skipped=("rescue:barred",))
         return (yield from self._explain(about, hint, explainers[0]))
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """Every sample without agreement counts as one whose label is trusted: the most that it can be."""
         named = self.section.teachers or tuple(teacher.name for teacher in self.asker.teachers)
         explained = (1 - accepted) * self.section.explain

@@ -71,10 +71,10 @@ class VerifyFollowUp:
         """See `MarkingFollowUp`."""
         return ("verified", "verified_unseen")
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """As if every reply of a sample with an accepted answer could be a lesson: the most that it can be."""
         by, teachers = self.section.by, self.asker.teachers
-        read = accepted * voters * self.section.share * 2 / max(1, len(teachers))
+        read = accepted * replies * self.section.share * 2 / max(1, len(teachers))
         calls: defaultdict[str, float] = defaultdict(float)
         for writer in teachers:
             others = [one.name for one in teachers if one.model != writer.model and (isinstance(by, int) or one.name in by)]

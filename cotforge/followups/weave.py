@@ -90,9 +90,9 @@ class WeaveFollowUp:
             drafts = yield from self._ask_writer(about, sources, self.asker.named(section.teacher))
         return (yield from self._have_read(about, drafts))
 
-    def expected_calls(self, accepted: float, voters: int) -> Mapping[str, float]:
+    def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """As if on every Sample with an accepted answer somebody came to a wrong one: no more are asked."""
-        share = accepted * self.section.share * (voters > 1)
+        share = accepted * self.section.share * (replies > 1)
         calls = {name: share * count for name, count in self._reads().items()}
         return calls if self.section.teacher is None else {self.section.teacher: share * self.section.per_sample, **calls}
 

@@ -53,7 +53,8 @@ class TeacherQueue:
         self._queue: deque[Job] = deque()
         self._ahead: deque[Job] = deque()
         """What goes before all of the queue: about Samples in progress, and what was tried before."""
-        self._beginning = 0
+        self._beginning: dict[Job, tuple[Hold, asyncio.Future[None]]] = {}
+        """Those whose begin is on its way to the disk, each with what tells that it is there."""
         self._begun: deque[tuple[Job, Hold]] = deque()
         self._pausing: dict[Job, asyncio.TimerHandle] = {}
         """Those that wait to be tried again."""
@@ -110,7 +111,7 @@ class TeacherQueue:
     def _begin_attempts(self, now: float) -> None:
         """Note in the journal what comes next: as many as are sent while one commit lasts."""
         ahead = 4 + sum(replica.pace.limit for replica in self.replicas) // 4
-        while (queue := self._ahead or self._queue) and self._beginning + len(self._begun) < ahead:
+        while (queue := self._ahead or self._queue) and len(self._beginning) + len(self._begun) < ahead:
             job = queue[0]
             try:
                 self.place.prepare(job.work.images)
@@ -126,21 +127,19 @@ class TeacherQueue:
             if hold is None:
                 return
             queue.popleft()
-            self._beginning += 1
             about = job.call.sample if job.call.origin in ("solve", "vote") else NO_SUBJECT
             job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model, about=about)
-            kept.add_done_callback(partial(self._has_begun, job, hold))
+            self._beginning[job] = hold, kept
+            kept.add_done_callback(partial(self._has_begun, job))
 
-    def _has_begun(self, job: Job, hold: Hold, kept: asyncio.Future[None]) -> None:
-        self._beginning -= 1
+    def _has_begun(self, job: Job, kept: asyncio.Future[None]) -> None:
+        waited = self._beginning.pop(job, None)
         if fault := kept.exception():
             assert isinstance(fault, Exception)
             self._house.broke(fault)
             return
-        self._begun.append((job, hold))
-        if self.closed:
-            self._release_begun()
-        else:
+        if waited is not None:  # else it was let go of meanwhile
+            self._begun.append((job, waited[0]))
             self.pump()
 
     def _free_replica(self, job: Job, now: float) -> Replica | None:
@@ -278,12 +277,15 @@ class TeacherQueue:
         self.meter.closed, self.meter.closing_words = None, ""
 
     def _release_begun(self) -> None:
-        """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost."""
+        """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost.
+
+        Where the begin is still on its way to the disk, the note follows it: nobody waits for that once the run is interrupted.
+        """
         while self._begun:
-            job, hold = self._begun.popleft()
-            hold.drop()
-            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
-            self._postpone_job(job)
+            self._withdraw_job(*self._begun.popleft())
+        while self._beginning:
+            job, (hold, kept) = self._beginning.popitem()
+            self._withdraw_job(job, hold, is_noted=not (kept.done() and kept.exception()))
         while queue := self._ahead or self._queue:
             self._postpone_job(queue.popleft())
         while self._pausing:
@@ -291,6 +293,13 @@ class TeacherQueue:
             timer.cancel()
             self._postpone_job(job)
         self._house.look()
+
+    def _withdraw_job(self, job: Job, hold: Hold, *, is_noted: bool = True) -> None:
+        """`is_noted`: whether the journal has the begin of the attempt, or will have."""
+        hold.drop()
+        if is_noted:
+            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
+        self._postpone_job(job)
 
     def _postpone_job(self, job: Job) -> None:
         self._release_job(job)

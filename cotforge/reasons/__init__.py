@@ -9,10 +9,13 @@ from cotforge.reasons.explained import Explained
 from cotforge.reasons.follow_ups import CHECKS, SKIPPED
 
 __all__ = [
-    "ASKING", "CHECKS", "FATES", "OTHERS", "READING", "SKIPPED", "SOURCE", "VOTING",
+    "ASKING", "BELOW_TARGET", "CHECKS", "FATES", "ONE_TEACHER", "OTHERS", "READING", "SKIPPED", "SOURCE", "UNPROMISED", "VOTING",
     "Explained", "counted_reason", "short_fate", "short_reason",
 ]  # fmt: skip
 
+BELOW_TARGET, ONE_TEACHER = "vote:below_target", "vote:one_teacher"
+UNPROMISED = "left out by consensus.promise"
+"""What it means where the rule itself accepts the answer, after a number of samples and alone."""
 
 SOURCE: Mapping[str, str] = {
     "no_image": "The row names no image, or what it names is not a path.",

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cotforge.reasons import counted_reason, short_fate
+from cotforge.reasons import UNPROMISED, counted_reason, short_fate
 from cotforge.records import CuratedSample, Judged
 from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnail_uris
 from cotforge.report.gallery import KINDS, GalleryCandidate, Kind
-from cotforge.tally import UNPROMISED, Tally
+from cotforge.tally import Tally
 
 PICTURE_BYTES = 36_000
 """Characters of one sample's pictures on the page."""

@@ -12,7 +12,7 @@ from cotforge.consensus.image.admitted import Admission
 from cotforge.consensus.promise import Promised
 from cotforge.consensus.simpler import RuleFigures, Simpler
 from cotforge.followups.reply_faults import reads_as_refusal
-from cotforge.reasons import counted_reason
+from cotforge.reasons import BELOW_TARGET, UNPROMISED, counted_reason
 from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.sources.seen import Seen
 from cotforge.tally.blindness import Unseen
@@ -25,9 +25,6 @@ OTHER = "(others)"
 """The class that all later ones are counted under, and the finish reason; later corrections are not listed."""
 OF_ROWS = ("source:", "dedup:")
 """How the reasons begin under which rows are counted that no sample was made of."""
-BELOW_TARGET = "vote:below_target"
-UNPROMISED = "left out by consensus.promise"
-"""What follows a number of samples where this reason is the promise's."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
 

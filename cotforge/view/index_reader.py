@@ -176,6 +176,7 @@ def _assemble_index(
         label=label,
         answer=lessons.answer.take_rows(lesson).filled_from(_leading_answers(traces, len(ids))),
         confidence=np.where(has_lesson, *sure).astype(np.float32),
+        unpromised=~has_lesson & np.append(lost.unpromised, False)[loss],
         conflict=np.append(lessons.conflict, False)[lesson] | (reason.has_word("vote:label_gate") & (label.codes >= 0)),
         first=(np.cumsum(counts) - counts).astype(np.uint32),
         count=counts,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cotforge.given_answers import GoldSheet
-from cotforge.reasons import short_reason
-from cotforge.view.page_words import STATES, TITLES, value_words
+from cotforge.view.page_words import STATES, TITLES, reason_words, value_words
 from cotforge.view.sample_filter import LONGEST, ORDERS, Narrowed, SampleFilter
 from cotforge.view.sample_index import SampleIndex
 from cotforge.view.shown_pictures import ShownPictures
@@ -121,22 +120,22 @@ def list_page(
     start = _start_place(opened, found, after)
     numbers = [int(number) for number in found.numbers[start : start + PAGE]]
     beyond, before = start + PAGE < len(found.numbers), max(start - PAGE, 0)
-    histogram = found.histogram
+    histogram, index = found.histogram, opened.index
     return ListPage(
         wanted=wanted,
         cards=_make_cards(opened, wanted, numbers, pictures, sheet),
-        facets=[facet for name in TITLES if (facet := _make_facet(name, found.facets[name], wanted, is_live=opened.index.is_live))],
-        chips=_filter_chips(wanted),
-        orders=[(value_words("order", order), f"./?{wanted.to_query(order=order)}", order == wanted.order) for order in ORDERS],
-        measures=opened.index.measures,
+        facets=[facet for name in TITLES if (facet := _make_facet(name, found.facets[name], wanted, index))],
+        chips=_filter_chips(wanted, index),
+        orders=[(value_words("order", order, index), f"./?{wanted.to_query(order=order)}", order == wanted.order) for order in ORDERS],
+        measures=index.measures,
         bars=_histogram_bars(wanted, found),
         low=histogram.low if histogram else None,
         high=histogram.high if histogram else None,
-        total=len(opened.index),
+        total=len(index),
         left=len(found.numbers),
         first=start + 1 if numbers else 0,
         earlier=f"./?{wanted.to_query(**_after_filter(opened, found, before))}" if start else None,
-        later=f"./?{wanted.to_query(after=opened.index.key(numbers[-1]))}" if beyond else None,
+        later=f"./?{wanted.to_query(after=index.key(numbers[-1]))}" if beyond else None,
         searched=searched,
     )
 
@@ -170,7 +169,7 @@ def _make_card(index: SampleIndex, wanted: SampleFilter, number: int, digests: S
         id=clip_text(row["id"]),
         link=f"./sample?{wanted.to_query(key=key)}",
         verdict=row["verdict"],
-        reason=short_reason(row["reason"] or ""),
+        reason=reason_words(row),
         answer=clip_text(row["answer"]) if row["answer"] is not None else None,
         label=clip_text(row["label"]) if row["label"] is not None else None,
         is_conflict=row["conflict"],
@@ -191,10 +190,10 @@ def _vote_kind(said: str | None, answer: str | None) -> str:
     return "silent" if said is None else "agrees" if said == answer else "differs"
 
 
-def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter, *, is_live: bool) -> Facet | None:
+def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFilter, index: SampleIndex) -> Facet | None:
     """None where there is nothing to choose."""
     chosen = getattr(wanted, name)
-    if is_live and name == "verdict":
+    if index.is_live and name == "verdict":
         return None
     if not counted or (len(counted) == 1 and not chosen and name not in ("conflict", "verdict")):
         return None
@@ -202,7 +201,7 @@ def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFil
     most = max((count for _, count in counted), default=1)
     rows = [
         FacetRow(
-            clip_text(value_words(name, value), 60),
+            clip_text(value_words(name, value, index), 60),
             count,
             100 * count / most,
             f"./?{wanted.to_query(**{name: '' if value == chosen else value})}",
@@ -210,13 +209,13 @@ def _make_facet(name: str, counted: Sequence[tuple[str, int]], wanted: SampleFil
         )
         for value, count in counted[:MOST]
     ]
-    return Facet(name, STATES if is_live and name == "reason" else TITLES[name], rows, max(len(counted) - MOST, 0))
+    return Facet(name, STATES if index.is_live and name == "reason" else TITLES[name], rows, max(len(counted) - MOST, 0))
 
 
-def _filter_chips(wanted: SampleFilter) -> list[tuple[str, str]]:
+def _filter_chips(wanted: SampleFilter, index: SampleIndex) -> list[tuple[str, str]]:
     given = {name: value for name in TITLES if (value := getattr(wanted, name))}
     chips = [
-        (f"{TITLES[name]}: {clip_text(value_words(name, value), 60)}", f"./?{wanted.to_query(**{name: ''})}")
+        (f"{TITLES[name]}: {clip_text(value_words(name, value, index), 60)}", f"./?{wanted.to_query(**{name: ''})}")
         for name, value in given.items()
     ]
     if wanted.text:

@@ -125,6 +125,7 @@ def _live_columns(rows: list[tuple[_SampleRow, list[_TraceRow]]]) -> SampleIndex
         label=CodedColumn.of_words(labels),
         answer=CodedColumn.of_words(answers),
         confidence=np.array([float("nan") if share is None else share for share in shares], dtype=np.float32),
+        unpromised=np.zeros(len(rows), dtype=bool),
         conflict=np.array(
             [None not in (label, answer) and label != answer for label, answer in zip(labels, answers, strict=True)], dtype=bool
         ),

@@ -1,5 +1,6 @@
 """Why samples have no lesson, read from `losses.parquet`: one reason for each."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cotforge.reasons import ONE_TEACHER, UNPROMISED, short_reason
 from cotforge.view.arrow_buffers import of_flags, of_texts, one_piece, places_in, to_flags, to_integers
-from cotforge.view.coded import CodedColumn
+from cotforge.view.coded import CodedColumn, Mask
 
 ROWS = 32_768
 """Rows that are read at a time."""
-_LABELLED = r"(?s)^.*; label (?P<label>.*?); confidence (?P<confidence>[0-9.]+)$"
+_WHY = "|".join(map(re.escape, (UNPROMISED, short_reason(ONE_TEACHER))))
+_LABELLED = rf"(?s)^.*; label (?P<label>.*?); confidence (?P<confidence>[0-9.]+)(?:; (?P<why>{_WHY}))?$"
 """How `losses.parquet` tells of a vote without agreement."""
 _RANKS = {"vote": 0, "select": 0, "source": 0, "dedup": 0, "export": 1, "filter": 2, "read": 2, "ask": 3, "forge": 4}
 """Of all losses of a sample the one of least rank says why it has no lesson."""
@@ -32,6 +35,8 @@ class LossReasons:
     label: CodedColumn
     confidence: npt.NDArray[np.float32]
     """Of the vote; not a number where it is not told."""
+    unpromised: Mask
+    """Whether it is the promise that leaves the sample out."""
     rows: npt.NDArray[np.int64]
     """Of `losses.parquet`."""
 
@@ -42,7 +47,8 @@ class LossReasons:
 def read_reasons(path: Path | None) -> LossReasons:
     """Of the file `losses.parquet`; None where there is none."""
     if path is None:
-        return LossReasons(of_texts([]), CodedColumn.of_words([]), CodedColumn.of_words([]), np.zeros(0, np.float32), np.zeros(0, np.int64))
+        nothing = CodedColumn.of_words([])
+        return LossReasons(of_texts([]), nothing, nothing, np.zeros(0, np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
     with pq.ParquetFile(path) as file:
         table = file.read(columns=["id", "stage", "reason"], use_threads=False)
     stage, reason = (CodedColumn.of_arrow(table[name]) for name in ("stage", "reason"))
@@ -50,7 +56,7 @@ def read_reasons(path: Path | None) -> LossReasons:
     named = _joined_words(stage, reason)
     ids = one_piece(table["id"]).cast(pa.string())
     kept = _first_rows(ids, ranks, named)
-    label, confidence = _read_votes(path, kept)
+    label, confidence, unpromised = _read_votes(path, kept)
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[kept] = True
     has_id = to_flags(ids.is_valid())[kept]
@@ -58,7 +64,7 @@ def read_reasons(path: Path | None) -> LossReasons:
     texts = ids.filter(of_flags(chosen))
     texts = pa.concat_arrays([texts.filter(of_flags(has_id)), texts.filter(of_flags(~has_id))])
     order = np.append(np.flatnonzero(has_id), np.flatnonzero(~has_id))
-    return LossReasons(texts, named.take_rows(kept), label.take_rows(order), confidence[order], kept)
+    return LossReasons(texts, named.take_rows(kept), label.take_rows(order), confidence[order], unpromised[order], kept)
 
 
 def rows_about(path: Path, id: str) -> Iterator[int]:
@@ -92,10 +98,10 @@ def _first_rows(ids: pa.StringArray, ranks: npt.NDArray[np.int64], reason: Coded
     return np.sort(np.append(order[first], nameless))
 
 
-def _read_votes(path: Path, rows: npt.NDArray[np.int64]) -> tuple[CodedColumn, npt.NDArray[np.float32]]:
-    """Labels and confidences of these rows, which only the words about a vote tell."""
+def _read_votes(path: Path, rows: npt.NDArray[np.int64]) -> tuple[CodedColumn, npt.NDArray[np.float32], Mask]:
+    """Labels, confidences, and whether the promise leaves it out, of these rows, which only the words about a vote tell."""
     labels: list[str | None] = [None] * len(rows)
-    sure = np.full(len(rows), np.nan, dtype=np.float32)
+    sure, unpromised = np.full(len(rows), np.nan, dtype=np.float32), np.zeros(len(rows), dtype=bool)
     places, start = {row: place for place, row in enumerate(rows.tolist())}, 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS, columns=["stage", "detail"], use_threads=False):
@@ -105,5 +111,6 @@ def _read_votes(path: Path, rows: npt.NDArray[np.int64]) -> tuple[CodedColumn, n
                 if found is not None and row in places:
                     labels[places[row]] = None if found["label"] == "None" else found["label"]
                     sure[places[row]] = float(found["confidence"])
+                    unpromised[places[row]] = found["why"] == UNPROMISED
             start += batch.num_rows
-    return CodedColumn.of_words(labels), sure
+    return CodedColumn.of_words(labels), sure, unpromised

@@ -1,8 +1,10 @@
 """What a page calls its filters, and the outcomes that files have as short words."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from cotforge.reasons import short_fate, short_reason
+from cotforge.reasons import BELOW_TARGET, UNPROMISED, short_fate, short_reason
+from cotforge.view.sample_index import SampleIndex
 
 TITLES: Mapping[str, str] = {
     "verdict": "Outcome",
@@ -27,8 +29,16 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-def value_words(name: str, value: str) -> str:
+def reason_words(row: Mapping[str, Any]) -> str:
+    """Why a sample of the index has no lesson; empty where it has one."""
+    return UNPROMISED if row["unpromised"] else short_reason(row["reason"] or "")
+
+
+def value_words(name: str, value: str, index: SampleIndex) -> str:
     """A value of a filter as a page shows it."""
+    if name == "reason" and value == BELOW_TARGET and index.unpromised.any():
+        unpromised = index.unpromised[index.reason.has_word(BELOW_TARGET)]
+        return UNPROMISED if unpromised.all() else f"{short_reason(value)}, or {UNPROMISED}"
     if name == "reason":
         return short_reason(value)
     if name == "fate":

@@ -48,6 +48,8 @@ class SampleIndex:
     """Of the vote; without a lesson the most frequent one, nothing where two are."""
     confidence: npt.NDArray[np.float32]
     """Not a number where it is not known."""
+    unpromised: npt.NDArray[np.bool_]
+    """Whether the reason is the promise's: the rule itself accepts the answer."""
     conflict: npt.NDArray[np.bool_]
     first: Numbers
     """The first of its traces."""
@@ -80,6 +82,7 @@ class SampleIndex:
         return told | {
             "id": self.id(number),
             "confidence": None if np.isnan(sure) else sure,
+            "unpromised": bool(self.unpromised[number]),
             "conflict": bool(self.conflict[number]),
             "first": int(self.first[number]),
             "count": int(self.count[number]),
@@ -106,7 +109,8 @@ def empty_index() -> SampleIndex:
     nothing, none = CodedColumn.of_words([]), np.zeros(0, dtype=np.uint32)
     traces = TraceColumns(none, nothing, nothing, nothing, nothing)
     numbers, floats, flags = none.astype(np.int64), none.astype(np.float32), none.astype(bool)
-    return SampleIndex(of_texts([]), nothing, nothing, nothing, nothing, floats, flags, none, none, numbers, numbers, traces, is_live=True)
+    words = of_texts([]), nothing, nothing, nothing, nothing
+    return SampleIndex(*words, floats, flags, flags, none, none, numbers, numbers, traces, is_live=True)
 
 
 def _hash_id(id: str) -> str:

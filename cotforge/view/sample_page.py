@@ -6,8 +6,9 @@ from typing import Any
 
 from cotforge.errors import CotforgeError
 from cotforge.given_answers import GivenAnswer, GoldSheet
-from cotforge.reasons import short_fate, short_reason
+from cotforge.reasons import short_fate
 from cotforge.view.list_page import clip_text
+from cotforge.view.page_words import reason_words
 from cotforge.view.sample_filter import Narrowed, SampleFilter
 from cotforge.view.sample_texts import lesson_of, losses_of, traces_of
 from cotforge.view.shown_pictures import ShownPictures
@@ -121,7 +122,7 @@ def sample_page(
         key=key,
         id=row["id"],
         row=dict(row) | {name: None if word is None else clip_text(word, LONGEST_ANSWER) for name, word in shown.items()},
-        reason=short_reason(row["reason"] or ""),
+        reason=reason_words(row),
         question=clip_text(question or _of_task(run, "question"), LONGEST_TEXT),
         options=tuple(option for option in options or _of_task(run, "closed") if len(option) <= LONGEST_ANSWER)[:OPTIONS],
         pictures=[f"./picture/{digest}?at={key}" for digest in digests],
