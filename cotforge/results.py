@@ -12,7 +12,6 @@ from cotforge.budget import format_usd
 from cotforge.card import dataset_card
 from cotforge.card_example import ExampleChooser
 from cotforge.card_extras import add_card_extras
-from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
@@ -84,7 +83,6 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
         finds_repeats=curation.repeats is not None,
-        accepts_from=accepts_from(loaded.pipeline.consensus),
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
@@ -160,13 +158,6 @@ def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:
     """Those among the samples, then those among the lessons."""
     of_samples = [met.repeated.found] if isinstance(met.repeated, DuplicateReading) else []
     return [*of_samples, *([curation.repeats.found] if curation.repeats is not None else [])]
-
-
-def accepts_from(consensus: Consensus) -> float | None:
-    """The confidence from which the rule itself accepts, where it has a promise; None where it has none."""
-    if consensus.promise is None:
-        return None
-    return consensus.target if consensus.make_rule.targeted else 0.0
 
 
 def page_collector(curation: Curation) -> PageCollector:

@@ -110,7 +110,7 @@ class _Tables:
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome, is_unpromised=self._tally.is_unpromised(outcome))))
+        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
         traces = [rows.trace_row(outcome.sample, judged, self._measures, self._optional) for judged in outcome.traces]
         self._traces.add(outcome.sample.id, traces)
         split = rows.split_name(outcome.sample.split)

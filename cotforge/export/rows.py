@@ -96,11 +96,9 @@ def fault_row(fault: Fault) -> Row:
     return fault.id, None, None, fault.stage, fault.reason, str(fault)
 
 
-def loss_rows(outcome: CuratedSample, *, is_unpromised: bool = False) -> Iterator[Row]:
+def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces that a filter
     or a check dropped, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
-
-    `is_unpromised`: whether it is the promise that leaves the Sample out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -125,7 +123,7 @@ def loss_rows(outcome: CuratedSample, *, is_unpromised: bool = False) -> Iterato
         yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}{why}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
-        yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome, is_unpromised=is_unpromised)}"
+        yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"
     elif stage == "select":
         yield sample, None, None, "select", reason, f"{at}{_LEFT_OUT[outcome.rejected]}"
 
@@ -136,9 +134,9 @@ _LEFT_OUT = {
 }
 
 
-def _votes_cell(outcome: CuratedSample, *, is_unpromised: bool) -> str:
+def _votes_cell(outcome: CuratedSample) -> str:
     cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
-    why = UNPROMISED if is_unpromised else short_reason(outcome.rejected) if outcome.rejected == ONE_TEACHER else ""
+    why = UNPROMISED if outcome.verdict.unpromised else short_reason(outcome.rejected) if outcome.rejected == ONE_TEACHER else ""
     told = f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"
     return f"{told}; {why}" if why else told

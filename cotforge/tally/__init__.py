@@ -45,8 +45,6 @@ class Tally:
     """What may be said of the precision of the accepted answers; told by the vote."""
     promise: Promised | None = None
     """What became of the promise; None where none is wanted; told by the vote."""
-    accepts_from: float | None = None
-    """Confidence from which the rule itself accepts, where a promise stands behind it; None where none is wanted."""
     unpromised: int = 0
     """Samples rejected as `vote:below_target` that the rule itself accepts: the promise leaves them out."""
     simpler: Simpler | None = None
@@ -134,7 +132,7 @@ class Tally:
             self._count_lessons(outcome.sample, outcome.taught, 1)
         else:
             self.rejected[outcome.rejected] += 1
-            self.unpromised += self.is_unpromised(outcome)
+            self.unpromised += outcome.verdict.unpromised
             self.unasked[outcome.rejected] += not is_asked
 
     def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
@@ -182,11 +180,6 @@ class Tally:
             return UNPROMISED
         unsure = self.rejected[word] - self.unpromised
         return f"{UNPROMISED} ({self.unpromised:,}) or {counted_reason(word, unsure)} ({unsure:,})"
-
-    def is_unpromised(self, outcome: CuratedSample) -> bool:
-        """Whether the rule itself accepts the answer, and the promise leaves it out."""
-        is_sure = self.accepts_from is not None and outcome.verdict.confidence >= self.accepts_from
-        return is_sure and outcome.rejected == BELOW_TARGET
 
     def summary(self) -> dict[str, Any]:
         """The counts as `summary.json` holds them: `rows == held_out + accepted + rejected`; without `source:` and `dedup:`, `samples`."""
