@@ -29,7 +29,10 @@ QUIET: dict[str, Any] = {"calls": 0, "calls_failed": 0, "attempts": 0, "stopped"
 """What `summary.json` has of an invocation that asked nothing."""
 _LARGEST = 1 << 24
 """Bytes of the file that is read."""
-_BESIDE = ("summary.json", "report.html", "losses.parquet", "conflicts.csv", "refresh.json", "difficulty.parquet", ".cotforge-shards")
+_BESIDE = (
+    *("summary.json", "report.html", "losses.parquet", "verdicts.parquet", "conflicts.csv"),
+    *("refresh.json", "difficulty.parquet", ".cotforge-shards"),
+)
 """Files of a run folder beside its dataset that results are written to, or follow from."""
 
 

@@ -147,7 +147,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
     repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
     above = [*blind, *met.notes(), *repeats, *findings.warnings()]
-    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
+    ending = Ending(loaded, tally, summary, folder.path, made[0], written=not stays)
     lines = [*above, *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))]
     is_whole = not stays and not summary["calls_missing"] and not any(reason.startswith("export:") for reason in tally.rejected)
     lines_next = [*above, *map(clean_value, replace(ending, summary=summary | QUIET).lines({}))]
@@ -241,8 +241,6 @@ class Ending:
     summary: Mapping[str, Any]
     folder: Path
     exported: Exported
-    conflicts: int
-    """Rows of `conflicts.csv`."""
     written: bool = True
     """Whether all this is in the folder; else an older, larger dataset stayed."""
 
@@ -266,8 +264,8 @@ class Ending:
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "
                 "cotforge eval --write-back writes it"
             )
-        if self.conflicts and self.written:
-            files = f"{'1 file' if self.conflicts == 1 else f'{self.conflicts:,} files'} whose agreed answer is not the label"
+        if (count := self.tally.conflicts) and self.written:
+            files = f"{'1 file' if count == 1 else f'{count:,} files'} whose agreed answer is not the label"
             yield f"perhaps mislabelled: {files}, with a lesson or without; {self.folder / conflicts.FILE} lists them, the surest first"
         yield rule_line(self.loaded)
         yield from self.tally.remarks

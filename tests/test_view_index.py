@@ -50,20 +50,38 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
 
 
 def test_every_sample_has_its_outcome_reason_answer_and_label(tmp_path: Path) -> None:
-    outcomes = [lesson(0), lesson(1, label="fear"), undecided(2), filtered(3), unheard(4), undecided(5), Fault("x", where="f:1")]
-    index = exported(tmp_path, outcomes).index
+    outcomes = [lesson(0), lesson(1, label="fear"), undecided(2), filtered(3), unheard(4), undecided(5)]
+    against = filtered(6)
+    outcomes.append(replace(against, verdict=replace(against.verdict, answer="joy", label_conflict=True)))
+    outcomes.append(CuratedSample(sample(7), verdict(reason="no_ballots", accepted=False), (), rejected="vote:no_replies"))
+    index = exported(tmp_path, [*outcomes, Fault("x", where="f:1")]).index
     told = [index.row(number) for number in range(len(index))]
     shown = [tuple(row[name] for name in ("id", "verdict", "reason", "label", "answer", "conflict", "count")) for row in told]
     assert shown == [
         ("s0", "lesson", None, "awe", "awe", False, 2),
         ("s1", "lesson", None, "fear", "awe", True, 2),
-        ("s2", "disagreed", "vote:no_majority", "awe", None, False, 2),
-        ("s3", "filtered", "filter:reasoning_words", None, "awe", False, 2),
+        ("s2", "disagreed", "vote:no_majority", "awe", "awe", False, 2),
+        ("s3", "filtered", "filter:reasoning_words", "awe", "awe", False, 2),
         ("s4", "disagreed", "vote:no_ballots", "awe", None, False, 1),
-        ("s5", "disagreed", "vote:no_majority", "awe", None, False, 2),
+        ("s5", "disagreed", "vote:no_majority", "awe", "awe", False, 2),
+        ("s6", "filtered", "filter:reasoning_words", "awe", "joy", True, 2),
+        ("s7", "disagreed", "vote:no_replies", "awe", None, False, 0),
         ("", "unusable", "source:x", None, None, False, 0),
     ]
-    assert [row["confidence"] for row in told] == [0.75, 0.75, 0.75, None, 0.75, 0.75, None]
+    assert [row["confidence"] for row in told] == [*[0.75] * 8, None]
+
+
+def test_a_dataset_of_an_earlier_version_is_shown_without_what_only_the_verdicts_tell(tmp_path: Path) -> None:
+    exported(tmp_path, [lesson(0), undecided(1), filtered(2)])
+    (tmp_path / "verdicts.parquet").unlink()
+    found = read_index(tmp_path)
+    assert found is not None
+    rows = [found.index.row(number) for number in range(3)]
+    assert [(row["label"], row["answer"], row["confidence"]) for row in rows] == [
+        ("awe", "awe", 0.75),
+        ("awe", None, 0.75),
+        (None, "awe", None),
+    ]
 
 
 def test_numbers_lead_to_the_rows_of_the_files(made: DatasetIndex) -> None:

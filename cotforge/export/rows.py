@@ -11,6 +11,7 @@ from cotforge.export.streamed import Row
 from cotforge.followups.rescue import why_untrusted
 from cotforge.reasons import ONE_TEACHER, UNPROMISED, short_fate, short_reason
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
+from cotforge.tally.counts import is_conflict
 
 
 def split_name(split: str) -> str:
@@ -89,6 +90,12 @@ def preference_rows(outcome: CuratedSample) -> tuple[Row, ...]:
 def picture_names(sample: Sample) -> tuple[str, ...]:
     """The files' names of a Sample's pictures: digest and suffix."""
     return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.lesson_pictures)
+
+
+def verdict_row(outcome: CuratedSample) -> Row:
+    """The row of `verdicts.parquet`: what the vote came to."""
+    sample, verdict = outcome.sample, outcome.verdict
+    return sample.id, sample.label, verdict.answer, verdict.accepted, verdict.confidence, is_conflict(sample, verdict)
 
 
 def fault_row(fault: Fault) -> Row:
