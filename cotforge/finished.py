@@ -29,7 +29,10 @@ QUIET: dict[str, Any] = {"calls": 0, "calls_failed": 0, "attempts": 0, "stopped"
 """What `summary.json` has of an invocation that asked nothing."""
 _LARGEST = 1 << 24
 """Bytes of the file that is read."""
-_BESIDE = ("summary.json", "report.html", "losses.parquet", "conflicts.csv", "refresh.json", "difficulty.parquet", ".cotforge-shards")
+_BESIDE = (
+    *("summary.json", "report.html", "losses.parquet", "verdicts.parquet", "conflicts.csv", "duplicates.csv"),
+    *("refresh.json", "difficulty.parquet", ".cotforge-shards"),
+)
 """Files of a run folder beside its dataset that results are written to, or follow from."""
 
 
@@ -83,10 +86,10 @@ class FinishedMark:
 
 
 def _can_tell(loaded: Loaded) -> bool:
-    """Whether all that the results follow from is hashed: no Python of the user's, no model or data set beside the source."""
+    """Whether all that the results follow from is hashed: no Python of the user's, and no features of pictures."""
     pipeline = loaded.pipeline
     own = any(":" in bound.measure for bound in pipeline.filters) or any(found.does == "runs" for found in loaded.does)
-    return not own and pipeline.consensus.image is None and not pipeline.dedup.looks_for_any
+    return not own and pipeline.consensus.image is None
 
 
 def _inputs_hash(loaded: Loaded, people: Gold, marks: PeopleMarks, options: object) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from cotforge.regular_files import fault_of
 
 _NAMES = (
-    r"lock|gold\.lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|difficulty\.parquet|report\.html|conflicts\.csv|duplicates\.csv|"
-    r"gold\.(?:csv|html)|gold-to-fill\.csv|audit\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
+    r"lock|gold\.lock|pipeline\.yaml|summary\.json|refresh\.json|losses\.parquet|verdicts\.parquet|difficulty\.parquet|report\.html|"
+    r"conflicts\.csv|duplicates\.csv|gold\.(?:csv|html)|gold-to-fill\.csv|audit\.csv|what-if\.(?:csv|html)|\.cotforge-shards(?:\.begun)?"
 )
 _FILES = re.compile(
     rf"{_NAMES}|\.(?:{_NAMES})\.(?:new|\d+)|\.cotforge-.*\.part"  # in place, or being written

@@ -280,8 +280,9 @@ class Verdict(Record):
     label_conflict: bool = False
     """A label is known, an answer was accepted, and they differ."""
     soft_label: tuple[tuple[str, float], ...] = ()
-    """(answer, probability) of every option with a probability above 0, in the options' order; empty where it is not asked for, or the
-    rule has none."""
+    """(answer, probability above 0) of the options, in their order; empty where it is not asked for, or the rule has none."""
+    unpromised: bool = False
+    """Not accepted because of `consensus.promise` alone: the teachers agree as surely as the rule itself asks for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from cotforge.budget import format_usd
 from cotforge.card import dataset_card
 from cotforge.card_example import ExampleChooser
 from cotforge.card_extras import add_card_extras
-from cotforge.consensus import Consensus
 from cotforge.consensus.claim import FEW
 from cotforge.consensus.image.admitted import Admission
 from cotforge.curation import Curation
@@ -84,7 +83,6 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         teachers={teacher.name: TeacherTally() for teacher in loaded.pipeline.teachers},
         follow_ups={name: FollowUpTally() for name in loaded.follow_up_names},
         finds_repeats=curation.repeats is not None,
-        accepts_from=accepts_from(loaded.pipeline.consensus),
     )
     page, blindness = page_collector(curation), Blindness(curation.setting.gold)
     findings = FindingTally(loaded.pipeline.judge.dimensions if loaded.pipeline.judge else (), find_people_marks(loaded))
@@ -149,7 +147,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
     repeats = [*(curation.repeats.found.notes() if curation.repeats is not None else ())]
     repeats += [f"dedup: {folder.path / duplicates.FILE} lists each"] if listed else []
     above = [*blind, *met.notes(), *repeats, *findings.warnings()]
-    ending = Ending(loaded, tally, summary, folder.path, made[0], len(wrong), written=not stays)
+    ending = Ending(loaded, tally, summary, folder.path, made[0], written=not stays)
     lines = [*above, *filter(None, [first]), *map(clean_value, ending.lines(now.progress.teachers))]
     is_whole = not stays and not summary["calls_missing"] and not any(reason.startswith("export:") for reason in tally.rejected)
     lines_next = [*above, *map(clean_value, replace(ending, summary=summary | QUIET).lines({}))]
@@ -160,13 +158,6 @@ def found_duplicates(curation: Curation, met: Counts) -> list[FoundDuplicates]:
     """Those among the samples, then those among the lessons."""
     of_samples = [met.repeated.found] if isinstance(met.repeated, DuplicateReading) else []
     return [*of_samples, *([curation.repeats.found] if curation.repeats is not None else [])]
-
-
-def accepts_from(consensus: Consensus) -> float | None:
-    """The confidence from which the rule itself accepts, where it has a promise; None where it has none."""
-    if consensus.promise is None:
-        return None
-    return consensus.target if consensus.make_rule.targeted else 0.0
 
 
 def page_collector(curation: Curation) -> PageCollector:
@@ -250,8 +241,6 @@ class Ending:
     summary: Mapping[str, Any]
     folder: Path
     exported: Exported
-    conflicts: int
-    """Rows of `conflicts.csv`."""
     written: bool = True
     """Whether all this is in the folder; else an older, larger dataset stayed."""
 
@@ -275,8 +264,8 @@ class Ending:
                 f"select.difficulty: {summary['unrated']:,} accepted samples have no pass rate and stay; "
                 "cotforge eval --write-back writes it"
             )
-        if self.conflicts and self.written:
-            files = f"{'1 file' if self.conflicts == 1 else f'{self.conflicts:,} files'} whose agreed answer is not the label"
+        if (count := self.tally.conflicts) and self.written:
+            files = f"{'1 file' if count == 1 else f'{count:,} files'} whose agreed answer is not the label"
             yield f"perhaps mislabelled: {files}, with a lesson or without; {self.folder / conflicts.FILE} lists them, the surest first"
         yield rule_line(self.loaded)
         yield from self.tally.remarks

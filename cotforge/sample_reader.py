@@ -50,7 +50,7 @@ class SampleReader:
         self.hashes = False
         """Whether readings of `samples` are hashed, a sixth of their time; only a build that may leave a mark needs it."""
         self.source_hash: str | None = None
-        """Of all that the latest reading of `samples` gave, where it came to its end and was hashed."""
+        """Of all that the latest reading of `samples` gave, and was compared with, where it came to its end and was hashed."""
 
     @cached_property
     def features(self) -> "Features | None":
@@ -119,7 +119,9 @@ class SampleReader:
         for item in items:
             found.update(_item_text(item).encode(errors="surrogatepass"))
             yield item
-        found.update(repr((counts.rows, counts.duplicates, counts.labels_missing, counts.notes())).encode(errors="surrogatepass"))
+        compared = "" if self._duplicates is None else self._duplicates.references_hash
+        told = (counts.rows, counts.duplicates, counts.labels_missing, counts.notes(), compared)
+        found.update(repr(told).encode(errors="surrogatepass"))
         self.source_hash = found.hexdigest()
 
     def hash_source(self) -> str:

@@ -256,7 +256,7 @@ def test_without_lessons_the_traces_are_no_default_and_the_snippet_loads_them_by
 
 def test_what_a_promise_leaves_out_is_told_as_that_and_what_is_unsure_anyway_beside_it():
     wish = Wish(0.95, 0.95)
-    tally = Tally(promise=Promised(wish, None, 0.9, Count(41, 41)), accepts_from=0.9, rejected=Counter({"vote:below_target": 3}))
+    tally = Tally(promise=Promised(wish, None, 0.9, Count(41, 41)), rejected=Counter({"vote:below_target": 3}))
     assert tally.reason_in_words("vote:below_target", 3) == "less sure than consensus.target"
     for unpromised, words in (
         (3, "left out by consensus.promise"),

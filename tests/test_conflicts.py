@@ -3,13 +3,16 @@
 import csv
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
+import cotforge
 from cotforge.export.conflicts import COLUMNS, votes_text
 from cotforge.gold.csv_cells import unguard_cell
 from cotforge.records import Ballot, Verdict
-from tests.project import LABELS, ran, replay, said, write_pipeline, write_rows
+from cotforge.view.index_reader import read_index
+from tests.project import LABELS, ran, replay, said, summary, write_pipeline, write_rows
 from tests.teacher import Teacher
 from tests.test_sources import photo
 
@@ -52,6 +55,31 @@ def test_the_surest_stand_first_with_file_label_answer_and_votes(tmp_path: Path)
 def test_what_a_gate_kept_out_and_what_a_filter_dropped_is_listed_too(tmp_path: Path) -> None:
     found = written(tmp_path, {"row-1": ["fear"] * 3}, consensus={"label": "gate"}, filters=[{"measure": "reasoning_words", "min": 10_000}])
     assert [(row["id"], row["label"], row["answer"]) for row in found] == [("row-1", "awe", "fear")]
+
+
+def test_report_viewer_and_one_sample_know_the_conflicts_that_gave_no_lesson_too(tmp_path: Path) -> None:
+    against = {f"row-{number}": ["sadness"] * 3 for number in (0, 1, 4)}
+    found = written(tmp_path, against, consensus={"label": "ignore"}, filters=[{"measure": "reasoning_words", "min": 4}])
+    path = tmp_path / "runs/feelings"
+    ended = ran("curate", path, "--set", "filters.0.min=10000", cwd=tmp_path)
+    assert {row["id"] for row in conflicts(path)} == {row["id"] for row in found} == set(against)
+    assert "perhaps mislabelled: 3 files" in ended.stdout
+    told = summary(path)
+    assert (told["accepted"], told["label_conflicts"], told["conflicts"]) == (0, 0, 3)
+    report = (path / "report.html").read_text()
+    assert "<b>3</b>label conflicts" in report
+    assert "agreed answer sadness" in report
+    index = (read_index(path) or pytest.fail("there is a dataset")).index
+    rows = [index.row(number) for number in range(len(index))]
+    assert {row["id"] for row in rows if row["conflict"]} == set(against)
+    assert [(row["label"], row["confidence"]) for row in rows] == [(LABELS[number % 4], 1.0) for number in range(6)]
+    seen = cotforge.Run(path).sample("row-1")
+    assert (seen.label, seen.answer, seen.confidence, list(seen.lessons)) == ("awe", "sadness", 1.0, [])
+    assert "<td>sadness (confidence 1.00)</td>" in seen._repr_html_()
+    lost = cotforge.Run(path).verdicts().filter(pl.col("label_conflict")).collect()
+    assert set(lost["id"]) == set(against)
+    (tmp_path / "rows.jsonl").rename(tmp_path / "gone.jsonl")
+    assert cotforge.Run(path).sample("row-1").label == "awe", "without the source too"
 
 
 def test_without_conflicts_a_file_of_an_earlier_export_is_replaced_by_a_header(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("scipy", reason="benchmarks need the extra 'dev'")
 
 from benchmarks.consensus.worlds import Inputs
-from cotforge.consensus import RULES, AnswersError, Heard, Setting, decide, rule_named
+from cotforge.consensus import RULES, AnswersError, Heard, Setting, decide, rule_named, what_if
 from cotforge.consensus.sequential import Terms, Voter
 from cotforge.records import Sample
 from tests.voting import COLUMNS, given, precision, same, sound, sure_of, vote
@@ -243,6 +243,20 @@ def test_what_cannot_be_used_is_refused_in_one_line(answers: Any, options: dict[
     assert len(caught.value.faults) == 1
     assert str(caught.value).startswith(fault)
     assert "\n" not in str(caught.value)
+
+
+def test_traces_of_a_run_that_followed_the_vote_are_refused_and_blind_ones_with_their_origin_are_votes() -> None:
+    blind = GOOD.with_columns(origin=pl.Series(["solve", "vote"]))
+    woven = blind[:1].with_columns(origin=pl.lit("woven"))
+    for frame in (lambda table: table, lambda table: table.to_pandas()):
+        assert decide(frame(blind), rule="majority").frame.equals(decide(GOOD, rule="majority").frame)
+        assert len(what_if(frame(blind), targets=[0.9])) > 1
+        for refusing in (decide, what_if):
+            fault = r"^answers: 1 of 3 rows followed the vote \(origin woven\) and are no votes; give the others alone: answers.filter"
+            with pytest.raises(AnswersError, match=fault):
+                refusing(frame(pl.concat([blind, woven])))
+        other = frame(GOOD.with_columns(origin=pl.lit("Paris")))
+        assert decide(other, rule="majority").frame.height == 2, "a column of the user's own says nothing"
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -197,6 +197,34 @@ def test_a_measure_in_python_of_the_users_own_is_taken_again_each_time(tmp_path:
     assert not (tmp_path / RUN / FILE).exists()
 
 
+def test_what_duplicates_are_looked_for_among_is_noticed(tmp_path: Path) -> None:
+    write_rows(tmp_path, 6)
+    shutil.copy(tmp_path / "images/0.jpg", tmp_path / "images/5.jpg")
+    held, texts, run = tmp_path / "held", tmp_path / "benchmark.jsonl", tmp_path / RUN
+    (held / "awe").mkdir(parents=True)
+    shutil.copy(tmp_path / "images/4.jpg", held / "awe/one.jpg")
+    words = " ".join(f"word{number}" for number in range(20))
+    texts.write_text(json.dumps({"text": words}))
+    against = [{"kind": "texts", "path": "benchmark.jsonl"}, {"kind": "imagefolder", "path": "held"}]
+    with Teacher(sees) as server:
+        dedup = {"pictures": "near", "reasoning": 0.95, "against": against}
+        write_pipeline(tmp_path, teacher(server), dedup=dedup, consensus={"label": "ignore"})
+        build(tmp_path)
+    at_once, told = build(tmp_path)
+    assert not at_once
+    (run / FILE).unlink()
+    assert build(tmp_path) == (True, told)
+    assert {"dedup:exact", "dedup:contaminated"} <= summary(run)["rejected"].keys()
+    (run / "duplicates.csv").unlink()
+    assert build(tmp_path)[0]
+    texts.write_text(json.dumps({"text": f"{words} more"}))
+    assert build(tmp_path)[0], "text of a benchmark"
+    shutil.copy(tmp_path / "images/2.jpg", held / "awe/two.jpg")
+    assert build(tmp_path)[0], "picture of a benchmark"
+    assert summary(run)["rejected"]["dedup:contaminated"] == 2
+    assert not build(tmp_path)[0]
+
+
 def test_only_a_build_takes_the_time_to_hash_the_source(finished: Path) -> None:
     with RunSession.open(finished / "pipeline.yaml", out=finished / RUN) as session:
         session.check(lambda line: None, offline=True)

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,29 @@ def test_without_gold_nothing_is_accepted_and_it_is_told_how_much_would_do(tmp_p
     losses = [row["detail"] for row in table(crowd.folder / "runs/feelings", "losses") if row["reason"] == "below_target"]
     assert len(losses) == left
     assert all(detail.endswith("; left out by consensus.promise") for detail in losses)
+
+
+def test_what_a_promise_alone_leaves_out_is_neither_rescued_nor_planned_as_rescued(tmp_path: Path) -> None:
+    crowd = Crowd.of(tmp_path / "it", 40)
+    run = crowd.folder / "runs/feelings"
+    with crowd.servers() as servers:
+        consensus = {"rule": "dawid_skene", "target": 0.9999, "promise": {"precision": 0.9}}
+        crowd.pipeline(servers, consensus=consensus, rescue={"verify": 1, "wrong_hints": 0.5})
+        built = ran("build", "pipeline.yaml", "--limit", "20", cwd=crowd.folder)
+        assert built.returncode == 0, built.stderr
+        checked = ran("check", "pipeline.yaml", cwd=crowd.folder).stdout
+    told, cast = summary(run), table(run, "traces")
+    rescued = {row["id"] for row in cast if row["origin"] != "solve"}
+    losses = {row["id"]: row["detail"] for row in table(run, "losses") if row["stage"] == "vote"}
+    unpromised = {id for id, detail in losses.items() if detail.endswith("; left out by consensus.promise")}
+    assert 14 <= len(unpromised) < 20
+    assert rescued, "the others are asked about"
+    assert not rescued & unpromised
+    assert told["follow_ups"]["rescue"]["calls"] <= 2 * (20 - len(unpromised)), "nor are wrong labels planted there"
+    share = f"0% of the samples had an accepted answer and consensus.promise left out {len(unpromised) / 20:.0%}, as the 20 so far have"
+    assert f"calls after the vote: counted as if {share}" in checked.splitlines()
+    (most,) = re.findall(r"^rescue: at most about (\d+) calls? after the vote", checked, re.M)
+    assert int(most) <= 2 * (20 - len(unpromised))
 
 
 def test_a_wrong_promise_is_a_fault_of_the_file(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from cotforge import cli, gold
 from cotforge.answers import Task
 from cotforge.consensus import RULES
 from cotforge.demo.digits import FLIPPED, LESSONS, TEACHERS
-from cotforge.export.columns import LOSSES, OPTIONAL, OPTIONAL_OF_TRACES, lesson_columns, trace_columns
+from cotforge.export.columns import LOSSES, OPTIONAL, OPTIONAL_OF_TRACES, VERDICTS, lesson_columns, trace_columns
 from cotforge.formats import FORMATS
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
@@ -161,8 +161,9 @@ def test_the_options_of_the_measures_are_those_of_their_functions() -> None:
 def test_every_column_is_listed_in_its_place() -> None:
     assert listed_in("lesson column") == [*lesson_columns(["measure_*"], OPTIONAL)]
     assert listed_in("trace column") == [*trace_columns(["measure_*"], OPTIONAL_OF_TRACES)]
-    (losses,) = (row[1] for row in rows("path") if row[0] == "`losses.parquet`")
-    assert quoted(losses) == [", ".join(LOSSES)]
+    for name, columns in (("losses", LOSSES), ("verdicts", VERDICTS)):
+        (told,) = (row[1] for row in rows("path") if row[0] == f"`{name}.parquet`")
+        assert quoted(told)[0] == ", ".join(columns)
 
 
 def test_every_shipped_pipeline_and_prompt_is_named() -> None:

@@ -81,6 +81,7 @@ def test_the_summary_is_what_the_contract_names():
         "calls_missing": 0,
         "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
         "label_conflicts": 1,
+        "conflicts": 1,
         "claim": {
             "low": None,
             "precision": None,

@@ -26,7 +26,7 @@ from cotforge.view.text_search import found_in_ids, found_in_traces
 COUNT = 60
 
 
-def exported(folder: Path, outcomes: list[CuratedSample | Fault], tally: Tally | None = None) -> DatasetIndex:
+def exported(folder: Path, outcomes: list[CuratedSample | Fault]) -> DatasetIndex:
     """A dataset of these, and its index."""
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -37,7 +37,7 @@ def exported(folder: Path, outcomes: list[CuratedSample | Fault], tally: Tally |
         }
         return f"---\n{json.dumps({'configs': [{'config_name': name, 'data_files': each} for name, each in files.items()]})}\n---\n"
 
-    export_dataset(outcomes, folder, measures=["reasoning_words"], tally=tally or Tally(), card=card)
+    export_dataset(outcomes, folder, measures=["reasoning_words"], tally=Tally(), card=card)
     found = read_index(folder)
     assert found is not None
     return found
@@ -50,20 +50,38 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> DatasetIndex:
 
 
 def test_every_sample_has_its_outcome_reason_answer_and_label(tmp_path: Path) -> None:
-    outcomes = [lesson(0), lesson(1, label="fear"), undecided(2), filtered(3), unheard(4), undecided(5), Fault("x", where="f:1")]
-    index = exported(tmp_path, outcomes).index
+    outcomes = [lesson(0), lesson(1, label="fear"), undecided(2), filtered(3), unheard(4), undecided(5)]
+    against = filtered(6)
+    outcomes.append(replace(against, verdict=replace(against.verdict, answer="joy", label_conflict=True)))
+    outcomes.append(CuratedSample(sample(7), verdict(reason="no_ballots", accepted=False), (), rejected="vote:no_replies"))
+    index = exported(tmp_path, [*outcomes, Fault("x", where="f:1")]).index
     told = [index.row(number) for number in range(len(index))]
     shown = [tuple(row[name] for name in ("id", "verdict", "reason", "label", "answer", "conflict", "count")) for row in told]
     assert shown == [
         ("s0", "lesson", None, "awe", "awe", False, 2),
         ("s1", "lesson", None, "fear", "awe", True, 2),
-        ("s2", "disagreed", "vote:no_majority", "awe", None, False, 2),
-        ("s3", "filtered", "filter:reasoning_words", None, "awe", False, 2),
+        ("s2", "disagreed", "vote:no_majority", "awe", "awe", False, 2),
+        ("s3", "filtered", "filter:reasoning_words", "awe", "awe", False, 2),
         ("s4", "disagreed", "vote:no_ballots", "awe", None, False, 1),
-        ("s5", "disagreed", "vote:no_majority", "awe", None, False, 2),
+        ("s5", "disagreed", "vote:no_majority", "awe", "awe", False, 2),
+        ("s6", "filtered", "filter:reasoning_words", "awe", "joy", True, 2),
+        ("s7", "disagreed", "vote:no_replies", "awe", None, False, 0),
         ("", "unusable", "source:x", None, None, False, 0),
     ]
-    assert [row["confidence"] for row in told] == [0.75, 0.75, 0.75, None, 0.75, 0.75, None]
+    assert [row["confidence"] for row in told] == [*[0.75] * 8, None]
+
+
+def test_a_dataset_of_an_earlier_version_is_shown_without_what_only_the_verdicts_tell(tmp_path: Path) -> None:
+    exported(tmp_path, [lesson(0), undecided(1), filtered(2)])
+    (tmp_path / "verdicts.parquet").unlink()
+    found = read_index(tmp_path)
+    assert found is not None
+    rows = [found.index.row(number) for number in range(3)]
+    assert [(row["label"], row["answer"], row["confidence"]) for row in rows] == [
+        ("awe", "awe", 0.75),
+        ("awe", None, 0.75),
+        (None, "awe", None),
+    ]
 
 
 def test_numbers_lead_to_the_rows_of_the_files(made: DatasetIndex) -> None:
@@ -100,17 +118,18 @@ SAID = {"s1": ["awe"], "s2": ["?"], "s7": ["awe", "fear"]}
 SHEET = GoldSheet({id: tuple(GivenAnswer(f"person {place}", answer) for place, answer in enumerate(each)) for id, each in SAID.items()})
 
 
-def left_out(number: int, confidence: float, reason: str = "below_target") -> CuratedSample:
-    """A Sample whose vote came to an answer that is not accepted."""
-    of = verdict("awe", "awe", accepted=False, reason=reason)
-    return CuratedSample(sample(number), replace(of, confidence=confidence), (), rejected=f"vote:{reason}")
+def left_out(number: int, confidence: float, reason: str = "below_target", *, promise: float = 1.0) -> CuratedSample:
+    """A Sample whose vote came to an answer that is not accepted: from the confidence of `promise` on because of the promise."""
+    of = replace(verdict("awe", "awe", accepted=False, reason=reason), confidence=confidence)
+    of = replace(of, unpromised=reason == "below_target" and confidence >= promise)
+    return CuratedSample(sample(number), of, (), rejected=f"vote:{reason}")
 
 
 def test_what_a_promise_leaves_out_is_told_as_that_and_narrowed_by_its_published_word(tmp_path: Path) -> None:
     below, promise = "the confidence is below the target", "left out by consensus.promise"
     for least, first, words in ((0.8, promise, promise), (0.9, below, f"{below}, or {promise}"), (0.99, below, below)):
-        outcomes = [lesson(0), left_out(1, 0.85), left_out(2, 0.95), left_out(3, 0.95, "one_teacher")]
-        index = exported(tmp_path / str(least), outcomes, Tally(accepts_from=least)).index
+        outcomes = [lesson(0), left_out(1, 0.85, promise=least), left_out(2, 0.95, promise=least), left_out(3, 0.95, "one_teacher")]
+        index = exported(tmp_path / str(least), outcomes).index
         rows = {row["id"]: row for row in map(index.row, range(len(index)))}
         assert value_words("reason", "vote:below_target", index) == words
         assert [reason_words(rows[id]) for id in ("s0", "s1")] == ["", first]

@@ -1,20 +1,25 @@
 """A table of answers as polars has it: the columns that a vote reads, each of its type."""
 
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from cotforge.consensus.decisions import AnswersError
+from cotforge.records import Origin
 
 SURE = ("probability", "weight")
 """Columns that may hold how sure a teacher is of its answer; the first that is there is read."""
+BLIND: tuple[Origin, ...] = ("solve", "vote")
+"""Origins of a run's traces that are votes."""
+_FOLLOWING = [origin for origin in get_args(Origin) if origin not in BLIND]
 
 
 def answer_rows(answers: Any) -> pl.DataFrame:
     """The columns as polars has them, `teacher` and `answer` as text, `probability` null where it is unknown.
 
-    Raises AnswersError where a teacher or id is null, or what should be a probability is none.
+    Raises AnswersError where a teacher or id is null, what should be a probability is none, or a row of a run's traces is no vote.
     """
+    _demand_votes(answers)
     sure = next((name for name in SURE if name in answers.columns), None)
     names = ["id", "teacher", "answer", *([sure] if sure else [])]
     frame = answers if isinstance(answers, pl.DataFrame) else pl.from_pandas(answers[names])
@@ -26,6 +31,18 @@ def answer_rows(answers: Any) -> pl.DataFrame:
     if sure:
         _demand_sure(frame[sure], rows["probability"], sure)
     return rows
+
+
+def _demand_votes(answers: Any) -> None:
+    """Raises AnswersError where a column `origin`, as the traces of a run have it, tells that a reply followed the vote."""
+    if "origin" not in answers.columns:
+        return
+    origins = [origin for origin in answers["origin"] if isinstance(origin, str) and origin in _FOLLOWING]
+    if origins:
+        raise AnswersError(
+            f"answers: {len(origins):,} of {len(answers):,} rows followed the vote (origin {', '.join(sorted(set(origins)))}) and are no "
+            'votes; give the others alone: answers.filter(pl.col("origin").is_in(["solve", "vote"]))'
+        )
 
 
 def _demand_sure(given: pl.Series, read: pl.Series, name: str) -> None:

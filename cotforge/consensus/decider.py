@@ -233,9 +233,12 @@ class Decider(ABC):
     def settled(self, opinion: Opinion, sample: Sample) -> Verdict:
         """The verdict that an opinion comes to, under the promise too."""
         found = settle_verdict(opinion, sample, self.setting)
-        if not found.accepted or self.promised is None or self.setting.checked(sample.id) or self.promised.allows(found.confidence):
+        if self.promised is None or self.setting.checked(sample.id):
             return found
-        return replace(found, accepted=False, reason="below_target", label_conflict=False)
+        if found.accepted and not self.promised.allows(found.confidence):
+            return replace(found, accepted=False, reason="below_target", label_conflict=False, unpromised=True)
+        # Who is asked in turn is asked for the target that the promise needs, which may be above the wanted one.
+        return replace(found, unpromised=found.reason == "below_target" and found.confidence >= self.setting.terms.target)
 
 
 class Rule(ABC):

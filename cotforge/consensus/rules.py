@@ -65,7 +65,7 @@ class Consensus(Spec):
     `sequential`. With a promise: the lowest threshold that is tried. Other rules ignore it."""
     promise: Promise | None = None
     """A precision that checked answers (`gold`) must show. Answers that it does not hold for are
-    not accepted. Null: no promise."""
+    not accepted, and nothing is asked about them after the vote. Null: no promise."""
     label: LabelRole = "vote"
     """Role of the raw label. `vote`: one more voter, never enough alone. `gate`: only answers equal
     to it are accepted. `ignore`: it is only reported. `label_match` and `cascade` always compare

@@ -39,6 +39,11 @@ class DuplicateReadings:
             self._tell(self._references.notes)
         return self._references
 
+    @property
+    def references_hash(self) -> str:
+        """Of all that samples are compared with beside each other; empty where that is nothing. Raises SourceError."""
+        return "" if self.references is None else self.references.content_hash
+
     def begin(self, *, question: str | None) -> DuplicateReading | None:
         """For one reading of the source from its beginning; None where samples are not compared. `question` is that of the task."""
         if self._spec.pictures == "off" and not self._spec.against:

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,6 +49,7 @@ class References:
         self.texts = SharedWords()
         self.notes: list[str] = []
         """Lines about what could not be read."""
+        self._hash = sha256()
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # "": private, on disk past 2 MB
         self._db.execute("CREATE TABLE pictures (digest BLOB PRIMARY KEY, place TEXT) WITHOUT ROWID")
         self._db.execute("BEGIN")  # never committed: nobody else reads it
@@ -58,8 +60,25 @@ class References:
         row = self._db.execute("SELECT place FROM pictures WHERE digest = ?", (digest,)).fetchone()
         return row[0] if row else None
 
+    @property
+    def content_hash(self) -> str:
+        """Of all that was read, in its order, and of the lines about what could not be."""
+        found = self._hash.copy()
+        found.update(repr(self.notes).encode(errors="surrogatepass"))
+        return found.hexdigest()
+
+    def add_texts(self, rows: Iterable[tuple[str, str]]) -> int:
+        """Take (place, text) of each row; how many of them are long enough."""
+        return self.texts.add(self._hash_texts(rows))
+
+    def _hash_texts(self, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            self._hash.update(repr(row).encode(errors="surrogatepass"))
+            yield row
+
     def add_picture(self, digest: bytes, place: str) -> None:
         """Take a picture; of equal ones the first place counts."""
+        self._hash.update(repr((digest, place)).encode(errors="surrogatepass"))
         self._db.execute("INSERT OR IGNORE INTO pictures VALUES (?, ?)", (digest, place.encode(errors="replace").decode()))
 
 
@@ -92,11 +111,11 @@ class ReferenceReader:
         faults = _Faults()
         pictures = 0
         if isinstance(reference, TextReference):
-            texts = found.texts.add(_file_texts(reference, self.root, faults))
+            texts = found.add_texts(_file_texts(reference, self.root, faults))
         else:
             rows = _RowTexts(self._looked_rows(reference, faults), self.index, found, "eval: " if name == "eval" else "")
             # The questions of held-out samples are those of the other samples too: only their pictures tell them apart.
-            texts = found.texts.add(rows if name != "eval" else ((place, "") for place, _ in rows))
+            texts = found.add_texts(rows if name != "eval" else ((place, "") for place, _ in rows))
             pictures = rows.pictures
         if faults.count:
             found.notes.append(f"dedup.against: {count_rows(faults.count)} of {name!r} cannot be compared, the first: {faults.first}")

@@ -64,6 +64,8 @@ class FollowUpForecast:
     """Samples whose vote is at its end."""
     accepted: int = 0
     """Of these, with an accepted answer."""
+    unpromised: int = 0
+    """Of these, left out by the promise alone: nothing follows the vote about them."""
     at_most: set[str] = field(default_factory=set)
     """Sections of whose Calls some are not known yet: they are counted as the section expects, at most."""
 
@@ -76,6 +78,8 @@ class FollowUpForecast:
     def why(self) -> str:
         """What it rests on."""
         share = f"{self.accepted_share:.0%} of the samples had an accepted answer"
+        if self.unpromised:
+            share += f" and consensus.promise left out {self.unpromised / self.voted:.0%}"
         accepted = f"{share}, as the {self.voted:,} so far have" if self.voted else f"{share}, which is an assumption"
         if self.in_turn is None:
             return accepted
@@ -114,6 +118,7 @@ def forecast_follow_ups(
             continue
         found.voted += 1
         found.accepted += each.about.verdict.accepted
+        found.unpromised += each.about.verdict.unpromised
         if found.in_turn is not None:
             found.in_turn.add(each.about)
         for call in each.advance(lookup):
@@ -127,8 +132,10 @@ def forecast_follow_ups(
                 found.at_most.add(section)
     left = samples - found.voted
     replies = voters if found.in_turn is None else found.in_turn.expected(voters, left)
-    for name in names if left > 0 else ():
-        _add_calls(found.sections[name], follow_ups[name].expected_calls(found.accepted_share, replies), times=left)
+    followed = found.voted - found.unpromised
+    share, part = (found.accepted / followed, followed / found.voted) if followed else (ACCEPTED, float(not found.voted))
+    for name in names if left * part > 0 else ():
+        _add_calls(found.sections[name], follow_ups[name].expected_calls(share, replies), times=left * part)
         found.at_most.add(name)
     return found
 

@@ -1,4 +1,4 @@
-"""Outcomes to a dataset folder and a table of losses, in one streaming pass.
+"""Outcomes to a dataset folder, a table of losses and one of verdicts, in one streaming pass.
 
 Nothing of the old dataset is touched until all shards of the new one are there: shards carry a hash of their content in their names, the
 card names them and is renamed into place last, and only then are shards that it does not name removed.
@@ -40,7 +40,7 @@ def export_dataset(
     card: Callable[[Exported], str],
     optional: Sequence[str] = (),
 ) -> Exported:
-    """Write `dataset/` and `losses.parquet` of the run folder, counting all that is given in `tally`.
+    """Write `dataset/`, `losses.parquet` and `verdicts.parquet` of the run folder, counting all that is given in `tally`.
 
     `optional` are the columns of `columns.OPTIONAL` that Lessons have.
     `card` is asked for the text of `dataset/README.md` once everything else is written; where it raises KeepOldDataset, the old dataset
@@ -87,7 +87,7 @@ def _publish_card(dataset: Path, exported: Exported, card: str, owned: Owned) ->
 
 
 class _Tables:
-    """The four tables of one export while they are written."""
+    """The tables of one export while they are written."""
 
     def __init__(
         self, folder: Path, tally: Tally, measures: Sequence[str], stack: ExitStack, owned: Owned, optional: Sequence[str]
@@ -103,6 +103,8 @@ class _Tables:
         self._traces = Traced(self._dataset / FOLDERS["traces"], self._columns["traces"], stack, owned)
         self._staged = stack.enter_context(Staged(folder))
         self._losses = stack.enter_context(Streamed(self._staged, columns.LOSSES))
+        self._staged_verdicts = stack.enter_context(Staged(folder))
+        self._verdicts = stack.enter_context(Streamed(self._staged_verdicts, columns.VERDICTS))
 
     def fault(self, fault: Fault) -> None:
         self._tally.fault(fault)
@@ -110,7 +112,8 @@ class _Tables:
 
     def add(self, outcome: CuratedSample) -> None:
         self._tally.add(outcome)
-        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome, is_unpromised=self._tally.is_unpromised(outcome))))
+        self._write_losses(outcome.sample.id, list(rows.loss_rows(outcome)))
+        self._verdicts.add(outcome.sample.id, [verdict := rows.verdict_row(outcome)], size=text_size([verdict]))
         traces = [rows.trace_row(outcome.sample, judged, self._measures, self._optional) for judged in outcome.traces]
         self._traces.add(outcome.sample.id, traces)
         split = rows.split_name(outcome.sample.split)
@@ -129,12 +132,14 @@ class _Tables:
         if self._traces.shards:
             shards["traces"] = {"train": self._traces.shards}
         self._losses.close()
+        self._verdicts.close()
         there = {config: shards[config] for config in FOLDERS if config in shards}
         features = {config: columns.hub_features(self._columns[config]) for config in there}
         return Exported(there, features, "" if "default" in there else self._why_no_lessons())
 
     def settle(self) -> None:
-        """Give `losses.parquet` its name."""
+        """Give `verdicts.parquet` and `losses.parquet` their names."""
+        self._staged_verdicts.settle("verdicts.parquet")
         self._staged.settle("losses.parquet")
 
     def _open_shards(self, config: str, split: str) -> Pictured:

@@ -226,3 +226,4 @@ def trace_columns(measures: Iterable[str], optional: Iterable[str] = ()) -> Colu
 
 PREFERENCE: Columns = {"id": TEXT, "prompt": USER, "chosen": ASSISTANT, "rejected": ASSISTANT, "images": IMAGES}
 LOSSES: Columns = dict.fromkeys(("id", "teacher", "call", "stage", "reason", "detail"), TEXT)
+VERDICTS: Columns = {"id": TEXT, "label": TEXT, "answer": TEXT, "accepted": FLAG, "confidence": NUMBER, "label_conflict": FLAG}

@@ -9,6 +9,7 @@ from pathlib import Path
 from cotforge.gold.csv_cells import csv_text
 from cotforge.records import CuratedSample, Fault, Sample, Verdict
 from cotforge.sources.values import clean_value
+from cotforge.tally.counts import is_conflict
 
 FILE = "conflicts.csv"
 """In the run folder."""
@@ -23,9 +24,6 @@ class Conflicts:
         self._within = os.path.realpath(_source_folder(data)).rstrip(os.sep) + os.sep
         self._copies = os.path.realpath(run) + os.sep
         self._rows: list[tuple[float, tuple[str, ...]]] = []
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def watch(self, stream: Iterable[CuratedSample | Fault]) -> Iterator[CuratedSample | Fault]:
         """The stream as it is, having looked at it in passing."""
@@ -56,11 +54,6 @@ class Conflicts:
         if places and all(place.startswith(self._within) and not place.startswith(self._copies) and "\0" not in place for place in places):
             return "; ".join(clean_value(place.removeprefix(self._within)) for place in places)
         return clean_value(sample.where)
-
-
-def is_conflict(sample: Sample, verdict: Verdict) -> bool:
-    """Whether the teachers agree on another answer than the label, also where the label then kept it out (`label: gate`)."""
-    return verdict.label_conflict or (verdict.reason == "label_gate" and sample.label is not None and verdict.answer is not None)
 
 
 def votes_text(verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ from cotforge.export.streamed import Row
 from cotforge.followups.rescue import why_untrusted
 from cotforge.reasons import ONE_TEACHER, UNPROMISED, short_fate, short_reason
 from cotforge.records import NOT_ASKED, CuratedSample, Fault, Judged, Lesson, Sample
+from cotforge.tally.counts import is_conflict
 
 
 def split_name(split: str) -> str:
@@ -91,16 +92,20 @@ def picture_names(sample: Sample) -> tuple[str, ...]:
     return tuple(f"{picture.digest}.{SUFFIXES[picture.mime]}" for picture in sample.lesson_pictures)
 
 
+def verdict_row(outcome: CuratedSample) -> Row:
+    """The row of `verdicts.parquet`: what the vote came to."""
+    sample, verdict = outcome.sample, outcome.verdict
+    return sample.id, sample.label, verdict.answer, verdict.accepted, verdict.confidence, is_conflict(sample, verdict)
+
+
 def fault_row(fault: Fault) -> Row:
     """The row of `losses.parquet` of a row that did not become a Sample."""
     return fault.id, None, None, fault.stage, fault.reason, str(fault)
 
 
-def loss_rows(outcome: CuratedSample, *, is_unpromised: bool = False) -> Iterator[Row]:
+def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
     """The rows of `losses.parquet`: Calls given up or never asked, replies not read with the beginning of their text, traces that a filter
     or a check dropped, follow-ups that came to nothing, and the Sample where there was no agreement, or `select` left it out.
-
-    `is_unpromised`: whether it is the promise that leaves the Sample out.
     """
     sample, at = outcome.sample.id, f"{outcome.sample.where}: " if outcome.sample.where else ""
     for teacher, reply in outcome.failed:
@@ -125,7 +130,7 @@ def loss_rows(outcome: CuratedSample, *, is_unpromised: bool = False) -> Iterato
         yield sample, None, None, stage, reason, f"{at}{short_reason(skipped)}{why}"
     stage, _, reason = outcome.rejected.partition(":")
     if stage == "vote":
-        yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome, is_unpromised=is_unpromised)}"
+        yield sample, None, None, "vote", reason, f"{at}{_votes_cell(outcome)}"
     elif stage == "select":
         yield sample, None, None, "select", reason, f"{at}{_LEFT_OUT[outcome.rejected]}"
 
@@ -136,9 +141,9 @@ _LEFT_OUT = {
 }
 
 
-def _votes_cell(outcome: CuratedSample, *, is_unpromised: bool) -> str:
+def _votes_cell(outcome: CuratedSample) -> str:
     cast = Counter(ballot.answer for ballot in outcome.verdict.ballots)
     counts = ", ".join(f"{answer}: {count}" for answer, count in sorted(cast.items(), key=lambda item: (-item[1], item[0])))
-    why = UNPROMISED if is_unpromised else short_reason(outcome.rejected) if outcome.rejected == ONE_TEACHER else ""
+    why = UNPROMISED if outcome.verdict.unpromised else short_reason(outcome.rejected) if outcome.rejected == ONE_TEACHER else ""
     told = f"ballots {counts or 'none'}; label {outcome.sample.label}; confidence {outcome.verdict.confidence:.3f}"
     return f"{told}; {why}" if why else told

@@ -112,6 +112,10 @@ class Run:
         """A row for everything that did not make it: `id, teacher, call, stage, reason, detail`."""
         return scan_table(self.path, "losses")
 
+    def verdicts(self) -> "pl.LazyFrame":
+        """A row per sample, with a lesson or without: `id, label, answer, accepted, confidence, label_conflict`."""
+        return scan_table(self.path, "verdicts")
+
     def metrics(self) -> "pl.DataFrame":
         """A row per optimizer step of every stage of the training: `stage`, `step`, and TRL's own metrics."""
         return read_metrics(self.path)

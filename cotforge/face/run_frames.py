@@ -11,7 +11,7 @@ from cotforge.regular_files import demand_regular
 if TYPE_CHECKING:
     import polars as pl
 
-TableName = Literal["lessons", "traces", "preference", "losses"]
+TableName = Literal["lessons", "traces", "preference", "losses", "verdicts"]
 _CONFIGS = {"lessons": "default", "traces": "traces", "preference": "preference"}
 """Of the dataset's card, by what the table is called here."""
 
@@ -25,8 +25,8 @@ def scan_table(run: Path, name: TableName, *, images: bool = False) -> "pl.LazyF
 
     if name not in get_args(TableName):
         raise PipelineError(f"table {name!r}: there is none; {', '.join(get_args(TableName))}")
-    if name == "losses":
-        return _scan_files(run, [run / "losses.parquet"])
+    if name in ("losses", "verdicts"):
+        return _scan_files(run, [run / f"{name}.parquet"])
     from cotforge.formats.dataset_rows import named_shards  # yaml
 
     parts: dict[str, list[Path]] = {}

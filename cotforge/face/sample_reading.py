@@ -36,24 +36,34 @@ def view_sample(run: Path, id: str) -> SampleView:
     lessons = scan_table(run, "lessons", images=True).filter(wanted).collect().to_dicts()
     traces = scan_table(run, "traces").filter(wanted).collect()
     losses = scan_table(run, "losses").filter(wanted).collect()
+    verdict = _accepted_verdict(run, id)
     origin = _facts_of_lesson(lessons[0]) if lessons else _facts_of_source(run, id)
     if origin is None and not traces.height and not losses.height:
         raise PipelineError(f"{run}: there is no sample {show_value(id)}; `Run.traces()` lists the ids")
-    origin = origin or _SampleFacts("", (), None, ())
+    origin = origin or _SampleFacts("", (), verdict.get("label"), ())
+    decided = lessons[0] if lessons else verdict
     said = traces.filter(pl.col("ballot").is_not_null())
     return SampleView(
         id=id,
         question=origin.question,
         options=origin.options,
         label=origin.label,
-        answer=lessons[0]["answer"] if lessons else None,
-        confidence=lessons[0]["confidence"] if lessons else None,
+        answer=decided.get("answer"),
+        confidence=decided.get("confidence"),
         votes=dict(zip(said["teacher"], said["ballot"], strict=True)),
         traces=traces,
         losses=losses,
         lessons=[message["content"] for lesson in lessons for message in lesson["completion"]],
         pictures_bytes=origin.pictures,
     )
+
+
+def _accepted_verdict(run: Path, id: str) -> dict[str, Any]:
+    """The row of `verdicts.parquet` of a sample whose answer is accepted; empty for others, and where an earlier version wrote the run."""
+    if not (run / "verdicts.parquet").exists():
+        return {}
+    found = scan_table(run, "verdicts").filter((pl.col("id") == id) & pl.col("accepted")).collect().to_dicts()
+    return found[0] if found else {}
 
 
 def _facts_of_lesson(lesson: dict[str, Any]) -> _SampleFacts:

@@ -31,9 +31,9 @@ class SampleView:
     label: str | None
     """The raw label; None where it is not known."""
     answer: str | None
-    """What the dataset teaches; None where the sample has no lesson."""
+    """The accepted answer, also where no text with it became a lesson; None where none is accepted."""
     confidence: float | None
-    """In [0, 1]; None where the sample has no lesson."""
+    """In [0, 1]; None where no answer is accepted."""
     votes: Mapping[str, str]
     """By teacher: its answer, of those whose reply could be read."""
     traces: "pl.DataFrame"
@@ -61,7 +61,8 @@ class SampleView:
             "question": self.question,
             "options": ", ".join(self.options),
             "label": self.label or "unknown",
-            "answer": "no lesson" if self.answer is None else f"{self.answer} (confidence {self.confidence:.2f})",
+            "answer": "none accepted" if self.answer is None else f"{self.answer} (confidence {self.confidence:.2f})",
+            **({} if self.lessons else {"lesson": "none"}),
         }
         name = _escape_text(f"picture of sample {self.id}")
         pictures = "".join(f'<img src="{uri}" alt="{name}" style="margin:4px">' for uri in self._thumbnail_uris())

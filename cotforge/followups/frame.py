@@ -91,7 +91,8 @@ class FollowUp(Protocol):
     def expected_calls(self, accepted: float, replies: float) -> Mapping[str, float]:
         """Calls about one Sample on average, by the teacher's name, before anything is known of its replies: what `check` plans.
 
-        `accepted`: share of the Samples whose vote accepts an answer, in [0, 1] (1 or 0 of a Sample whose verdict is known);
+        `accepted`: share of the Samples whose vote accepts an answer, in [0, 1] (1 or 0 of a Sample whose verdict is known), without
+        those that only a promise leaves out, about which nobody is asked;
         `replies`: to the Calls of the vote about a Sample, on average. A share that the section draws is multiplied in.
         """
 

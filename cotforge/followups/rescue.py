@@ -66,7 +66,7 @@ class RescueFollowUp:
         """Yields the explanation, then what its readers are shown."""
         if about.verdict.accepted:
             return (yield from self._plant(about))
-        if not self.section.explain or about.common.barring or about.verdict.reason in _UNFINISHED:
+        if not self.section.explain or about.common.barring or about.verdict.reason in _UNFINISHED or about.verdict.unpromised:
             return NOTHING
         hint = trusted_answer(about, self.section.trust)
         if hint is None:

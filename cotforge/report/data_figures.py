@@ -46,7 +46,7 @@ def classes_figure(tally: Tally) -> Figure | None:
 
 def conflicts_figure(tally: Tally) -> Figure | None:
     """Where vote and label differ most often; None where they never do."""
-    ranked = [(label, answer, count) for (label, answer), count in tally.corrections.most_common(TABLE) if count > 0]
+    ranked = [(label, answer, count) for (label, answer), count in tally.corrections.most_common(TABLE)]
     if not ranked:
         return None
     bars = []

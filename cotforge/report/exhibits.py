@@ -7,7 +7,6 @@ from cotforge.reasons import UNPROMISED, counted_reason, short_fate
 from cotforge.records import CuratedSample, Judged
 from cotforge.report.excerpts import PICTURES, Excerpt, text_excerpt, thumbnail_uris
 from cotforge.report.gallery import KINDS, GalleryCandidate, Kind
-from cotforge.tally import Tally
 
 PICTURE_BYTES = 36_000
 """Characters of one sample's pictures on the page."""
@@ -67,7 +66,7 @@ class Exhibit:
     failed: Sequence[tuple[str, str]]
 
 
-def make_exhibit(kind: Kind, candidate: GalleryCandidate, tally: Tally) -> Exhibit:
+def make_exhibit(kind: Kind, candidate: GalleryCandidate) -> Exhibit:
     """What the page shows of a sample; its pictures are read now."""
     outcome = candidate.outcome
     sample, verdict = outcome.sample, outcome.verdict
@@ -82,7 +81,7 @@ def make_exhibit(kind: Kind, candidate: GalleryCandidate, tally: Tally) -> Exhib
         answer=verdict.answer,
         accepted=verdict.accepted,
         confidence=verdict.confidence,
-        rejected=UNPROMISED if tally.is_unpromised(outcome) else counted_reason(outcome.rejected) if outcome.rejected else "",
+        rejected=UNPROMISED if verdict.unpromised else counted_reason(outcome.rejected) if outcome.rejected else "",
         pictures=thumbnail_uris(sample.pictures, PICTURE_BYTES),
         pictures_left_out=max(0, len(sample.pictures) - PICTURES),
         votes=votes_of(outcome),

@@ -33,7 +33,7 @@ SENTENCE = 300
 
 def report_page(about: About, tally: Tally, collected: PageCollector, *, before: str = "") -> str:
     """The text of `report.html`. What the page `before` it told of a training stays."""
-    shown = [make_exhibit(kind, candidate, tally) for kind, candidate in collected.gallery.chosen()]
+    shown = [make_exhibit(kind, candidate) for kind, candidate in collected.gallery.chosen()]
     script = page_file("report.js")
     pages = page_environment(autoescape=True)
     pages.filters["short"] = lambda text: shorten_text(str(text), NAME)

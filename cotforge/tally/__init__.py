@@ -16,7 +16,7 @@ from cotforge.reasons import BELOW_TARGET, UNPROMISED, counted_reason
 from cotforge.records import NOT_ASKED, SENTENCES, CuratedSample, Fault, Judged, Sample, Verdict
 from cotforge.sources.seen import Seen
 from cotforge.tally.blindness import Unseen
-from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, share_of
+from cotforge.tally.counts import ClassTally, FollowUpTally, TeacherTally, is_conflict, share_of
 from cotforge.tally.quantiles import Spread
 
 DISTINCT = 1_000
@@ -45,8 +45,6 @@ class Tally:
     """What may be said of the precision of the accepted answers; told by the vote."""
     promise: Promised | None = None
     """What became of the promise; None where none is wanted; told by the vote."""
-    accepts_from: float | None = None
-    """Confidence from which the rule itself accepts, where a promise stands behind it; None where none is wanted."""
     unpromised: int = 0
     """Samples rejected as `vote:below_target` that the rule itself accepts: the promise leaves them out."""
     simpler: Simpler | None = None
@@ -75,7 +73,9 @@ class Tally:
     """Calls without any reply, good or bad; one that two Samples lead to is asked once."""
     _missing_keys: Seen = field(default_factory=Seen, repr=False)
     label_conflicts: int = 0
-    """Accepted Samples whose raw label is not the agreed answer."""
+    """Samples with a Lesson whose answer is not their raw label."""
+    conflicts: int = 0
+    """All Samples whose agreed answer is not their raw label, as `is_conflict` has it: the rows of `conflicts.csv`."""
     finds_repeats: bool = False
     """Whether `dedup` compares texts with earlier lessons or benchmarks."""
     unasked: Counter[str] = field(default_factory=Counter)
@@ -91,7 +91,7 @@ class Tally:
     mended: Counter[str] = field(default_factory=Counter)
     """What was taken out of the texts of Lessons, by kind."""
     corrections: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(raw label, agreed answer) of the label conflicts in a closed set."""
+    """(raw label, agreed answer) of the `conflicts` in a closed set."""
     teachers: dict[str, TeacherTally] = field(default_factory=dict)
     pairs: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     """(equal, all) pairs of ballots that two teachers, in order of name, cast on one Sample."""
@@ -122,6 +122,7 @@ class Tally:
         self.preference += outcome.pair is not None
         self._count_asked(outcome)
         self._count_votes(outcome)
+        self._count_conflict(outcome.sample, outcome.verdict)
         if outcome.sample.options and outcome.sample.label is not None:
             self._class_tally(outcome.sample.label).labels += 1
         for lesson in outcome.lessons:
@@ -134,7 +135,7 @@ class Tally:
             self._count_lessons(outcome.sample, outcome.taught, 1)
         else:
             self.rejected[outcome.rejected] += 1
-            self.unpromised += self.is_unpromised(outcome)
+            self.unpromised += outcome.verdict.unpromised
             self.unasked[outcome.rejected] += not is_asked
 
     def withdraw(self, sample: Sample, verdict: Verdict, teachers: Sequence[str], *, reason: str, origins: Iterable[str] = ()) -> None:
@@ -183,11 +184,6 @@ class Tally:
         unsure = self.rejected[word] - self.unpromised
         return f"{UNPROMISED} ({self.unpromised:,}) or {counted_reason(word, unsure)} ({unsure:,})"
 
-    def is_unpromised(self, outcome: CuratedSample) -> bool:
-        """Whether the rule itself accepts the answer, and the promise leaves it out."""
-        is_sure = self.accepts_from is not None and outcome.verdict.confidence >= self.accepts_from
-        return is_sure and outcome.rejected == BELOW_TARGET
-
     def summary(self) -> dict[str, Any]:
         """The counts as `summary.json` holds them: `rows == held_out + accepted + rejected`; without `source:` and `dedup:`, `samples`."""
         return {
@@ -200,6 +196,7 @@ class Tally:
             "calls_missing": self.missing,
             "rejected": dict(sorted(self.rejected.items())),
             "label_conflicts": self.label_conflicts,
+            "conflicts": self.conflicts,
             "claim": self.claim.summary(),
             **({"unseen": [asdict(one) for one in self.unseen]} if self.unseen else {}),
             **({"promise": self.promise.summary()} if self.promise is not None else {}),
@@ -306,12 +303,14 @@ class Tally:
             self._class_tally(str(verdict.answer)).answers += step
             if sample.label is not None:
                 self._class_tally(sample.label).accepted += step
-            if verdict.label_conflict:
-                self._count_correction((str(sample.label), str(verdict.answer)), step)
 
-    def _count_correction(self, correction: tuple[str, str], step: int) -> None:
-        if correction in self.corrections or len(self.corrections) < DISTINCT:
-            self.corrections[correction] += step
+    def _count_conflict(self, sample: Sample, verdict: Verdict) -> None:
+        if not is_conflict(sample, verdict):
+            return
+        self.conflicts += 1
+        correction = (str(sample.label), str(verdict.answer))
+        if sample.options and (correction in self.corrections or len(self.corrections) < DISTINCT):
+            self.corrections[correction] += 1
 
     def _class_tally(self, name: str) -> ClassTally:
         known = name in self.classes or len(self.classes) < DISTINCT

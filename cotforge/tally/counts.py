@@ -1,10 +1,10 @@
-"""Counts of one teacher and of one class."""
+"""Counts of one teacher and of one class, and what counts as a label conflict."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from cotforge.records import FollowUpCounts
+from cotforge.records import FollowUpCounts, Sample, Verdict
 
 
 @dataclass(slots=True)
@@ -82,3 +82,8 @@ class ClassTally:
 def share_of(part: int, whole: int) -> float | None:
     """`part` of `whole`, in [0, 1]; None of nothing."""
     return part / whole if whole else None
+
+
+def is_conflict(sample: Sample, verdict: Verdict) -> bool:
+    """Whether the teachers agree on another answer than the label, also where the label then kept it out (`label: gate`)."""
+    return verdict.label_conflict or (verdict.reason == "label_gate" and sample.label is not None and verdict.answer is not None)

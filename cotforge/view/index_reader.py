@@ -1,4 +1,4 @@
-"""Reads the index of a run from the narrow columns of its dataset and its losses, some thousand rows at a time."""
+"""Reads the index of a run from the narrow columns of its dataset, its verdicts and its losses, some thousand rows at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,7 +57,9 @@ def read_index(run: Path) -> DatasetIndex | None:
         if not (lessons or traces or demand_regular(losses)):
             return None
         lost = read_reasons(losses if demand_regular(losses) else None)
-        index = _assemble_index(*_read_traces(traces), lessons=_read_lessons(lessons), lost=lost)
+        verdicts = run / "verdicts.parquet"  # a dataset of an earlier version has none
+        decided = _read_decided([verdicts] if demand_regular(verdicts) else [])
+        index = _assemble_index(*_read_traces(traces), lessons=_read_decided(lessons), decided=decided, lost=lost)
         pa.default_memory_pool().release_unused()  # what reading took stays with its allocator otherwise: 70 MB of 600,000 traces
         return DatasetIndex(index, lessons, traces)
     except OSError as fault:
@@ -132,8 +134,8 @@ def _joined_runs(ids: pa.StringArray, lengths: Numbers) -> tuple[pa.StringArray,
 
 
 @dataclass(frozen=True, slots=True)
-class _LessonColumns:
-    """The narrow columns of all lessons."""
+class _DecidedColumns:
+    """What was decided of samples: the narrow columns of all lessons, or of all verdicts."""
 
     ids: pa.StringArray
     label: CodedColumn
@@ -142,7 +144,7 @@ class _LessonColumns:
     conflict: Mask
 
 
-def _read_lessons(paths: Sequence[Path]) -> _LessonColumns:
+def _read_decided(paths: Sequence[Path]) -> _DecidedColumns:
     ids, sure, conflicts = [of_texts([])], [np.zeros(0, dtype=np.float32)], [np.zeros(0, dtype=bool)]
     words: dict[str, list[pa.Array]] = {"label": [], "answer": []}
     for table in _read_tables(paths, ["id", "label", "answer", "confidence", "label_conflict"]):
@@ -152,32 +154,37 @@ def _read_lessons(paths: Sequence[Path]) -> _LessonColumns:
         for name, parts in words.items():
             parts.append(_encode_words(table[name]))
     label, answer = (CodedColumn.of_arrow(pa.chunked_array(parts, DICTIONARY)) for parts in words.values())
-    return _LessonColumns(pa.concat_arrays(ids), label, answer, np.concatenate(sure), np.concatenate(conflicts))
+    return _DecidedColumns(pa.concat_arrays(ids), label, answer, np.concatenate(sure), np.concatenate(conflicts))
 
 
 def _assemble_index(
-    traced: pa.StringArray, count: Numbers, traces: TraceColumns, *, lessons: _LessonColumns, lost: LossReasons
+    traced: pa.StringArray, count: Numbers, traces: TraceColumns, *, lessons: _DecidedColumns, decided: _DecidedColumns, lost: LossReasons
 ) -> SampleIndex:
-    """All columns, lesson before loss."""
+    """All columns, lesson before verdict before loss."""
     untraced = [_lacking_ids(lost.ids, traced), _lacking_ids(_lacking_ids(lessons.ids.unique(), traced), lost.ids)]
     ids = pa.concat_arrays([traced, *untraced])
     counts = np.append(count, np.zeros(len(ids) - len(count), dtype=np.uint32))
-    lesson, loss = places_in(ids, lessons.ids), places_in(ids, lost.ids)
+    lesson, verdict, loss = (places_in(ids, others) for others in (lessons.ids, decided.ids, lost.ids))
     nameless = np.flatnonzero(~to_flags(ids.is_valid()))
     loss[nameless] = np.arange(len(lost) - len(nameless), len(lost))
     has_lesson = lesson != NONE
     reason = lost.reason.take_rows(np.where(has_lesson, NONE, loss))
-    label = lessons.label.take_rows(lesson).filled_from(lost.label.take_rows(loss))
-    sure = np.append(lessons.confidence, np.float32("nan"))[lesson], np.append(lost.confidence, np.float32("nan"))[loss]
+    label = lessons.label.take_rows(lesson).filled_from(decided.label.take_rows(verdict)).filled_from(lost.label.take_rows(loss))
+    answer = lessons.answer.take_rows(lesson).filled_from(decided.answer.take_rows(verdict))
+    taught, voted, told = (
+        np.append(values, np.float32("nan"))[rows]
+        for values, rows in ((lessons.confidence, lesson), (decided.confidence, verdict), (lost.confidence, loss))
+    )
+    differs = np.append(lessons.conflict, False)[lesson] | np.append(decided.conflict, False)[verdict]
     return SampleIndex(
         ids=ids,
         verdict=_decide_verdicts(has_lesson, reason),
         reason=reason,
         label=label,
-        answer=lessons.answer.take_rows(lesson).filled_from(_leading_answers(traces, len(ids))),
-        confidence=np.where(has_lesson, *sure).astype(np.float32),
+        answer=answer.filled_from(_leading_answers(traces, len(ids))),
+        confidence=np.where(has_lesson, taught, np.where(verdict != NONE, voted, told)).astype(np.float32),
         unpromised=~has_lesson & np.append(lost.unpromised, False)[loss],
-        conflict=np.append(lessons.conflict, False)[lesson] | (reason.has_word("vote:label_gate") & (label.codes >= 0)),
+        conflict=differs | (reason.has_word("vote:label_gate") & (label.codes >= 0)),
         first=(np.cumsum(counts) - counts).astype(np.uint32),
         count=counts,
         lesson=lesson,
