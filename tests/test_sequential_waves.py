@@ -78,6 +78,15 @@ def test_everybody_is_asked_in_the_warm_up_and_about_one_in_a_hundred_of_the_res
     assert all(waves.everybody(id) for id in map(str, range(5_000)) if waves.wave(id) == 0)
 
 
+@pytest.mark.parametrize(("total", "audits"), [(200, False), (1_200, False), (3_500, False), (3_501, True), (20_000, True)])
+def test_a_run_that_learns_its_policy_only_once_audits_nothing(total: int, audits: bool) -> None:
+    waves = Waves(total, {"checked"})
+    assert (len({waves.needs(wave) for wave in range(1, waves.count)}) > 1) == audits
+    ids = [f"sample {place}" for place in range(3_000)]
+    assert any(waves.everybody(id) for id in ids if waves.wave(id)) == audits
+    assert waves.whole == warm_up(total) + audits * round(0.01 * (total - warm_up(total)))
+
+
 @pytest.mark.parametrize("total", TOTALS)
 def test_a_sample_has_the_same_wave_at_every_run_and_another_with_another_seed(total: int) -> None:
     one, again, other = Waves(total), Waves(total), Waves(total, seed=1)

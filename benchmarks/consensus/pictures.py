@@ -1,6 +1,7 @@
 """What the picture's vote and the teachers' own probabilities add to `sequential`, on real pictures whose truth is known.
 
 python -m benchmarks.consensus.pictures [--draws 5] [--gold 120] [--target 0.9] [--worlds digits textile]
+python -m benchmarks.consensus.pictures --worlds digits --pool 0 --draws 8 --ways plain picture --target 0.8 0.85 0.9 0.95
 python -m benchmarks.consensus.pictures --smoke
 """
 
@@ -8,6 +9,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import product
 from statistics import fmean, stdev
 
 import numpy as np
@@ -19,7 +21,7 @@ from cotforge.consensus import Decisions, decide
 
 WAYS = {"plain": (False, False), "picture": (True, False), "probability": (False, True), "both": (True, True)}
 """By name: (whether pictures vote, whether the teachers' own probabilities are told)."""
-HEAD = ("", "precision", "coverage", "calls", "flips found", "precision at .80", "at .90", "claim", "low", "admitted")
+HEAD = ("target", "", "precision", "coverage", "calls", "flips found", "precision at .80", "at .90", "claim", "low", "admitted")
 LEGEND = """
 Means over the draws of gold, with their standard errors. Precision and coverage are of pictures that nobody checked; calls are all that
 were charged, divided by all accepted. Flips found are wrong labels whose picture was accepted with its true class. Precision at a coverage
@@ -47,21 +49,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--gold", type=int, default=120, help="pictures whose truth is told")
-    parser.add_argument("--target", type=float, default=0.9)
+    parser.add_argument("--target", type=float, nargs="+", default=[0.9])
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--pool", type=int, help="seed of pictures, labels and teachers (0: the demo's); default: that of each draw")
     parser.add_argument("--smoke", action="store_true", help="the digits, one draw: only to see that it runs")
     options = parser.parse_args()
     if options.smoke:
         options.draws, options.worlds = 1, ["digits"]
     for name in options.worlds:
-        print(f"\n{name}: {options.gold} gold, target {options.target:g}; {options.draws} draws\n")
-        measured: dict[str, list[Figures]] = {way: [] for way in WAYS}
+        measured: dict[tuple[float, str], list[Figures]] = {key: [] for key in product(options.target, options.ways)}
         for draw in range(options.draws):
-            photos = WORLDS[name](draw)
+            photos = WORLDS[name](draw if options.pool is None else options.pool)
             gold = photos.gold(options.gold, np.random.default_rng([draw, 1]))
-            for way, (seen, sure) in WAYS.items():
-                measured[way].append(figures(vote(photos, gold, seen=seen, sure=sure, target=options.target, seed=draw), photos, gold))
-        print_table(HEAD, [line(way, several) for way, several in measured.items()])
+            for (target, way), several in measured.items():
+                seen, sure = WAYS[way]
+                several.append(figures(vote(photos, gold, seen=seen, sure=sure, target=target, seed=draw), photos, gold))
+        print(f"\n{name}: {options.gold} gold; {options.draws} draws of it\n")
+        print_table(HEAD, [(f"{target:g}", *line(way, several)) for (target, way), several in measured.items()])
     print(LEGEND)
 
 
