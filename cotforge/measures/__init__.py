@@ -21,12 +21,13 @@ from cotforge.measures.followup_marks import grounded, judge, mentions_seen, ver
 from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
+from cotforge.measures.ngrams import count_ngrams
 from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
-from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
+from cotforge.measures.texts import lower_case, names_answer, words_of
 from cotforge.measures.word_codes import find_codes
 from cotforge.records import Sample, Trace, Verdict
 
@@ -50,6 +51,7 @@ _POSITION = re.compile(
 )
 _PLACED = ("option", "choice", "label", "category")
 _GIVEN = re.compile(r"\b(?:the|given|known|true|correct|truth) (?:label|answer|annotation) (?:says|states|is|was|being)\b|\bas labell?ed\b")
+_GIVEN_WORDS = frozenset({"label", "labelled", "labeled", "answer", "annotation"})
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -137,7 +139,7 @@ def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, 
     if trace.answer is None or not trace.reasoning:
         return None
     start = lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
-    if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
+    if not find_codes(trace.reasoning).cues.isdisjoint(_GIVEN_WORDS) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cotforge.measures.texts import count_ngrams, lower_case, sentences_of, words_of
+from cotforge.measures.ngrams import count_ngrams
+from cotforge.measures.texts import lower_case, sentences_of, words_of
 from cotforge.records import Sample, Trace, Verdict
 
 _FEWEST = 0.04

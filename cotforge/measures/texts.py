@@ -43,17 +43,10 @@ def sentences_of(text: str) -> list[str]:
     return list(filter(None, (sentence.strip(" .!?\t\r") for sentence in split_sentences(text))))
 
 
-@functools.lru_cache(maxsize=64)
-def count_ngrams(text: str, n: int) -> tuple[int, int]:
-    """(word n-grams of a text, distinct ones among them); (0, 0) below n words."""
-    words = words_of(text)
-    return max(0, len(words) - n + 1), len(set(zip(words, *(words[i:] for i in range(1, n)), strict=False)))
-
-
 def last_sentences(text: str, most: int) -> list[str]:
     """Of the last `most` sentences those that have words, last first, without their stops."""
-    last = (sentence.strip(" .!?\t\r") for sentence in reversed(split_sentences(text)[-most - 1 :]))
-    return list(filter(None, last))[:most]
+    last = split_sentences(text)[-most - 1 :]
+    return [bare for sentence in reversed(last) if (bare := sentence.strip(" .!?\t\r"))][:most]
 
 
 def names_answer(text: str, answer: str) -> bool:
