@@ -27,8 +27,8 @@ from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
-from cotforge.measures.texts import lower_case, names_answer, words_of
-from cotforge.measures.word_codes import find_codes
+from cotforge.measures.texts import lower_case, names_answer
+from cotforge.measures.word_codes import find_codes, read_words
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
@@ -51,7 +51,6 @@ _POSITION = re.compile(
 )
 _PLACED = ("option", "choice", "label", "category")
 _GIVEN = re.compile(r"\b(?:the|given|known|true|correct|truth) (?:label|answer|annotation) (?:says|states|is|was|being)\b|\bas labell?ed\b")
-_GIVEN_WORDS = frozenset({"label", "labelled", "labeled", "answer", "annotation"})
 _SENTENCE_END = re.compile(r"[.!?\n]")
 _NO_LETTERS = bytes(byte for byte in range(128) if not chr(byte).isalpha())
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -91,7 +90,7 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
     """Number of words of the reasoning, 0 or more; words are separated by white space."""
-    return float(len(words_of(trace.reasoning)))
+    return float(read_words(trace.reasoning).total)
 
 
 def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -110,7 +109,7 @@ def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Co
 
     Source: DAPO's soft overlong punishment, in words.
     """
-    return min(1.0, max(0, len(words_of(trace.reasoning)) - words) / over)
+    return min(1.0, max(0, read_words(trace.reasoning).total - words) / over)
 
 
 def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -139,7 +138,7 @@ def mentions_label_first(sample: Sample, trace: Trace, verdict: Verdict | None, 
     if trace.answer is None or not trace.reasoning:
         return None
     start = lower_case(trace.reasoning)[: max(1, round(len(trace.reasoning) * share))]
-    if not find_codes(trace.reasoning).cues.isdisjoint(_GIVEN_WORDS) and _GIVEN.search(start):
+    if ("label" in start or "answer" in start or "annotation" in start) and _GIVEN.search(start):
         return 1.0
     end = _SENTENCE_END.search(start)
     first = start[: end.start()] if end else start

@@ -98,7 +98,7 @@ def _named_options(sentence: str, options: Sequence[str]) -> Iterator[tuple[str,
         at = sentence.find(option)
         while at >= 0:
             end = at + len(option)
-            free = not any(start < end and at < stop for start, stop in taken)
+            free = not taken or not any(start < end and at < stop for start, stop in taken)
             if free and not sentence[at - 1 : at].isalnum() and not sentence[end : end + 1].isalnum():
                 taken.append((at, end))
                 yield option, at, end

@@ -7,20 +7,23 @@ from cotforge.measures.mentions import last_named
 _WIDE = "\u3002\uff01\uff1f"
 """The full stop, exclamation and question mark of Chinese and Japanese, which no space follows."""
 
+TEXTS_KEPT = 64
+"""Texts of which is kept what one measure found out, for the next."""
 
-@functools.lru_cache(maxsize=64)
+
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def words_of(text: str) -> list[str]:
     """What stands between spaces; split once for all measures of a trace, so that the list must not be changed."""
     return text.split()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def lower_case(text: str) -> str:
     """The text in lower case."""
     return text.lower()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text as they stand, the last with its stop, others mostly without; a decimal point ends none, a line break does.
 
