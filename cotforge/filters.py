@@ -115,13 +115,14 @@ def take_measures(bounds: Sequence[Bound], asked: Sequence[tuple[Sample, Trace, 
     Of some texts at a time the words are read together, and then one measure after another is taken of all: two thirds of the time that
     measure after measure of one text takes, since the code of a measure stays in the processor's cache.
     """
+    names = [bound.name for bound in bounds]
     taken: list[dict[str, float | None]] = []
     for begin in range(0, len(asked), TEXTS_KEPT):
         some = asked[begin : begin + TEXTS_KEPT]
         read_together(trace.reasoning for _, trace, _ in some)
-        columns = {bound.name: [bound.take(*one) for one in some] for bound in bounds}
-        taken += ({name: column[place] for name, column in columns.items()} for place in range(len(some)))
-    return taken
+        columns = [[bound.take(*one) for one in some] for bound in bounds]
+        taken += (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+    return taken if bounds else [{} for _ in asked]
 
 
 def language_bounds(wanted: str | None) -> list[Bound]:

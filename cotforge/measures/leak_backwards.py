@@ -224,7 +224,7 @@ TOWARD = (
         rf"""(?:need|have)\ to\ (?:interpret|treat|present|frame)\b[^,;]{{0,40}}\ as\ {_AN}""",
     ),
     _toward(
-        "otherwise else + would could will can might",
+        "otherwise else",
         r"""(?:otherwise|or\ else)\ (?:it|this|that|i|we|the\ \w+|there|one)\ (?:would|could|will|can|might)(?:n't|not|\ not|\ never
           |\ no\ longer|\ fail)\b
           [^;]{0,25}@""",

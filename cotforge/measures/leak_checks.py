@@ -19,8 +19,6 @@ class LeakSuspect(NamedTuple):
     """Of the clues whose needs it meets what they are."""
     answer: str
     options: tuple[str, ...]
-    share: float
-    """How far into the reasoning it begins, in [0, 1]."""
     things: bool
     """Whether the reasoning speaks of a label that is a thing in the picture, as on a bottle."""
 
@@ -92,12 +90,14 @@ def _is_premise(suspect: LeakSuspect) -> bool:
         return False
     if "label_named" in suspect.may_be and _is_label_named(suspect):
         return True
-    stated = patterns.LABEL_SAYS.search(text) if suspect.share < _EARLY and "label_says" in suspect.may_be else None
+    stated = patterns.LABEL_SAYS.search(text) if "label_says" in suspect.may_be else None
     return stated is not None and suspect.states_answer(stated["said"]) and patterns.NOT_JUDGED.search(text) is None
 
 
-_EARLY = 0.3
+EARLY_SHARE = 0.3
 """Share of a reasoning in which nothing can be decided yet."""
+EARLY = "@early"
+"""Stands among the words of a sentence that begins there."""
 
 
 def _is_label_named(suspect: LeakSuspect) -> bool:
@@ -273,7 +273,7 @@ _OF_PREMISE: Mapping[str, str] = {
         f" | true actual real correct right known official + being {_CAUSES}"
         f" | label annotation classification + {_CAUSES} with taking accepting assuming trusting"
     ),
-    "label_says": f"{_META} {_TASKS} + the its this",
+    "label_says": f"{_META} {_TASKS} + the its this + {EARLY}",
     "label_named": "label labelled labeled labelling labeling annotation annotated tagged",
 }
 """The same of the three ways in which a label may be a premise."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, cast, get_args
 
 from cotforge.measures import cues
-from cotforge.measures.leak_checks import CHECKS, CLUES, LeakSuspect, has_label_thing, is_answer_first
+from cotforge.measures.leak_checks import CHECKS, CLUES, EARLY, EARLY_SHARE, LeakSuspect, has_label_thing, is_answer_first
 from cotforge.measures.needs import Clue, ClueTable, Needs
 from cotforge.measures.texts import lower_case, names_answer, split_sentences
 from cotforge.measures.word_codes import find_codes
@@ -47,6 +47,7 @@ def _with_cues(clue: Clue) -> Clue:
 
 
 _TABLE = ClueTable(map(_with_cues, CLUES))
+_IS_EARLY = _TABLE.bits_of(EARLY)
 _NAMES_ANSWER = _TABLE.bits_of(_ANSWER)
 _STRONG_BITS: dict[str, int] = defaultdict(int)
 for _kind, _words in cues.LEAKS.items():
@@ -67,21 +68,22 @@ def leaks(reasoning: str, answer: str, options: tuple[str, ...] = ()) -> LeakKin
     naming = [place for place, sentence in enumerate(sentences) if lowered in sentence] if lowered else []
     things: bool | None = None
     for place in sorted({*strong, *naming}) if strong else naming:
-        clues = _find_clues(sentences[place], lowered, strong.get(place, 0))
+        share = place / len(sentences)
+        clues = _find_clues(sentences[place], lowered, strong.get(place, 0) | (_IS_EARLY if share < EARLY_SHARE else 0))
         if not clues:
             continue
         if things is None:
             things = "label" in text and has_label_thing(text)
         looked_at = sentences[place][:_LONGEST].strip(" .!?\t\r")
         may_be = {clue.what for clue in clues}
-        suspect = LeakSuspect(looked_at, may_be, lowered, tuple(map(str.lower, options)), place / len(sentences), things)
+        suspect = LeakSuspect(looked_at, may_be, lowered, tuple(map(str.lower, options)), things)
         kinds = {clue.kind for clue in clues}
         for kind, check in CHECKS.items():
             if kind in kinds and check(suspect):
                 return cast(LeakKind, kind)
     first = sentences[0][:_LONGEST]
     if len(first) < len(text) and names_answer(first, lowered):
-        suspect = LeakSuspect(first, (), lowered, tuple(map(str.lower, options)), 0.0, things=False)
+        suspect = LeakSuspect(first, (), lowered, tuple(map(str.lower, options)), things=False)
         return "answer_first" if is_answer_first(suspect) else None
     return None
 
@@ -96,9 +98,9 @@ def _bits_by_sentence(sentences: Sequence[str], strong: frozenset[str]) -> dict[
     return found
 
 
-def _find_clues(sentence: str, answer: str, strong: int) -> list[Clue]:
-    """In which ways a sentence may leak, by its words."""
-    bits = strong | _TABLE.bits_of_text(sentence[:_LONGEST])
+def _find_clues(sentence: str, answer: str, told: int) -> list[Clue]:
+    """In which ways a sentence may leak, by its words and by the bits of what is told of it."""
+    bits = told | _TABLE.bits_of_text(sentence[:_LONGEST])
     if not answer or answer not in sentence:
         return _TABLE.met(bits)
     clues = _TABLE.met(bits | _NAMES_ANSWER)

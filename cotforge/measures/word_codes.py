@@ -62,13 +62,13 @@ class Codes(NamedTuple):
 
     cues: frozenset[str]
     """Words of `cues`, in lower case and without the punctuation around them."""
-    prompt: bool
-    """Whether it may talk about its prompt."""
+    prompt: frozenset[str]
+    """Stems of `cues.PROMPT` by which it may talk about its prompt."""
     markup: bool
     """Whether it may be markup."""
 
 
-_NOTHING = Codes(frozenset(), prompt=False, markup=False)
+_NOTHING = Codes(frozenset(), frozenset(), markup=False)
 
 
 class TextWords(NamedTuple):
@@ -164,7 +164,7 @@ def _unite(found: Sequence[Codes]) -> Codes:
         return found[0] if found else _NOTHING
     return Codes(
         frozenset().union(*[codes.cues for codes in found]),
-        prompt=any(codes.prompt for codes in found),
+        frozenset().union(*[codes.prompt for codes in found]),
         markup=any(codes.markup for codes in found),
     )
 
@@ -175,5 +175,6 @@ def _look_at(word: str) -> Codes:
     parts = {lowered, *_PART.findall(lowered)} & _CUES
     if word in _CUE_OF_FORM:
         parts.add(_CUE_OF_FORM[word])
-    codes = Codes(frozenset(parts), any(map(lowered.__contains__, cues.PROMPT)), any(map(word.__contains__, _MARKUP)))
+    stems = frozenset(filter(lowered.__contains__, cues.PROMPT))
+    codes = Codes(frozenset(parts), stems, any(map(word.__contains__, _MARKUP)))
     return _NOTHING if codes == _NOTHING else codes
