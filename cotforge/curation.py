@@ -5,6 +5,7 @@ A pure function of pipeline file, source, journal, and `difficulty.parquet` wher
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cotforge import selection
@@ -15,7 +16,7 @@ from cotforge.consensus.simpler import SimplerTrial
 from cotforge.curator import NOTHING_COMMON, Curator
 from cotforge.followups.frame import BarringFollowUp, Common
 from cotforge.journal import Journal
-from cotforge.parallel import in_processes
+from cotforge.parallel import Work, in_chunks, in_processes
 from cotforge.pipeline import Loaded
 from cotforge.records import (
     CuratedSample,
@@ -87,7 +88,7 @@ class Curation:
         self._decider = self.curator.decider = self._rule.learn(rows)
         self.bar_teachers()
         self._cap_classes()
-        for sample, found in self._map_samples(Curator.find):
+        for sample, found in self._map_samples(Curator.find_all):
             if isinstance(found, Fault):
                 yield found
             else:
@@ -105,7 +106,7 @@ class Curation:
         if self.curator.select.per_class is None:
             return
         cap = selection.ClassCap(self.curator.select.per_class)
-        for sample, answer in self._map_samples(Curator.lesson_class):
+        for sample, answer in self._map_samples(Curator.lesson_classes):
             if isinstance(answer, str):
                 cap.add(answer, sample.id)
         self.curator.class_bounds = cap.bounds()
@@ -122,7 +123,7 @@ class Curation:
 
     def heard(self) -> Iterator[tuple[Sample, list[Heard]]]:
         """Every sound Sample with what the journal has of its Calls, in the source's order: what any other vote could be taken over."""
-        return ((sample, found) for sample, found in self._map_samples(Curator.heard) if not isinstance(found, Fault))
+        return ((sample, found) for sample, found in self._map_samples(partial(_of_each, Curator.heard)) if not isinstance(found, Fault))
 
     def decided(self) -> Decider:
         """The rule, by all that the journal holds; no Sample is judged for it. Reads the source once, unless that is counted already."""
@@ -161,7 +162,7 @@ class Curation:
         self.curator.common = replace(self.curator.common or NOTHING_COMMON, barring=False, barred=frozenset().union(*barred))
 
     def _findings(self) -> Iterator[Finding]:
-        for _, found in self._map_samples(Curator.findings):
+        for _, found in self._map_samples(partial(_of_each, Curator.findings)):
             if not isinstance(found, Fault):
                 yield from found
 
@@ -184,10 +185,14 @@ class Curation:
         assert self._decider is not None, "outcomes() is read first"
         return self._decider
 
-    def _map_samples(self, work: Callable[[Curator, Sample], Any]) -> Iterator[tuple[Any, Any]]:
+    def _map_samples(self, work: Work) -> Iterator[tuple[Any, Any]]:
         """(Sample, what `work` makes of it), or (None, Fault) for a row that is none, in order."""
         if not self._many:
-            return ((item, item if isinstance(item, Fault) else work(self.curator, item)) for item in self.samples())
+            return in_chunks(self.samples(), work, self.curator)
         told = (self.curator.decider, self.curator.common, self.curator.class_bounds)
         asked = (str(self.loaded.path), self.loaded.sets, str(self.journal.path), *told)
         return in_processes(self.samples(), work, start=(Curator.again, asked))
+
+
+def _of_each(work: Callable[[Curator, Sample], Any], curator: Curator, samples: Sequence[Sample]) -> list[Any]:
+    return [work(curator, sample) for sample in samples]

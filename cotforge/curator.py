@@ -8,7 +8,7 @@ from cotforge import answers, selection
 from cotforge.answers.redacted_trace import read_trace
 from cotforge.consensus import Decider, Heard
 from cotforge.difficulty import pass_rates
-from cotforge.filters import Bound, language_bounds, mark_bounds, resolve_filters
+from cotforge.filters import Bound, language_bounds, mark_bounds, resolve_filters, take_measures
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps, VotedSample
 from cotforge.heard import Answered, heard_answers
@@ -74,8 +74,24 @@ class Curator:
         """Whether `difficulty.parquet` decides which Samples have Lessons."""
         return self.select.difficulty is not None and self.select.difficulty.by_student
 
-    def find(self, sample: Sample) -> SampleFinding | Fault:
-        """What the journal says of a Sample, judged; a Fault where it cannot be asked about."""
+    def find_all(self, samples: Sequence[Sample]) -> list[SampleFinding | Fault]:
+        """What the journal says of each Sample, judged; a Fault where it cannot be asked about."""
+        voted = [self._vote(sample) for sample in samples]
+        asked = [
+            (sample, trace, found[0])
+            for sample, found in zip(samples, voted, strict=True)
+            if not isinstance(found, Fault)
+            for *_, trace in found[1]
+            if trace is not None
+        ]
+        judged = iter(self.judge_all(asked))
+        return [
+            found if isinstance(found, Fault) else self._find(sample, *found, [next(judged) for *_, trace in found[1] if trace is not None])
+            for sample, found in zip(samples, voted, strict=True)
+        ]
+
+    def _vote(self, sample: Sample) -> tuple[Verdict, Sequence[Answered]] | Fault:
+        """The verdict, and every Call that is looked at with its Reply; a Fault where the Sample cannot be asked about."""
         assert self.decider is not None
         try:
             replies = self._read_replies(sample)
@@ -85,21 +101,23 @@ class Curator:
                 verdict = replace(verdict, soft_label=self.decider.soft_label(sample, heard))
             if self.loaded.pipeline.consensus.sequential:  # who was not asked is missed only where the policy wants it
                 replies = [one for one in replies if one[1].error != NOT_ASKED or voter_name(one[0]) in lacking]
-            return self._judge_all(sample, verdict, self._explain_unanswered(replies))
+            return verdict, self._explain_unanswered(replies)
         except Fault as fault:
             return fault
 
-    def lesson_class(self, sample: Sample) -> str | Fault | None:
-        """The answer of a Sample's Lessons; None where it has none."""
-        found = self.find(sample)
-        if isinstance(found, Fault):
-            return found
-        return found.traces[found.taught[0][0]].trace.answer if found.taught else None
+    def lesson_classes(self, samples: Sequence[Sample]) -> list[str | Fault | None]:
+        """The answer of each Sample's Lessons; None where it has none."""
+        return [found if isinstance(found, Fault) else found.lesson_class() for found in self.find_all(samples)]
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
+        replies = self._try_replies(sample)
+        return replies if isinstance(replies, Fault) else heard_answers(replies)
+
+    def _try_replies(self, sample: Sample) -> list[Answered] | Fault:
+        """The same as `_read_replies`, with the Fault as what is found."""
         try:
-            return heard_answers(self._read_replies(sample))
+            return self._read_replies(sample)
         except Fault as fault:
             return fault
 
@@ -124,9 +142,17 @@ class Curator:
             for call, reply, trace in replies
         ]
 
-    def _judge_all(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered]) -> SampleFinding:
-        """The fate of every trace, and the Lessons."""
-        judged = [_with_beginning(self.judge(sample, trace, verdict), reply) for _, reply, trace in replies if trace is not None]
+    def _find(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered], judged: Sequence[Judged]) -> SampleFinding | Fault:
+        """The same of one Sample, with what was judged of each trace among the replies."""
+        try:
+            return self._follow(sample, verdict, replies, judged)
+        except Fault as fault:
+            return fault
+
+    def _follow(self, sample: Sample, verdict: Verdict, replies: Sequence[Answered], judged: Sequence[Judged]) -> SampleFinding:
+        """The fate of every trace after what follows the vote, and the Lessons."""
+        answered = [reply for _, reply, trace in replies if trace is not None]
+        judged = [_with_beginning(one, reply) for one, reply in zip(judged, answered, strict=True)]
         followed = self.followed(sample, verdict, judged)
         after = AfterVote.of(followed, judged, self.judge, sample, verdict)
         found = SampleFinding(
@@ -188,7 +214,7 @@ class Curator:
             in_turn = self.loaded.pipeline.consensus.sequential
             if lacking if in_turn else any(reply.error == NOT_ASKED for _, reply, _ in replies):
                 return None
-            judged = [self.judge(sample, trace, verdict) for *_, trace in replies if trace is not None]
+            judged = self.judge_all([(sample, trace, verdict) for *_, trace in replies if trace is not None])
             return self._begin_follow_ups(sample, verdict, judged)
         except Fault as fault:
             return fault
@@ -219,16 +245,23 @@ class Curator:
 
     def judge(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
         """`surplus` for a good one, or why it is not; every measure is taken of every trace, but no vote, that could be read."""
+        return self.judge_all([(sample, trace, verdict)])[0]
+
+    def judge_all(self, asked: Sequence[tuple[Sample, Trace, Verdict]]) -> list[Judged]:
+        """The same of several traces, each with its Sample and the verdict about that."""
+        measures = iter(take_measures(self.bounds, [one for one in asked if _is_measured(one[1])]))
+        return [self._judge(*one, next(measures) if _is_measured(one[1]) else {}) for one in asked]
+
+    def _judge(self, sample: Sample, trace: Trace, verdict: Verdict, measures: Mapping[str, float | None]) -> Judged:
         if trace.fault is not None:
             return Judged(trace, "unread", trace.fault)
         if trace.origin == "vote":
             return Judged(trace, "vote")
-        judged = self._judge_read(sample, trace, verdict)
+        judged = self._judge_read(trace, verdict, measures)
         return replace(judged, language=language_of(trace.reasoning)) if self.tells_language else judged
 
-    def _judge_read(self, sample: Sample, trace: Trace, verdict: Verdict) -> Judged:
+    def _judge_read(self, trace: Trace, verdict: Verdict, measures: Mapping[str, float | None]) -> Judged:
         """The same of a trace that could be read and is no vote."""
-        measures = {bound.name: bound.take(sample, trace, verdict) for bound in self.bounds}
         if not verdict.accepted:
             return Judged(trace, "undecided", measures=measures)
         if trace.answer != verdict.answer:
@@ -252,6 +285,10 @@ class Curator:
         wrong = [one.trace for one in judged if one.fate == "wrong" and one.trace.well_formed]
         wrong = [trace for trace in wrong if not self.loaded.prompts.needs_reasoning or answers.clean_reasoning(trace.reasoning)[0]]
         return (taught[0][1], self._lesson_completion(sample, self.select.choose(wrong, sample.id)[0])[0]) if taught and wrong else None
+
+
+def _is_measured(trace: Trace) -> bool:
+    return trace.fault is None and trace.origin != "vote"
 
 
 def _with_beginning(judged: Judged, reply: Reply) -> Judged:

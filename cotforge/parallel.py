@@ -1,4 +1,4 @@
-"""The same work on every Sample of a long stream, done by other processes, in order and with few Samples ahead."""
+"""The same work on every Sample of a long stream, done here or by other processes, in order and with few Samples ahead."""
 
 import gc
 import multiprocessing
@@ -23,8 +23,18 @@ Start = tuple[Callable[..., Any], tuple[Any, ...]]
 _worker: Any = None
 
 
-def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], Any], *, start: Start) -> Iterator[tuple[Any, Any]]:
-    """(item, `work(worker, item)`), or (item, item) for a Fault, in order. What `work` raises is raised here.
+Work = Callable[[Any, Sequence[Sample]], Sequence[Any]]
+"""(what works, some Samples) to what it makes of each."""
+
+
+def in_chunks(items: Iterator[Sample | Fault], work: Work, worker: Any) -> Iterator[tuple[Any, Any]]:
+    """(item, what `work` makes of it), or (item, item) for a Fault, in order; done here, for some Samples at a time."""
+    while chunk := list(islice(items, CHUNK)):
+        yield from _beside_faults(chunk, work(worker, _samples_of(chunk)))
+
+
+def in_processes(items: Iterator[Sample | Fault], work: Work, *, start: Start) -> Iterator[tuple[Any, Any]]:
+    """The same by other processes. What `work` raises is raised here.
 
     `work` and all it takes and gives must pickle.
     """
@@ -32,16 +42,15 @@ def in_processes(items: Iterator[Sample | Fault], work: Callable[[Any, Sample], 
     gc.freeze()  # what is here already stays, and is not looked through again and again
     context = multiprocessing.get_context("spawn")  # threads are running here, which a fork would not take along
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin_worker, initargs=(start,)) as pool:
-        ahead: deque[tuple[list[Sample | Fault], Future[list[Any]]]] = deque()
+        ahead: deque[tuple[list[Sample | Fault], Future[Sequence[Any]]]] = deque()
         try:
             while True:
                 while len(ahead) <= 2 * processes and (chunk := list(islice(items, CHUNK))):
-                    ahead.append((chunk, pool.submit(_do_chunk, work, [item for item in chunk if isinstance(item, Sample)])))
+                    ahead.append((chunk, pool.submit(_do_chunk, work, _samples_of(chunk))))
                 if not ahead:
                     return
                 chunk, future = ahead.popleft()
-                found = iter(future.result())
-                yield from ((item, item if isinstance(item, Fault) else next(found)) for item in chunk)
+                yield from _beside_faults(chunk, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -54,5 +63,15 @@ def _begin_worker(start: Start) -> None:
     _worker = make(*arguments)
 
 
-def _do_chunk(work: Callable[[Any, Sample], Any], samples: Sequence[Sample]) -> list[Any]:
-    return [work(_worker, sample) for sample in samples]
+def _do_chunk(work: Work, samples: Sequence[Sample]) -> Sequence[Any]:
+    return work(_worker, samples)
+
+
+def _samples_of(chunk: Sequence[Sample | Fault]) -> list[Sample]:
+    return [item for item in chunk if isinstance(item, Sample)]
+
+
+def _beside_faults(chunk: Sequence[Sample | Fault], found: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each item with what was found of it, a Fault with itself."""
+    each = iter(found)
+    return ((item, item if isinstance(item, Fault) else next(each)) for item in chunk)

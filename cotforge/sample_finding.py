@@ -27,6 +27,10 @@ class SampleFinding(NamedTuple):
     """That of the Lessons, where the vote accepted no answer and a rescue did."""
     followed: tuple[FollowUpCounts, ...] = ()
 
+    def lesson_class(self) -> str | None:
+        """The answer of its Lessons; None where it has none."""
+        return self.traces[self.taught[0][0]].trace.answer if self.taught else None
+
     def outcome(self, sample: Sample) -> CuratedSample:
         """The same with the Sample, and with its Lessons as such."""
         verdict = self.rescued or self.verdict

@@ -29,6 +29,7 @@ LEAKING = (
     "We want {answer} at the end, so the blurred part is not counted.",
     "We need to get {answer}, so the details at the edge have to be included.",
     "I need to get to {answer} somehow.",
+    "The sky has to count, or else it wouldn't be {answer}.",
     "I have to get {answer} out of this.",
     "How do I get to {answer} from here?",
     "How can one arrive at {answer} from these details?",

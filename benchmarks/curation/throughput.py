@@ -11,7 +11,8 @@ import yaml
 
 from benchmarks.curation.reasonings import ENGLISH, make_text, sound_templates
 from benchmarks.forge.table import print_table
-from cotforge.filters import Bound, Filter, resolve_filters
+from cotforge.filters import Bound, Filter, resolve_filters, take_measures
+from cotforge.parallel import CHUNK
 from cotforge.records import Sample, Trace, Verdict
 
 WANTED = 20_000
@@ -57,11 +58,11 @@ def find_bounds(wanted: Sequence[dict[str, object]]) -> list[Bound]:
 
 def judge_all(bounds: Sequence[Bound], asked: Sequence[Asked]) -> None:
     """As curating does: every measure is taken, then every bound looked at."""
-    for sample, trace, verdict in asked:
-        values = {bound.name: bound.take(sample, trace, verdict) for bound in bounds}
-        for bound in bounds:
-            if not bound.holds(values[bound.name]):
-                break
+    for begin in range(0, len(asked), CHUNK):
+        for values in take_measures(bounds, asked[begin : begin + CHUNK]):
+            for bound in bounds:
+                if not bound.holds(values[bound.name]):
+                    break
 
 
 def read_all(asked: Sequence[Asked]) -> None:

@@ -21,28 +21,29 @@ from cotforge.measures.followup_marks import grounded, judge, mentions_seen, ver
 from cotforge.measures.leaks import leaked_label
 from cotforge.measures.loops import loops
 from cotforge.measures.mentions import last_named
+from cotforge.measures.ngrams import count_ngrams
 from cotforge.measures.own import Measure, own_measure
 from cotforge.measures.reasoning_language import reasoning_language
 from cotforge.measures.residue import residue
 from cotforge.measures.scripts import script_of_letter
 from cotforge.measures.segments import verified_segments
-from cotforge.measures.texts import count_ngrams, lower_case, names_answer, words_of
-from cotforge.measures.word_codes import find_codes
+from cotforge.measures.texts import lower_case, names_answer
+from cotforge.measures.word_codes import find_codes, read_words
 from cotforge.records import Sample, Trace, Verdict
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
-# By a stem that most texts do not have, so that they pay for few look-ups; lower case, looked for as they stand.
+# By a stem of `cues.PROMPT`, so that most texts pay for few look-ups; lower case, looked for as they stand.
 _INSTRUCTIONS = {
     "prompt": ("the prompt", "this prompt", "my prompt"),
     "instruct": ("the instruction", "my instruction", "instructed to"),
     "asked": ("asked me to", "asked to choose", "asked to pick", "asked to select", "i am asked", "i'm asked", "i was asked"),
-    "the user": ("the user ask", "the user want", "the user provid", "the user is asking", "the user gave"),
-    " tag": ("answer tag", "think tag"),
+    "user": ("the user ask", "the user want", "the user provid", "the user is asking", "the user gave"),
+    "tag": ("answer tag", "think tag"),
     "<": ("<answer>", "</answer>", "<think>", "</think>"),
     "option": ("the options given", "the given options", "the provided options", "the options provided", "listed options", "of options"),
-    "choices": ("the choices given", "the given choices", "the provided choices", "list of choices"),
+    "choice": ("the choices given", "the given choices", "the provided choices", "list of choices"),
 }
 _POSITION = re.compile(
     r"\b(?:(?:[Ff]irst|[Ss]econd|[Tt]hird|[Ff]ourth|[Ff]ifth|[Ll]ast|[Nn]ext) (?:option|choice|label|category)"
@@ -75,21 +76,19 @@ def mentions_prompt(sample: Sample, trace: Trace, verdict: Verdict | None) -> fl
 
     It is a list of English phrases: a text that talks about its prompt in other words gets 0.
     """
-    if not find_codes(trace.reasoning).prompt:
+    stems = find_codes(trace.reasoning).prompt
+    if not stems:
         return 0.0
     text = lower_case(trace.reasoning)
-    for stem, phrases in _INSTRUCTIONS.items():
-        if stem in text and any(phrase in text for phrase in phrases):
-            return 1.0
-    for noun in _PLACED:
-        if noun in text and any(_POSITION.search(trace.reasoning, max(0, at - 9), at + 14) for at in _places_of(text, noun)):
-            return 1.0
-    return 0.0
+    if any(phrase in text for stem in stems for phrase in _INSTRUCTIONS.get(stem, ())):
+        return 1.0
+    placed = (at for noun in _PLACED if noun in stems for at in _places_of(text, noun))
+    return float(any(_POSITION.search(trace.reasoning, max(0, at - 9), at + 14) for at in placed))
 
 
 def reasoning_words(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
     """Number of words of the reasoning, 0 or more; words are separated by white space."""
-    return float(len(words_of(trace.reasoning)))
+    return float(read_words(trace.reasoning).total)
 
 
 def reasoning_tokens(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:
@@ -108,7 +107,7 @@ def overlong(sample: Sample, trace: Trace, verdict: Verdict | None, *, words: Co
 
     Source: DAPO's soft overlong punishment, in words.
     """
-    return min(1.0, max(0, len(words_of(trace.reasoning)) - words) / over)
+    return min(1.0, max(0, read_words(trace.reasoning).total - words) / over)
 
 
 def consistent(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None:

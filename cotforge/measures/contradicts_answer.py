@@ -1,7 +1,7 @@
 """Whether a reasoning concludes for another answer than the one that is given behind it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cotforge.measures.texts import last_sentences, lower_case
 from cotforge.records import Sample, Trace, Verdict
@@ -71,12 +71,11 @@ def contradicts_answer(sample: Sample, trace: Trace, verdict: Verdict | None) ->
 
 def _concluded(sentence: str, answer: str, options: tuple[str, ...]) -> bool | None:
     """Whether a sentence concludes for the answer; None where it concludes for nothing."""
-    if options and not any(map(sentence.__contains__, options)):
-        return None
-    if _CONCLUDES.search(sentence) is None:
+    here = [option for option in options if option in sentence]
+    if (options and not here) or _CONCLUDES.search(sentence) is None:
         return None
     if options:
-        held = [option for option, start, end in _named_options(sentence, options) if not _is_denied(sentence, start, end)]
+        held = [option for option, start, end in _named_options(sentence, here) if not _is_denied(sentence, start, end)]
         return answer in held if held else None
     if _holds_answer(sentence, answer):
         return True
@@ -92,14 +91,14 @@ def _concluded(sentence: str, answer: str, options: tuple[str, ...]) -> bool | N
     return False if said else None
 
 
-def _named_options(sentence: str, options: tuple[str, ...]) -> Iterator[tuple[str, int, int]]:
+def _named_options(sentence: str, options: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     """(option, start, end) of each that a sentence names as whole words; of those that overlap the longest."""
     taken: list[tuple[int, int]] = []
     for option in sorted(filter(None, options), key=len, reverse=True):
         at = sentence.find(option)
         while at >= 0:
             end = at + len(option)
-            free = not any(start < end and at < stop for start, stop in taken)
+            free = not taken or not any(start < end and at < stop for start, stop in taken)
             if free and not sentence[at - 1 : at].isalnum() and not sentence[end : end + 1].isalnum():
                 taken.append((at, end))
                 yield option, at, end

@@ -1,8 +1,10 @@
 """The English words by which a reasoning shows that it starts from its answer, in a sentence in which the answer is written as "@"."""
 
 import re
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal
+
+from cotforge.measures.needs import Needs, read_needs
 
 _AN = r"(?:(?:an?|the|that|only|just|exactly|in|as|to|at)\ ){0,2}[\"'*(\[]{0,3}@"
 """The answer, with what may stand before it."""
@@ -51,27 +53,21 @@ REVERSED = re.compile(
 """A leak where the sentence names the answer, or speaks of an answer, and calculates nothing."""
 
 
-class Way(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Way:
     """A way to start from the answer: by `BACKWARDS` of `leak_patterns`, by a pattern below, or by a pattern of its own."""
 
     of: Literal["result", "reversed", "settled", "toward"]
-
-    words: frozenset[str]
-    """A sentence that does so has one of these words."""
-    others: frozenset[str]
-    """It also has one of these; empty where it needs none."""
+    needs: tuple[Needs, ...]
+    """Of the words of a sentence that does so."""
     pattern: re.Pattern[str] | None = None
 
 
-def _toward(words: str, others: str, pattern: str) -> Way:
+def _toward(needs: str, pattern: str) -> Way:
     """The answer as where the reasoning has to go."""
     # A pattern that begins with a rare letter is found some times quicker where nothing stands before it.
     begun = "" if pattern.startswith(("@", "if\\ ", "from\\ ", "(?P<asked>")) else r"(?<![^\W_])"
-    return Way("toward", frozenset(words.split()), frozenset(others.split()), re.compile(f"{begun}(?:{pattern})", re.VERBOSE))
-
-
-def _way(of: Literal["result", "reversed", "settled"], words: str, others: str) -> Way:
-    return Way(of, frozenset(words.split()), frozenset(others.split()))
+    return Way("toward", read_needs(needs), re.compile(f"{begun}(?:{pattern})", re.VERBOSE))
 
 
 _REACHES = (
@@ -79,28 +75,30 @@ _REACHES = (
     " coming obtain conclude concludes result results resulting lead leads leading produce produces producing yield yields yielding give"
     " gives giving bring brings bringing add adds work works turn turns make makes making close closes"
 )
+_CHAINS = (
+    "reasoning chain thought thinking argument argumentation explanation rationale step steps path derivation analysis logic story text"
+    " deduction observation observations"
+)
+_MUSTS = "must should shall has have had need needs ought is are want wants wanted wish aim am would try trying"
 TOWARD = (
     _toward(
         "target goal aim objective end point endpoint destination result answer outcome anchor start premise departure desired intended"
-        " expected",
-        "as for being",
+        " expected + as for being",
         rf"""@\ (?:as|for|being)\ (?:the|our|my|an?|its)\ (?:\w+\ ){{0,2}}?{_GOAL}\b""",
     ),
     _toward(
-        "get reach arrive land end come conclude obtain",
-        "to",
+        "get reach arrive land end come conclude obtain + to",
         rf"""(?P<toward>\Ato|in\ order\ to|so\ as\ to)\ (?:get\ (?:to|at)|reach|arrive\ at|land\ on|end\ (?:up\ )?(?:at|with|in|as)
           |come\ (?:to|out\ (?:at|as))|conclude|obtain|get)\ {_AN}(?=,|\ (?:i|we|one|the)\b)""",
     ),
     _toward(
-        "mind",
-        "with keeping having bearing holding",
+        "mind + with keeping having bearing holding",
         r"""(?:with|keeping|having|bearing|holding)\ (?:an?\ )?@\ (?:as\ [^,;]{1,25}\ )?in\ mind\b
           | (?:bearing|keeping|having)\ in\ mind\b[^;]{0,25}\b(?:want|need|must|should|has\ to|have\ to|supposed)\b[^,;]{0,15}@""",
     ),
     _toward(
-        "target goal aim objective destination endpoint point purpose fixed intended desired expected required wanted end",
-        "is was being be",
+        "target goal aim objective destination endpoint point purpose fixed intended desired expected required wanted end"
+        " + is was being be",
         rf"""(?:target|goal|aim|objective|destination|end\ ?point|purpose|(?:fixed|intended|desired|expected|required|target|wanted)
           \ (?:result|answer|outcome|conclusion|total|point)|end\ of\ (?:this|the|my)\ \w+)
           (?:\ of\ (?:this|the|my|our|all)\ (?:\w+\ )?\w+)?
@@ -109,107 +107,93 @@ TOWARD = (
           |,)?\ )?{_AN}""",
     ),
     _toward(
-        "end final outcome",
-        "result outcome",
+        "end final outcome + result outcome",
         rf"""(?:(?:end|final)\ result|outcome)\ (?:has\ to\ be|must\ be|needs\ to\ be|is\ (?:already\ |therefore\ )?{_SETTLED}\b(?:\ as
           |\ to\ be|:|,)?)\ {_AN}""",
     ),
     _toward(
-        "reasoning chain thought thinking argument argumentation explanation rationale step steps path derivation analysis logic story"
-        " text deduction observation observations",
-        f"{_REACHES} to",
+        f"{_CHAINS} + {_REACHES} | {_CHAINS} + up from + to",
         rf"""{_CHAIN}\ (?:\w+\ ){{0,3}}?{_MUST}\ (?:\w+\ ){{0,2}}?{_REACH}\b[^,;]{{0,25}}@
           | {_CHAIN}\ (?:that|which|to)\ (?:\w+\ )?{_REACH}\b[^,;]{{0,25}}@
           | {_CHAIN}\ (?:up|from\ [^,;]{{1,30}})\ to\ {_AN}""",
     ),
     _toward(
-        "steer direct guide push nudge bend tilt move head build twist stretch",
-        "to toward towards",
+        "steer direct guide push nudge bend tilt move head build twist stretch + to toward towards",
         rf"""{_MUST}\ (?:\w+\ )?(?:steer|direct|guide|push|nudge|bend|tilt|move|head|build|twist|stretch)\b[^;]{{0,40}}\b(?:towards?
           |to)\ {_AN}""",
     ),
     _toward(
-        "want need have ought wish like aim try must",
-        "get reach arrive end land come obtain produce yield finish",
+        "get reach arrive end land come obtain produce yield finish + want need have ought wish like aim try must + i we",
         r"""(?:i|we)\ (?:\w+\ )?(?:want|need|have|ought|wish|would\ like|aim|try)\ to\ (?:\w+\ )?(?:get|reach|arrive|end|land|come|obtain
           |produce|yield|finish)\b[^,;]{0,20}@(?!\ (?:again|too|both))
           | (?:i|we)\ (?:\w+\ )?must\ (?:get|reach|arrive|end|land|come|obtain|produce|finish)\b[^,;]{0,20}@(?!\ (?:again|too|both))""",
     ),
     _toward(
-        "want need",
-        "i we",
+        "want need + i we",
         rf"""(?:i|we)\ (?:want|need)\ (?:the\ {_CHAIN}\ to\b[^,;]{{0,25}}@|{_AN}\ (?:at\ the\ end|in\ the\ end|to\ \w+|as\ (?:the|a|our|my)
           |,\ so))
           | (?:i|we)\ (?:want|need)\ {_AN}(?=,\ so\b)""",
     ),
     _toward(
-        "how",
-        "get arrive reach come end justify",
+        "get arrive reach come end justify + how",
         r"""how\ (?:do|can|could|would|should|might|did)\ (?P<how>i|we|one|you)\ (?:\w+\ )?(?:get|arrive|reach|come|end\ up
           |justify)\b[^,;]{0,60}@
           | (?:is|only|just)\ how\ to\ (?:get|arrive|reach|come|end\ up)\b[^,;]{0,40}@""",
     ),
     _toward(
-        "would could might can will",
-        "what which",
+        "lead give produce yield explain result bring justify make + what which + would could might can will",
         r"""(?P<asked>what|which\ \w+)\ (?:(?:in|of|about|from)\ (?:the|this)\ \w+\ |here\ )?(?:would|could|might|can|will)\ (?:\w+\ )?
           (?:lead|give|produce|yield|explain|result\ in|bring\ (?:\w+\ )?about|justify|make\ (?:it|this))\b[^,;]{0,30}@(?!\ after\ all)""",
     ),
     _toward(
-        "choose pick select arrange adjust interpret read weigh collect gather look search only just need",
-        f"{_REACHES} support supports favour favor favours favors belong belongs go goes fit fits match matches speak speaks point points",
+        "choose pick select arrange adjust interpret read weigh collect gather look search only just need + that which so to"
+        f" + {_REACHES} support supports favour favor favours favors belong belongs go goes fit fits match matches speak speaks point"
+        " points",
         rf"""(?:choose|pick|select|arrange|adjust|interpret|read|weigh|collect|gather|look\ for|search\ for|(?:only|just)\ (?:mention
           |name|list
           |use|take)|need)\ [^;]{{0,50}}?\b(?:that|which|so\ that|so|such\ that|in\ such\ a\ way\ that|to)\ (?:\w+\ ){{0,3}}?
           (?:{_REACH}|supports?|favou?rs?|belongs?|go(?:es)?\ with|fits?|match(?:es)?|speaks?\ for|points?)\b[^,;]{{0,25}}@""",
     ),
     _toward(
-        "comes wins results remains follows prevails emerges fits stands",
-        "that",
+        "comes wins results remains follows prevails emerges fits stands + that + so such way",
         rf"""(?:so|such|in\ such\ a\ way)\ that\ {_AN}\ (?:comes|wins|results|remains|follows|prevails|emerges|fits|stands)\b""",
     ),
     _toward(
-        "way path route road line chain",
-        "find look looking search need be have",
+        "way path route road line chain + find look looking search need be have",
         r"""(?:find|look\ for|looking\ for|search\ for|need|be|have)\ (?:a|the|some|any)\ (?:way|path|route|road|line
           |chain)\b[^,;]{0,60}@""",
     ),
     _toward(
-        "there something",
-        "must should has have ought needs",
+        "lead leads make makes give gives get gets bring brings point points produce produces explain explains + there something"
+        " + must should has have ought needs",
         r"""there\ (?:must|should|has\ to|have\ to|ought\ to)\ be\ (?:an?|some|one|something)\b[^,;]{0,40}\b(?:that|which|to)\ (?:\w+\ )?
           (?:lead|make|give|get|bring|point|produce|explain)s?\b[^,;]{0,20}@
           | something\ (?:[\w']+\ ){0,4}?(?:must|has\ to|should|needs\ to)\ (?:make|lead|give|bring|produce|explain)\b[^,;]{0,20}@""",
     ),
     _toward(
-        "come work turn add land end arrive",
-        "must should shall has have had need needs ought is are want wants wanted wish aim am would try trying",
+        f"come + out to + {_MUSTS} | work turn + out + {_MUSTS} | add + up + {_MUSTS} | land end arrive + {_MUSTS}",
         rf"""{_MUST}\ (?:\w+\ )?(?:come\ (?:out|to)|work\ out|turn\ out|add\ up|land|end|arrive)\b[^,;]{{0,12}}@""",
     ),
     _toward(
-        "match fit suit get justify agree stay",
-        "to",
+        "match fit suit get justify agree stay + to",
         rf"""\Ato\ (?:match|fit|suit|get|justify|agree\ with|stay\ with)\ (?:the\ \w+\ )?{_AN}(?=,)""",
     ),
     _toward(
-        "consistent compatible line",
-        "with",
+        "consistent compatible line + with + be stay remain",
         rf"""to\ (?:be|stay|remain)\ (?:consistent|in\ line|compatible)\ with\ {_AN}(?!\ or\b)""",
     ),
     _toward(
-        "make",
-        "to",
+        "make + to",
         rf"""to\ make\ (?:it|this|that|the\ \w+|everything|all|things)\ (?:[\w]+\ ){{0,4}}?{_AN}(?=,)""",
     ),
     _toward(
-        "be become equal come end",
-        "for",
+        "become equal come end be + for + to + it this that answer result outcome conclusion solution label total count",
         rf"""for\ (?:it|this|that|the\ {_RESULT}|the\ total|the\ count)\ to\ (?:be|become|equal|come\ (?:out|to)
           |end)\b[^,;]{{0,12}}@(?!\ or\b|\ rather)""",
     ),
     _toward(
-        "if",
-        "",
+        "if + be end get come reach arrive give equal + to | if + is + answer label solution result correct right true given"
+        " | if + accept accepts want wants take takes",
         rf"""if\ (?:it|this|that|we|i|the\ \w+)\ (?:is|are|am|has|have)\ to\ (?:be|end|get|come|reach|arrive|give|equal)\b[^,;]{{0,15}}@
           | if\ {_AN}\ is\ (?:indeed\ )?(?:the\ (?:right\ |correct\ |true\ |known\ |given\ )?(?:answer|label|solution|result)|correct|right
           |true|given)
@@ -218,14 +202,12 @@ TOWARD = (
     ),
     _toward(
         "assuming supposing granting accepting",
-        "",
         rf"""(?P<taken>assuming|supposing|granting|accepting)\ (?:that\ )?(?:the\ (?:answer|label|result
           |solution)\ (?:is\ )?(?:to\ be\ )?{_AN}
           |{_AN}\ (?:is\ (?:correct|right|true|the\ (?:right\ |correct\ )?answer)|as\ (?:given|known|true|correct|settled)))""",
     ),
     _toward(
         "know knew knowing aware",
-        "",
         rf"""(?:since|because|as|now\ that)\ (?:i|we)\ (?:already\ )?(?:know|knew)\ (?:\w+\ ){{0,3}}?{_AN}
           | (?:knowing|already\ know|aware|know\ in\ advance)\ (?:in\ advance\ |beforehand\ |already\ )?(?:that\ )?
           (?:it|this|that|the\ \w+)\ (?:\w+\ )?(?:is|was|be|ends|comes)\ {_AN}
@@ -233,38 +215,32 @@ TOWARD = (
           | (?:i|we)\ know\ where\ [^;]{{0,40}}@""",
     ),
     _toward(
-        "connect tie link bridge relate bind lead move work build",
-        "to with and toward towards between",
+        "connect tie link bridge relate bind lead move work build + to with and toward towards between + i we let remains",
         rf"""{_I_MUST}\ (?:connect|tie|link|bridge|relate|bind|lead|move|work|build)\b[^;]{{0,50}}\b(?:to|with|and|towards?
           |between)\ {_AN}""",
     ),
     _toward(
-        "interpret treat present frame",
-        "as",
+        "interpret treat present frame + as + need have",
         rf"""(?:need|have)\ to\ (?:interpret|treat|present|frame)\b[^,;]{{0,40}}\ as\ {_AN}""",
     ),
     _toward(
         "otherwise else",
-        "",
         r"""(?:otherwise|or\ else)\ (?:it|this|that|i|we|the\ \w+|there|one)\ (?:would|could|will|can|might)(?:n't|not|\ not|\ never
           |\ no\ longer|\ fail)\b
           [^;]{0,25}@""",
     ),
     _toward(
         "until",
-        "",
         r"""(?:adjust|weigh|try|tried|change|vary|shift|rearrange|interpret|read|(?:keep|go\ on)\ (?:looking|trying|reading|adjusting
           |weighing|searching)|looking)\b[^;]{0,50}\buntil\b[^;]{0,25}@""",
     ),
     _toward(
-        "leave leaves left set put drop ignore skip",
-        "so",
+        f"leave leaves left set put drop ignore skip + so + {_REACHES}",
         rf"""(?:leave|leaves|left|set|put|drop|ignore|skip)\b[^;]{{0,50}}\bso\ (?:it|this|that\ \w+)\ (?:{_REACH})\b[^,;]{{0,15}}@""",
     ),
     _toward(
-        "must should ought supposed required desired wanted needed intended planned demanded need want have has had aiming were be"
-        " target goal",
-        "as which that",
+        "must should supposed required desired wanted needed intended planned demanded need want ought aiming target goal + as which that"
+        " | have has had + what where + which that | was + be + as",
         r"""@,?\ (?:just\ |exactly\ |precisely\ )?(?:as\ (?:it\ (?:must|should|ought\ to|is\ supposed\ to)|required|desired|wanted|needed
           |intended
           |planned|demanded|was\ to\ be|(?:this|that)\ (?:must|should))|(?:which|and\ that)\ is\ (?:just\ |exactly\ )?(?:what
@@ -273,28 +249,24 @@ TOWARD = (
           |desired)))""",
     ),
     _toward(
-        "from",
-        "",
+        "from + i we one back follows can means backward backwards",
         rf"""from\ {_AN}\ (?:i|we|one|back|it\ follows|can|this\ means|backwards?)\b""",
     ),
     _toward(
-        "start begin starting beginning",
-        "with at from",
+        "start begin starting beginning + with at from",
         rf"""(?:start|begin|starting|beginning)\ (?:out\ )?(?:with|at|from)\ {_AN}(?:,?\ (?:and|i|we|let\ me)\b|\Z)""",
     ),
     _toward(
-        "take",
-        "as",
+        "take + as + given settled fixed known true",
         rf"""take\ {_AN}\ as\ (?:given|settled|fixed|known|true)\b""",
     ),
     _toward(
-        "target",
-        "is was",
+        "target + is was",
         rf"""target\ \w+\ (?:is|was)\ {_AN}""",
     ),
     _toward(
-        "answer result outcome conclusion solution label total reasoning line word chain number count sum value",
-        "needs must should ought has",
+        "answer result outcome conclusion solution label total reasoning line word chain number count sum value"
+        " + needs must should ought has + be read say show",
         rf"""(?:{_RESULT}|total|reasoning|line|word|chain|number|count|sum|value)\ (?:needs\ to|has\ to|must|should|ought\ to)\ (?:be|read
           |say|show)\ {_AN}
           (?=,\ (?:so|which\ means|and\ so|hence|therefore|thus)\b)
@@ -329,33 +301,32 @@ CALCULATES = re.compile(
 )
 """Of a number one says how it is reached, which is no leak."""
 
+_RESULTS = "answer result outcome conclusion solution label"
 WAYS = (
-    _way("result", "backward backwards reverse back", "from"),
-    _way("result", "start starting begin beginning go going set setting proceed proceeding", "from with"),
-    _way(
+    Way(
         "result",
-        "get gets reach reaches arrive arrives obtain land lands end ends come comes hit produce yield lead leads conclude add result"
-        " turn give"
-        " gives work works",
-        "to must should will that has have needs need supposed meant",
+        read_needs(
+            "backward backwards reverse back + from"
+            " | start starting begin beginning go going set setting + from"
+            " | start starting begin beginning go going set setting proceed proceeding + from with + answer label conclusion annotation"
+            " | get gets reach arrive obtain land end come hit produce yield lead"
+            " + answer label result value number total conclusion category class + to must should will that"
+            " | get reach arrive land end come conclude obtain + to"
+            " | come comes end ends land lands arrive arrives reach reaches give gives lead leads work works + so + that as"
+            " | come end add lead arrive conclude result reach turn + must has have needs need should supposed meant"
+            " | target goal desired point destination + is was being"
+            " | knowing aware | know + advance already | known + already"
+            " | answer label result conclusion category + for + to + be come become"
+        ),
     ),
-    _way("result", "target goal desired point destination", "is was being"),
-    _way("result", "knowing aware know known", ""),
-    _way("result", "answer label result conclusion category", "for"),
-    _way("reversed", "backward backwards reverse reversed reversing back retrace retracing", ""),
-    _way("reversed", "up", "from"),
-    _way(
+    Way("reversed", read_needs("backward backwards reverse reversed reversing back retrace retracing | up + from")),
+    Way(
         "settled",
-        "known fixed settled predetermined knowing aware know knew fill filling given final end only just",
-        "answer result outcome conclusion solution label where steps path reasoning gap how",
+        read_needs(
+            f"known fixed settled predetermined knowing know aware + {_RESULTS} | knowing given know knew + where"
+            " | fill filling + steps path reasoning gap | only just + need needs have describe want + how steps path"
+            " | known given final end + answer result conclusion outcome + from"
+        ),
     ),
     *TOWARD,
 )
-_BY_WORD: Mapping[str, tuple[Way, ...]] = {word: tuple(each for each in WAYS if word in each.words) for way in WAYS for word in way.words}
-WORDS = frozenset(_BY_WORD)
-"""A sentence that starts from the answer has one of these."""
-
-
-def ways_of(words: frozenset[str]) -> list[Way]:
-    """The ways that a sentence of these words may go."""
-    return [way for word in words & WORDS for way in _BY_WORD[word] if not way.others or not words.isdisjoint(way.others)]

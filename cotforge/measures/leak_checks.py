@@ -1,12 +1,13 @@
 """Whether one sentence of a reasoning shows, in one of the ways of `leaks`, that the reasoning was told its answer."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from cotforge.measures import leak_agrees as agrees
 from cotforge.measures import leak_backwards as backwards
 from cotforge.measures import leak_patterns as patterns
+from cotforge.measures.needs import Clue, read_needs
 from cotforge.measures.texts import mark_answer, names_answer
 
 
@@ -14,12 +15,10 @@ class LeakSuspect(NamedTuple):
     """A sentence that may leak, with what it has to be compared with; all in lower case."""
 
     text: str
-    words: frozenset[str]
-    """Its words, divided also where a hyphen or an apostrophe stands."""
+    may_be: Collection[object]
+    """Of the clues whose needs it meets what they are."""
     answer: str
     options: tuple[str, ...]
-    share: float
-    """How far into the reasoning it begins, in [0, 1]."""
     things: bool
     """Whether the reasoning speaks of a label that is a thing in the picture, as on a bottle."""
 
@@ -83,24 +82,22 @@ def _is_labelled(suspect: LeakSuspect) -> bool:
 def _is_premise(suspect: LeakSuspect) -> bool:
     """The label is what the reasoning goes by: "since the label is awe", or "the answer is awe" in its first third."""
     text = suspect.text
-    for found in () if _AS.isdisjoint(suspect.words) else patterns.PREMISE.finditer(text):
+    for found in patterns.PREMISE.finditer(text) if "premise" in suspect.may_be else ():
         said = found[found.lastgroup] if found.lastgroup else None
         if suspect.states_answer(said.partition(",")[0]) if said is not None else not suspect.is_of_thing():
             return True
     if suspect.things:
         return False
-    if ("label" in text or "annot" in text or "tagged" in text) and _is_label_named(suspect):
+    if "label_named" in suspect.may_be and _is_label_named(suspect):
         return True
-    stated = patterns.LABEL_SAYS.search(text) if suspect.share < _EARLY else None
+    stated = patterns.LABEL_SAYS.search(text) if "label_says" in suspect.may_be else None
     return stated is not None and suspect.states_answer(stated["said"]) and patterns.NOT_JUDGED.search(text) is None
 
 
-_AS = frozenset(
-    {"now", "since", "because", "given", "as", "seeing", "considering", "knowing", "granted", "but", "the", "with", "taking", "accept",
-     "accepting", "assume", "assuming", "trusting"}
-)  # fmt: skip
-_EARLY = 0.3
+EARLY_SHARE = 0.3
 """Share of a reasoning in which nothing can be decided yet."""
+EARLY = "@early"
+"""Stands among the words of a sentence that begins there."""
 
 
 def _is_label_named(suspect: LeakSuspect) -> bool:
@@ -161,9 +158,7 @@ def _is_agreeing(suspect: LeakSuspect) -> bool:
 
 def _is_backwards(suspect: LeakSuspect) -> bool:
     """It reasons from the answer: "working backwards from awe", "so that the result comes out as 42", "knowing that it is awe"."""
-    ways = backwards.ways_of(suspect.words)
-    if not ways:
-        return False
+    ways = [way for way in suspect.may_be if isinstance(way, backwards.Way)]
     kinds = {way.of for way in ways}
     for found in patterns.BACKWARDS.finditer(suspect.text) if "result" in kinds else ():
         group = found.lastgroup
@@ -222,73 +217,83 @@ def _is_concealing(suspect: LeakSuspect) -> bool:
     return False
 
 
-def _words(*words: str) -> frozenset[str]:
-    return frozenset(" ".join(words).split())
-
-
+_META = "label answer category class classification annotation solution response verdict"
+_TASKS = "emotion animal species breed mood feeling sentiment style genre activity action country city diagnosis brand theme"
 _LABELS = "label labels labelled labeled labelling labeling annotation annotations annotated annotator annotators tagged tag classification"
-_GIVENS = "given provided supplied annotated stated specified assigned preassigned predetermined designated known official listed recorded"
-CHECKS: tuple[tuple[str, frozenset[str], Check], ...] = (
-    (
-        "conceals",
-        _words(
-            "not t never cannot without avoid avoiding refrain refraining instead rather if though like keep keeping hide hiding unaware",
-            "independent independently scratch myself ourselves alone",
-        ),
-        _is_concealing,
-    ),
-    ("hint", _words("hint hints hinted"), _meets(patterns.HINT)),
-    ("overrules_evidence", _words(_LABELS, "answer category class emotion it was were"), _meets(patterns.OVERRULES, of_things=False)),
-    ("works_backwards", frozenset(), _is_backwards),
-    (
-        "justifies",
-        _words(
-            "justify justifies justified justifying justification rationalise rationalize rationalised rationalized rationale explain"
-            " explaining",
-            "explanation support defend argue show motivate back account reason reasons reasoning argument arguments evidence backing"
-            " grounds",
-            "make lead point arrive find give list name gather collect provide write build construct produce come look think why",
-        ),
-        _is_justifying,
-    ),
-    (
-        "ground_truth",
-        _words(
-            "ground groundtruth truth human gold golden standard annotation annotations annotator annotators dataset data metadata"
-            " rater raters",
-            "reference official model sample key sheet corpus file solution",
-        ),
-        _is_ground_truth,
-    ),
-    (
-        "agrees_with_label",
-        _words(_LABELS, _GIVENS, "pre expected correct true actual required target reference told informed attached know"),
-        _is_agreeing,
-    ),
-    (
-        "as_labelled",
-        _words(
-            "labelled labeled annotated tagged classified categorised categorized marked listed recorded filed sorted assigned classed put",
-            "registered stored label tag annotation rated given",
-        ),
-        _is_labelled,
-    ),
-    (
-        "told",
-        _words(
-            "told informed notified shown given handed provided supplied prompt question user task instruction instructions system problem",
-            "message assignment exercise know knew",
-        ),
-        _is_told,
-    ),
-    (
-        "given_answer",
-        _words(
-            _GIVENS,
-            "pre expected intended desired required wanted target labelled labeled reference told shown handed came comes coming attached",
-        ),
-        _is_given,
-    ),
-    ("label_as_premise", frozenset(), _is_premise),
+_GIVENS = (
+    "given provided supplied stated specified assigned preassigned pre predetermined designated known official listed recorded annotated"
 )
-"""(kind, words of which its sentences have one unless there are none, whether a sentence leaks in this way), the surer kinds first."""
+_DATA = "number value word name total count result shape scene object place person letter digit title type color colour finding"
+_CAUSES = "since because given as seeing considering knowing granted"
+_NEEDS: Mapping[str, str] = {
+    "conceals": (
+        "not t never cannot without avoid avoiding refrain refraining instead rather if though like keep keeping hide hiding unaware"
+        " independent independently scratch myself ourselves alone"
+    ),
+    "hint": ("hint hints hinted"),
+    "overrules_evidence": (f"{_LABELS} answer category class emotion it was were"),
+    "justifies": (
+        "justify justifies justified justifying justification rationalise rationalize rationalised rationalized rationale explain"
+        " explaining"
+        " explanation support defend argue show motivate back account reason reasons reasoning argument arguments evidence backing"
+        " grounds"
+        " make lead point arrive find give list name gather collect provide write build construct produce come look think why"
+    ),
+    "ground_truth": (
+        "ground groundtruth truth human gold golden standard annotation annotations annotator annotators dataset data metadata"
+        " rater raters"
+        " reference official model sample key sheet corpus file solution"
+    ),
+    "agrees_with_label": (
+        "label labelling labeling annotation annotations classification tag annotator annotators prompt"
+        f" | {_GIVENS} expected correct true actual required target reference labelled labeled told attached know"
+        f" + {_META} {_TASKS} tag"
+        " | assigned annotated designated official preassigned pre labelled labeled + number value word result count total name"
+        " | what + told given informed stated provided supplied"
+    ),
+    "as_labelled": (
+        "labelled labeled annotated tagged classified categorised categorized marked listed recorded filed sorted assigned classed put"
+        " registered stored label tag annotation rated given"
+    ),
+    "told": (
+        "we i you + told informed notified shown given handed provided supplied know knew"
+        " | prompt question user task instruction instructions system problem message assignment exercise"
+    ),
+    "given_answer": (
+        f"{_GIVENS} + {_META} {_TASKS} {_DATA}"
+        " | expected intended desired required wanted target labelled labeled reference told handed shown came comes coming attached"
+        f" + {_META} {_TASKS} number value word"
+    ),
+}
+"""By kind the words of which a sentence must have some; see `read_needs`."""
+_OF_PREMISE: Mapping[str, str] = {
+    "premise": (
+        f"{_CAUSES} now with taking accepting assuming + {_META} {_TASKS}"
+        f" | {_CAUSES} but + has must known supposed said meant stated given declared"
+        f" | true actual real correct right known official + being {_CAUSES}"
+        f" | label annotation classification + {_CAUSES} with taking accepting assuming trusting"
+    ),
+    "label_says": f"{_META} {_TASKS} + the its this + {EARLY}",
+    "label_named": "label labelled labeled labelling labeling annotation annotated tagged",
+}
+"""The same of the three ways in which a label may be a premise."""
+CLUES: tuple[Clue, ...] = (
+    *(Clue(kind, kind, read_needs(needs)) for kind, needs in _NEEDS.items()),
+    *(Clue("label_as_premise", what, read_needs(needs)) for what, needs in _OF_PREMISE.items()),
+    *(Clue("works_backwards", way, way.needs) for way in backwards.WAYS),
+)
+"""By which words a sentence may leak, in which way."""
+CHECKS: Mapping[str, Check] = {
+    "conceals": _is_concealing,
+    "hint": _meets(patterns.HINT),
+    "overrules_evidence": _meets(patterns.OVERRULES, of_things=False),
+    "works_backwards": _is_backwards,
+    "justifies": _is_justifying,
+    "ground_truth": _is_ground_truth,
+    "agrees_with_label": _is_agreeing,
+    "as_labelled": _is_labelled,
+    "told": _is_told,
+    "given_answer": _is_given,
+    "label_as_premise": _is_premise,
+}
+"""By kind whether a sentence leaks in this way, the surer kinds first."""

@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from cotforge.measures.texts import count_ngrams, lower_case, sentences_of, words_of
+from cotforge.measures.ngrams import count_ngrams
+from cotforge.measures.texts import lower_case, sentences_of, words_of
+from cotforge.measures.word_codes import read_words
 from cotforge.records import Sample, Trace, Verdict
 
 _FEWEST = 0.04
@@ -30,14 +32,13 @@ def loops(sample: Sample, trace: Trace, verdict: Verdict | None) -> float | None
     reasoning = trace.reasoning
     if not reasoning:
         return None
-    words = words_of(reasoning)
     total, distinct = count_ngrams(reasoning, 4)
     # Whatever comes again brings 4-grams that come again; a text that few spaces divide has none to tell by.
-    if total - distinct < max(4, _FEWEST * total) and len(reasoning) < 12 * len(words):
+    if total - distinct < max(4, _FEWEST * total) and len(reasoning) < 12 * read_words(reasoning).total:
         return 0.0
     sentences = [sentence for sentence in sentences_of(lower_case(reasoning)) if len(sentence) >= _SHORTEST or not sentence.isascii()]
     repeated = sum(len(sentences[place]) for place in _repeated_sentences(sentences))
-    return min(1.0, max(repeated, _longest_run(words) if distinct < 0.9 * total else 0) / len(reasoning))
+    return min(1.0, max(repeated, _longest_run(words_of(reasoning)) if distinct < 0.9 * total else 0) / len(reasoning))
 
 
 def _repeated_sentences(sentences: Sequence[str]) -> set[int]:

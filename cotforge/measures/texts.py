@@ -7,20 +7,23 @@ from cotforge.measures.mentions import last_named
 _WIDE = "\u3002\uff01\uff1f"
 """The full stop, exclamation and question mark of Chinese and Japanese, which no space follows."""
 
+TEXTS_KEPT = 64
+"""Texts of which is kept what one measure found out, for the next."""
 
-@functools.lru_cache(maxsize=64)
+
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def words_of(text: str) -> list[str]:
     """What stands between spaces; split once for all measures of a trace, so that the list must not be changed."""
     return text.split()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def lower_case(text: str) -> str:
     """The text in lower case."""
     return text.lower()
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=TEXTS_KEPT)
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text as they stand, the last with its stop, others mostly without; a decimal point ends none, a line break does.
 
@@ -43,17 +46,10 @@ def sentences_of(text: str) -> list[str]:
     return list(filter(None, (sentence.strip(" .!?\t\r") for sentence in split_sentences(text))))
 
 
-@functools.lru_cache(maxsize=64)
-def count_ngrams(text: str, n: int) -> tuple[int, int]:
-    """(word n-grams of a text, distinct ones among them); (0, 0) below n words."""
-    words = words_of(text)
-    return max(0, len(words) - n + 1), len(set(zip(words, *(words[i:] for i in range(1, n)), strict=False)))
-
-
 def last_sentences(text: str, most: int) -> list[str]:
     """Of the last `most` sentences those that have words, last first, without their stops."""
-    last = (sentence.strip(" .!?\t\r") for sentence in reversed(split_sentences(text)[-most - 1 :]))
-    return list(filter(None, last))[:most]
+    last = split_sentences(text)[-most - 1 :]
+    return [bare for sentence in reversed(last) if (bare := sentence.strip(" .!?\t\r"))][:most]
 
 
 def names_answer(text: str, answer: str) -> bool:
