@@ -14,18 +14,12 @@ from cotforge.consensus.decider import Rows
 from cotforge.consensus.drawn import even_part
 from cotforge.consensus.simpler import SimplerTrial
 from cotforge.curator import NOTHING_COMMON, Curator
+from cotforge.findings import Finding
 from cotforge.followups.frame import BarringFollowUp, Common
 from cotforge.journal import Journal
 from cotforge.parallel import Work, in_chunks, in_processes
 from cotforge.pipeline import Loaded
-from cotforge.records import (
-    CuratedSample,
-    Fault,
-    Finding,
-    Gold,
-    Judged,
-    Sample,
-)
+from cotforge.records import CuratedSample, Fault, Gold, Judged, Sample
 from cotforge.sample_finding import without_repeats
 from cotforge.sequence import Guide, vote_setting
 from cotforge.sources import not_only_faults

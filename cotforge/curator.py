@@ -9,25 +9,14 @@ from cotforge.answers.redacted_trace import read_trace
 from cotforge.consensus import Decider, Heard
 from cotforge.difficulty import pass_rates
 from cotforge.filters import Bound, language_bounds, mark_bounds, resolve_filters, take_measures
+from cotforge.findings import Finding
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import BarringFollowUp, Common, Followed, MarkingFollowUp, SampleFollowUps, VotedSample
 from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.pipeline import Loaded
-from cotforge.records import (
-    NO_MEASURES,
-    NOT_ASKED,
-    Call,
-    Fault,
-    Finding,
-    Judged,
-    Reply,
-    Sample,
-    Trace,
-    Verdict,
-    unasked_reply,
-)
+from cotforge.records import NO_MEASURES, NOT_ASKED, Call, Fault, Judged, Reply, Sample, Trace, Verdict, unasked_reply
 from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
 from cotforge.sample_finding import SampleFinding

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from cotforge.endings import Closing
+from cotforge.findings import Finding, FollowUpCounts
 from cotforge.plain_record import Record
 
 Origin = Literal["solve", "vote", "rescue", "woven", "verify", "probe", "judge"]
@@ -341,35 +342,6 @@ class Lesson(Record):
     """What the student learns to say: the text of the one assistant message."""
     mended: str | None = None
     """What was taken out of the Trace's text for it, joined by `+` (see `answers.clean_reasoning`); None where nothing was."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding(Record):
-    """One thing that a follow-up found out: a figure about a teacher's trace, by the teacher that was asked for it."""
-
-    kind: str
-    """`verify`, `probe`, `hint`, `seen` or `judge`."""
-    about: str
-    """The teacher that wrote the trace."""
-    by: str
-    """The teacher that was asked."""
-    value: float
-    """1 or 0 for yes or no; a mark of the rubric for `judge`."""
-    detail: str = ""
-    """What of it: `picture` or `no_picture`; `blank` or `swap`; the dimension of a mark."""
-    trace: str = ""
-    """Key of the trace's Call, where marks of several judges belong together."""
-
-
-class FollowUpCounts(NamedTuple):
-    """What one follow-up asked about one Sample, or about all."""
-
-    calls: int = 0
-    """Those with an outcome, answered or given up."""
-    failed: int = 0
-    """Of these, given up."""
-    skipped: tuple[str, ...] = ()
-    """Why there was nothing to do: `weave:one_trace`, ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from cotforge.records import CuratedSample, Finding, FollowUpCounts, Judged, Lesson, Reply, Sample, Verdict
+from cotforge.findings import Finding, FollowUpCounts
+from cotforge.records import CuratedSample, Judged, Lesson, Reply, Sample, Verdict
 
 if TYPE_CHECKING:
     from cotforge.dedup.lesson_rule import LessonRule

@@ -14,9 +14,10 @@ from typing import Any
 
 from PIL import Image
 
+from cotforge.findings import Finding
 from cotforge.followups.frame import Follow, FollowUp, FollowUpAsker, FollowUpFound, VotedSample
 from cotforge.pipeline import Loaded
-from cotforge.records import Finding, Picture
+from cotforge.records import Picture
 from cotforge.session import RunSession
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from tests.project import summary

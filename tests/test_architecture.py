@@ -16,7 +16,7 @@ PACKAGE = Path(cotforge.__file__).parent
 
 FLOORS = (
     "redaction visible plain_record",
-    "errors spec order regular_files optional plots coroutines garbage version endings",
+    "errors spec order regular_files optional plots coroutines garbage version endings findings",
     "records layout notices given_answers card_keys atomic reasons",
     "replies bounded_yaml bounded_jinja",
     "answers images parallel sandbox journal folder tree dataset_shards",

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from cotforge.answers import Task
 from cotforge.errors import PipelineError
 from cotforge.export.rows import loss_rows
+from cotforge.findings import Finding
 from cotforge.followups.after_vote import AfterVote
 from cotforge.followups.frame import NOTHING, Common, FollowUpFound, SampleFollowUps, VotedSample
 from cotforge.followups.rescue import Rescue
 from cotforge.followups.wrong_hints import LEAST_PROBES, HintRecord, hint_records, wrong_hint
 from cotforge.measures.leaks import leaks
 from cotforge.reasons import CHECKS, READING, SKIPPED
-from cotforge.records import Ballot, Call, CuratedSample, Finding, Judged, Reply, Sample, Trace, Verdict
+from cotforge.records import Ballot, Call, CuratedSample, Judged, Reply, Sample, Trace, Verdict
 from tests.following import FEELINGS, Answer, asker, digests, drive, lost, text
 from tests.outcomes import sample, trace
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from cotforge.findings import Finding
 from cotforge.followups.judge_marks import Dimension
-from cotforge.records import CuratedSample, Finding, Judged, Lesson, Trace
+from cotforge.records import CuratedSample, Judged, Lesson, Trace
 from cotforge.tally.compared_marks import PeopleMarks
 from cotforge.tally.finding_rows import check_lines, finding_lines, mark_rows, rate_tables, writer_marks
 from cotforge.tally.findings import FindingTally

@@ -9,9 +9,10 @@ import pytest
 
 from cotforge.errors import PipelineError
 from cotforge.filters import Filter
+from cotforge.findings import Finding
 from cotforge.followups.frame import NOTHING, FollowUpFound, VotedSample
 from cotforge.followups.verify import Verify
-from cotforge.records import Call, Finding, Reply, Trace
+from cotforge.records import Call, Reply, Trace
 from tests.following import Answer, about, asker, digests, drive, lost, said, text
 from tests.outcomes import sample
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Self
 
+from cotforge.findings import Finding
 from cotforge.followups.frame import Followed, Made
-from cotforge.records import Call, Finding, Judged, Reply, Sample, Trace, Verdict, unasked_reply
+from cotforge.records import Call, Judged, Reply, Sample, Trace, Verdict, unasked_reply
 from cotforge.replies.text import one_line
 
 Judge = Callable[[Sample, Trace, Verdict], Judged]

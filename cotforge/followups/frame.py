@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from cotforge.answers import Task
 from cotforge.answers.redacted_trace import read_trace
+from cotforge.findings import Finding, FollowUpCounts
 from cotforge.plain_record import Record
 from cotforge.prompts import Family, Prompt, make_call
-from cotforge.records import Call, Fault, Finding, FollowUpCounts, Judged, Origin, Reply, Sample, Trace, Verdict
+from cotforge.records import Call, Fault, Judged, Origin, Reply, Sample, Trace, Verdict
 from cotforge.teachers.kind import TeacherKind
 
 FOLLOW_UPS = ("rescue", "verify", "weave", "probe", "judge")

@@ -8,11 +8,12 @@ from typing import NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.findings import Finding
 from cotforge.followups.frame import NOTHING, Follow, FollowUpAsker, FollowUpFound, VotedSample, is_drawn
 from cotforge.followups.judge_marks import DEFAULT_RUBRIC, Dimension, mean_marks, read_marks
 from cotforge.followups.readers import demand_teachers
 from cotforge.followups.reply_faults import is_refusal
-from cotforge.records import Call, Finding, Trace
+from cotforge.records import Call, Trace
 from cotforge.spec import PathText, Spec
 from cotforge.teachers.family import family_of
 from cotforge.teachers.kind import TeacherKind

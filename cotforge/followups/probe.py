@@ -8,12 +8,13 @@ from typing import NamedTuple
 from pydantic import Field
 
 from cotforge.errors import PipelineError
+from cotforge.findings import Finding
 from cotforge.followups.frame import Follow, FollowUpAsker, FollowUpFound, VotedSample, is_drawn
 from cotforge.followups.grounding import blanked, survives, swapped
 from cotforge.followups.seen import count_seen
 from cotforge.followups.things import decoys_for, in_drawn_order, named_things
 from cotforge.prompts import option_order
-from cotforge.records import Call, Finding, Reply, Sample, Trace
+from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.spec import Spec
 from cotforge.teachers.family import family_of
 from cotforge.teachers.kind import TeacherKind

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from cotforge.errors import PipelineError, show_value
+from cotforge.findings import Finding
 from cotforge.followups.frame import FollowUpAsker, Replies
 from cotforge.followups.reply_faults import is_refusal
-from cotforge.records import Call, Finding, Reply, Sample, Trace
+from cotforge.records import Call, Reply, Sample, Trace
 from cotforge.teachers.kind import TeacherKind
 
 

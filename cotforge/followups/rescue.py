@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
+from cotforge.findings import Finding
 from cotforge.followups.answer_cut import cut_answer
 from cotforge.followups.frame import NOTHING, Follow, FollowUp, FollowUpAsker, FollowUpFound, Made, VotedSample, is_drawn
 from cotforge.followups.readers import Asked, ask_reader, demand_readers, demand_teachers, read_all, readers_of, share_that_came
@@ -16,7 +17,7 @@ from cotforge.followups.reply_faults import is_answer_alone, is_other_language, 
 from cotforge.followups.wrong_hints import barred_teachers, wrong_hint
 from cotforge.measures.leaks import leaks
 from cotforge.prompts import as_text
-from cotforge.records import Call, Finding, Reply, Trace, Verdict
+from cotforge.records import Call, Reply, Trace, Verdict
 from cotforge.spec import Spec
 from cotforge.teachers.kind import TeacherKind
 

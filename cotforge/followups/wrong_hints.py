@@ -11,7 +11,8 @@ from string import ascii_uppercase
 
 from cotforge.answers import Task
 from cotforge.consensus.claim import lower_bound
-from cotforge.records import Finding, Sample
+from cotforge.findings import Finding
+from cotforge.records import Sample
 
 LEAST_PROBES = 10
 """Wrong hints below which no teacher is barred: with so few an exact bound tells a teacher that follows all from one that follows none,

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from cotforge.records import FollowUpCounts, Sample, Verdict
+from cotforge.findings import FollowUpCounts
+from cotforge.records import Sample, Verdict
 
 
 @dataclass(slots=True)

@@ -5,10 +5,11 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cotforge.findings import Finding
 from cotforge.followups.alpha import Agreement
 from cotforge.followups.judge_marks import Dimension
 from cotforge.followups.wrong_hints import HintRecord
-from cotforge.records import CuratedSample, Fault, Finding, Trace
+from cotforge.records import CuratedSample, Fault, Trace
 from cotforge.scores import wilson_interval
 from cotforge.tally.common_phrases import CommonPhrases
 from cotforge.tally.compared_marks import ComparedMarks, PeopleMarks
