@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -103,6 +105,16 @@ def test_the_command_prints_the_schema_as_json(capsys: pytest.CaptureFixture[str
 
 def test_the_schema_is_one() -> None:
     Draft202012Validator.check_schema(json_schema())
+
+
+def test_an_editor_shows_the_meanings_and_only_for_that_is_the_source_read() -> None:
+    schema, meanings = json_schema(), {key.path: key.meaning for key in list_keys()}
+    told = {name: " ".join(found["description"].split()) for name, found in schema["properties"].items()}
+    assert told == {name: meanings.get(name) or meanings[f"{name}[]"] for name in told}
+    assert all("description" in found for found in schema["$defs"]["Plan"]["properties"].values())
+    program = "import linecache, cotforge.session; print([path for path in linecache.cache if 'cotforge' in path])"
+    started = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert started.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

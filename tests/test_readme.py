@@ -27,6 +27,7 @@ from cotforge.formats import FORMATS
 from cotforge.measures import MEASURES
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.prompts import shipped_folder
+from cotforge.spec import field_docs
 from tests.hub_server import HubServer, client_of
 from tests.project import environment, ran, summary
 from tests.teacher import Teacher
@@ -105,7 +106,7 @@ def keys(section: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]
             yield from keys(each, f"{key}.")
         if not below or field.default is None or isinstance(field.default, str):
             default = field.get_default(call_default_factory=True)
-            must = default is PydanticUndefined or "Required" in (field.description or "")  # of a validator, which can say more
+            must = default is PydanticUndefined or "Required" in field_docs(section).get(name, "")  # of a validator, which can say more
             yield key, ... if must else list(default) if isinstance(default, tuple) else default
 
 

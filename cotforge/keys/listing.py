@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from cotforge.keys.types import describe_type, join_words, sections_in
 from cotforge.pipeline import Pipeline
+from cotforge.spec import field_docs
 from cotforge.teachers.kinds import KINDS as TEACHER_KINDS
 
 Section = type[BaseModel]
@@ -57,7 +58,7 @@ def _keys_of(sections: Iterable[Section], above: str, kinds: tuple[str, ...]) ->
             continue
         for group in _group_alike(having, name):
             own = kinds if len(group) == len(sections) else tuple(filter(None, map(kind_of, group)))
-            key = _make_key(name, group[0].model_fields[name], above, own)
+            key = _make_key(name, group[0], above, own)
             yield key
             yield from _keys_of(key.holds, f"{key.path}.", own)
 
@@ -67,36 +68,41 @@ def _group_alike(sections: Iterable[Section], name: str) -> list[list[Section]]:
     groups: dict[str, list[Section]] = {}
     for section in sections:
         field = section.model_fields[name]
-        groups.setdefault(repr((describe_type(field), _field_default(field), field.description)), []).append(section)
+        groups.setdefault(repr((describe_type(field), _field_default(field), field_docs(section).get(name))), []).append(section)
     return list(groups.values())
 
 
-def _make_key(name: str, field: FieldInfo, above: str, kinds: tuple[str, ...]) -> Key:
+def _make_key(name: str, section: Section, above: str, kinds: tuple[str, ...]) -> Key:
+    field, meaning = section.model_fields[name], _meaning(section, name)
     below = sections_in(field.annotation)
     return Key(
         path=f"{above}{field.alias or name}{'[]' if _is_list_of_sections(field.annotation) else ''}",
         kinds=kinds,
         type=describe_type(field),
-        required=field.is_required() or "Required" in (field.description or ""),  # by a validator, which can say more
+        required=field.is_required() or "Required" in meaning,  # by a validator, which can say more
         default=_field_default(field),
-        meaning=" ".join((field.description or "").split()),
+        meaning=meaning,
         holds=tuple(below),
     )
 
 
 def _kind_key(sections: Iterable[Section], path: str, kinds: tuple[str, ...]) -> Key:
     """The key that says which kind a section is of."""
-    fields = {kind_of(section): section.model_fields["kind"] for section in sections}
-    default = DEFAULT_KIND if DEFAULT_KIND in fields else None
+    meanings = {kind_of(section): _meaning(section, "kind") for section in sections}
+    default = DEFAULT_KIND if DEFAULT_KIND in meanings else None
     return Key(
         path=path,
         kinds=kinds,
-        type=join_words(f"`{kind}`" for kind in fields),
+        type=join_words(f"`{kind}`" for kind in meanings),
         required=default is None,
         default=default,
-        meaning=" ".join(" ".join((field.description or "").split()) for field in fields.values()),
+        meaning=" ".join(meanings.values()),
         holds=(),
     )
+
+
+def _meaning(section: Section, name: str) -> str:
+    return " ".join(field_docs(section).get(name, "").split())
 
 
 def kind_of(section: Section) -> str:
