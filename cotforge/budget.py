@@ -91,11 +91,8 @@ class Hold:
         counting.out += 1
 
     def settle(self, attempt: Attempt) -> None:
-        """The attempt ended so. One that may have been charged for, though nobody can tell, takes what it was expected to take at most.
-
-        A `connection` counts as such: it broke after sending; where none was made, `drop`.
-        """
-        if attempt.may_be_charged or attempt.error == "connection":
+        """The attempt ended so. One that may have been charged for, though nobody can tell, takes what it was expected to take at most."""
+        if attempt.may_be_charged:
             self._end_hold(self._expected)
         else:
             if attempt.outcome.has_text and self._purse is not None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from cotforge.journal import Journal
-from cotforge.replies.attempt import CHARGED
+from cotforge.replies.attempt import BROKEN_OFF, CHARGED, NOT_HTTP
 from cotforge.replies.fingerprints import FINGERPRINT_JSON
 
 
@@ -30,7 +30,8 @@ class History:
     """Attempts begun and never ended, or ended so that they may have been charged for (`Attempt.may_be_charged`)."""
 
 
-_MAYBE = f"replies.id IS NULL OR (error IS NOT NULL AND (error = 'timeout' OR status IN ({', '.join(map(str, CHARGED))})))"
+_BROKE = f"error = 'connection' AND (detail GLOB '{BROKEN_OFF}*' OR detail GLOB '{NOT_HTTP}*')"
+_MAYBE = f"replies.id IS NULL OR (error IS NOT NULL AND (error = 'timeout' OR status IN ({', '.join(map(str, CHARGED))}) OR {_BROKE}))"
 """`Attempt.may_be_charged`, and attempts without an end."""
 _REPLY = "CASE WHEN error IS NULL THEN {} END"
 _HISTORIES = f"""

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from cotforge.records import ANSWERED, Outcome, OutcomeKind
 from cotforge.replies.attempt import (
+    BROKEN_OFF,
     DAMAGED,
     KEPT,
+    NOT_HTTP,
     NOT_SENT,
     Attempt,
     answered_attempt,
@@ -131,6 +133,11 @@ def test_of_several_a_whole_reply_counts_before_one_cut_off_before_an_error_and_
 def test_an_attempt_may_have_been_charged_where_the_work_may_have_been_done(status: int | None, error: str, charged: bool) -> None:
     assert ended(Outcome(OutcomeKind.PASSING, error), status=status).may_be_charged is charged
     assert not ended(ANSWERED).may_be_charged
+
+
+@pytest.mark.parametrize(("said", "charged"), [("connection refused", False), (f"{BROKEN_OFF}: reset", True), (f"{NOT_HTTP}: SSH", True)])
+def test_a_connection_may_have_been_charged_where_it_broke_after_the_request_was_sent(said: str, charged: bool) -> None:
+    assert ended(Outcome(OutcomeKind.PASSING, "connection", said), status=None).may_be_charged is charged
 
 
 def test_attempts_without_a_reply_have_their_own_words() -> None:

@@ -18,7 +18,7 @@ from cotforge.history import History, teacher_histories
 from cotforge.journal import Journal
 from cotforge.pipeline import Loaded
 from cotforge.records import Call, Picture, Sample
-from cotforge.replies.attempt import Attempt, unsent_attempt
+from cotforge.replies.attempt import BROKEN_OFF, Attempt, unsent_attempt
 from cotforge.replies.usage import ANY_INPUT
 from cotforge.teachers.kinds.openai import OpenAITeacher
 from cotforge.teachers.teacher import Price, Teacher
@@ -56,8 +56,8 @@ def ended(begins: int, ends: int, teacher: Teacher = TEACHER, **others: Any) -> 
     return attempt(**({"input_tokens": begins, "output_tokens": ends, "cost_usd": usd, "max_tokens": 1000} | others))
 
 
-def failed(error: str, status: int | None = None) -> Attempt:
-    return ended(0, 0, error=error, status=status)
+def failed(error: str, status: int | None = None, detail: str = "") -> Attempt:
+    return ended(0, 0, error=error, status=status, detail=detail)
 
 
 def purse(clock: Callable[[], float] = time.monotonic, before: Amount = NOTHING, **bounds: float) -> Purse:
@@ -136,7 +136,7 @@ def test_a_reply_takes_what_it_took_and_what_was_not_sent_or_turned_away_takes_n
 @pytest.mark.parametrize(("error", "status"), [("timeout", None), ("connection", None), ("bad_body", 200), ("504", 504)])
 def test_an_attempt_that_may_have_been_charged_for_keeps_its_bound_as_spent(error: str, status: int | None) -> None:
     of = purse(usd=10)
-    held(of).settle(failed(error, status))
+    held(of).settle(failed(error, status, BROKEN_OFF if error == "connection" else ""))
     assert of.spent == Amount(TEACHER.price.usd(1001, 1000), 2001, 1)
 
 
@@ -356,12 +356,15 @@ def test_small_sums_are_told_with_digits_that_say_something() -> None:
 def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ended(tmp_path: Path) -> None:
     async def earlier() -> None:
         with Journal(tmp_path / "journal.sqlite") as journal:
-            keys = [f"{number:02}" * 32 for number in range(6)]
+            keys = [f"{number:02}" * 32 for number in range(8)]
             attempts = [journal.begin(key, "one", "m")[0] for key in keys]
             for number, key, stored in zip(
                 attempts,
                 keys,
-                (ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent_attempt(1, "00")),
+                (
+                    *(ended(1500, 100), ended(900, 200), failed("timeout"), failed("429", 429), unsent_attempt(1, "00")),
+                    *(failed("connection", None, f"{BROKEN_OFF}: reset"), failed("connection", None, "connection refused")),
+                ),
                 strict=False,
             ):
                 last = journal.end(replace(stored, number=number, key=bytes.fromhex(key)))
@@ -373,13 +376,13 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
         assert past == {
             ("one", "m"): History(
                 replies=2, calls=2, input_tokens=2400, output_tokens=300, squares=50_000, cost_usd=pytest.approx(0.054), seconds=2,
-                most_input=1500, unknown=2,
+                most_input=1500, unknown=3,
             )
         }  # fmt: skip
         of = Purse.of(Budget(usd=5), [TEACHER], journal)
-        assert of.spent.calls == 4, "two replies, one timeout, one never ended"
-        assert of.spent.tokens == 2700 + 2 * (1500 + 1000)
-        assert of.spent.usd == pytest.approx(0.054 + 2 * TEACHER.price.usd(1500, 1000))
+        assert of.spent.calls == 5, "two replies, one timeout, one connection that broke off, one never ended"
+        assert of.spent.tokens == 2700 + 3 * (1500 + 1000)
+        assert of.spent.usd == pytest.approx(0.054 + 3 * TEACHER.price.usd(1500, 1000))
         assert Purse.of(Budget(minutes=1), [TEACHER], journal).spent == Amount(), "minutes have no past"
 
 

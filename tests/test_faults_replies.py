@@ -84,6 +84,7 @@ def test_what_is_no_reply_is_kept_to_be_looked_at_and_the_call_is_asked_again(tm
     whole = broken.partition(b"\r\n\r\n")[2].decode()
     kept = {body for (body,) in rows(tmp_path, "SELECT body FROM replies WHERE error IS NOT NULL")}
     assert kept == {"" if error == "connection" else whole[:2000]}
+    assert told["attempts_charged"] == ({error: 4} if error in ("connection", "bad_body", "oops") else {})
     assert equals_the_undisturbed(tmp_path)
 
 

@@ -53,7 +53,8 @@ class TeacherQueue:
         self._queue: deque[Job] = deque()
         self._ahead: deque[Job] = deque()
         """What goes before all of the queue: about Samples in progress, and what was tried before."""
-        self._beginning = 0
+        self._beginning: dict[int, tuple[Job, Hold, asyncio.Future[None]]] = {}
+        """By attempt: those whose note in the journal is not known to be on the disk yet."""
         self._begun: deque[tuple[Job, Hold]] = deque()
         self._pausing: dict[Job, asyncio.TimerHandle] = {}
         """Those that wait to be tried again."""
@@ -89,7 +90,7 @@ class TeacherQueue:
 
     def pump(self) -> None:
         """Begin and send what can be begun and sent now; called whenever something has changed."""
-        if self.closed or self._house.journal.stuck is not None:
+        if self.closed or self._house.stopped or self._house.journal.stuck is not None:
             return
         now = time.monotonic()
         self._begin_attempts(now)
@@ -102,6 +103,7 @@ class TeacherQueue:
                 return
             self._begun.popleft()
             ticket = replica.sent(now)
+            self.meter.in_flight += 1  # from now on: who stops meanwhile waits for its end
             task = asyncio.create_task(self._make_attempt(job, hold, replica, ticket))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -110,7 +112,7 @@ class TeacherQueue:
     def _begin_attempts(self, now: float) -> None:
         """Note in the journal what comes next: as many as are sent while one commit lasts."""
         ahead = 4 + sum(replica.pace.limit for replica in self.replicas) // 4
-        while (queue := self._ahead or self._queue) and self._beginning + len(self._begun) < ahead:
+        while (queue := self._ahead or self._queue) and len(self._beginning) + len(self._begun) < ahead:
             job = queue[0]
             try:
                 self.place.prepare(job.work.images)
@@ -126,21 +128,19 @@ class TeacherQueue:
             if hold is None:
                 return
             queue.popleft()
-            self._beginning += 1
             about = job.call.sample if job.call.origin in ("solve", "vote") else NO_SUBJECT
             job.attempt, kept = self._house.journal.begin(job.call.key, self.teacher.name, self.teacher.model, about=about)
-            kept.add_done_callback(partial(self._has_begun, job, hold))
+            self._beginning[job.attempt] = job, hold, kept
+            kept.add_done_callback(partial(self._has_begun, job.attempt))
 
-    def _has_begun(self, job: Job, hold: Hold, kept: asyncio.Future[None]) -> None:
-        self._beginning -= 1
+    def _has_begun(self, attempt: int, kept: asyncio.Future[None]) -> None:
+        begun = self._beginning.pop(attempt, None)
         if fault := kept.exception():
             assert isinstance(fault, Exception)
             self._house.broke(fault)
             return
-        self._begun.append((job, hold))
-        if self.closed:
-            self._release_begun()
-        else:
+        if begun is not None:  # else it was let go of before it was on the disk
+            self._begun.append(begun[:2])
             self.pump()
 
     def _free_replica(self, job: Job, now: float) -> Replica | None:
@@ -174,7 +174,6 @@ class TeacherQueue:
 
     async def _make_attempt(self, job: Job, hold: Hold, replica: Replica, ticket: int) -> None:
         """Ask once, and keep how it ended."""
-        self.meter.in_flight += 1
         self.meter.attempts += 1
         number = job.attempt
         self.meter.begun[number] = time.monotonic()
@@ -280,10 +279,10 @@ class TeacherQueue:
     def _release_begun(self) -> None:
         """Let go of what waits, with a note of every attempt that was begun and not made, so that it does not count as lost."""
         while self._begun:
-            job, hold = self._begun.popleft()
-            hold.drop()
-            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
-            self._postpone_job(job)
+            self._end_unsent(*self._begun.popleft())
+        while self._beginning:
+            job, hold, kept = self._beginning.popitem()[1]
+            self._end_unsent(job, hold, noted=not kept.done() or kept.exception() is None)
         while queue := self._ahead or self._queue:
             self._postpone_job(queue.popleft())
         while self._pausing:
@@ -291,6 +290,12 @@ class TeacherQueue:
             timer.cancel()
             self._postpone_job(job)
         self._house.look()
+
+    def _end_unsent(self, job: Job, hold: Hold, *, noted: bool = True) -> None:
+        hold.drop()
+        if noted:
+            self._house.journal.end(unsent_attempt(job.attempt, job.call.key))
+        self._postpone_job(job)
 
     def _postpone_job(self, job: Job) -> None:
         self._release_job(job)

@@ -40,6 +40,7 @@ BATCH = 256
 """Most rows in one commit (ours); what queues up during one sync goes into the next."""
 PATIENCE = 10.0
 """Seconds (ours) to go on trying to commit on a full disk before replies are kept elsewhere, and the run ends."""
+_BEGIN = "INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)"
 _END = f"INSERT INTO replies ({COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS.split(', ')))})"
 _Write = tuple[str, tuple[Any, ...], asyncio.Future[None]]
 """A statement, its values, and who waits for the commit."""
@@ -219,7 +220,7 @@ class Journal:
         attempt, self._next = self._next, self._next + 1
         place, question = subject_marks(about) if about is not None else (None, None)
         row = (attempt, bytes.fromhex(key), asker, time.time(), place, question)
-        return attempt, self.write("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?)", *row)
+        return attempt, self.write(_BEGIN, *row)
 
     def end(self, attempt: Attempt) -> asyncio.Future[None]:
         """Note how an attempt ended; the Future tells when that is on the disk, or raises JournalError where it cannot be kept."""
@@ -301,7 +302,8 @@ class Journal:
 
     def _spill_replies(self, fault: sqlite3.Error) -> JournalError:
         """Keep the replies that wait in a file elsewhere, where that can be: then they count as kept. Returns what a person is told."""
-        rows = [values for sql, values, _ in self._waiting if sql is _END]
+        unbegun = {values[0] for sql, values, _ in self._waiting if sql is _BEGIN}  # and so not sent
+        rows = [values for sql, values, _ in self._waiting if sql is _END and values[0] not in unbegun]
         line, many = str(journal_error(self.path, fault)), "1 reply is" if len(rows) == 1 else f"{len(rows):,} replies are"
         if not rows:
             return JournalError(line)

@@ -15,6 +15,8 @@ from cotforge.replies.usage import Most, read_usage
 
 CHARGED = (200, 408, 504, 524)
 """Statuses of a failed attempt after which the work may have been done all the same: a body nobody can read, and gateways' timeouts."""
+BROKEN_OFF, NOT_HTTP = "the connection broke after the request was sent", "its answer is not HTTP"
+"""How the detail of a `connection` begins that may have been charged: the journal has no other mark of it."""
 NOT_SENT = "not_sent"
 """The error of an attempt that was begun and then not made: the run had been stopped."""
 DAMAGED = "damaged"
@@ -117,7 +119,8 @@ class Attempt:
     @property
     def may_be_charged(self) -> bool:
         """Whether a server may have done, and charged, the work of an attempt that brought no reply: nobody can tell."""
-        return not self.outcome.has_text and (self.status in CHARGED or self.error == "timeout")
+        broken = self.error == "connection" and self.detail.startswith((BROKEN_OFF, NOT_HTTP))
+        return not self.outcome.has_text and (self.status in CHARGED or self.error == "timeout" or broken)
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import aiohttp
 
 from cotforge.records import Call, Outcome, OutcomeKind
 from cotforge.redaction import redact_text, remember_userinfo
-from cotforge.replies.attempt import Attempt, failed_attempt
+from cotforge.replies.attempt import BROKEN_OFF, NOT_HTTP, Attempt, failed_attempt
 from cotforge.replies.chat import refused_in
 from cotforge.replies.refusals import read_refusal
 from cotforge.replies.retry_after import asked_wait
@@ -129,7 +129,7 @@ class Session:
         except (aiohttp.ClientError, OSError, ValueError) as fault:  # ValueError: a header or URL that cannot be sent
             if isinstance(fault, aiohttp.ClientResponseError) and "content-encoding" in fault.message.casefold():
                 return trial.unreadable(one_line(fault.message.partition(".")[0]))
-            return trial.failed("connection", said_by(fault))
+            return trial.failed("connection", _break_words(fault))
 
     async def models(self, teacher: Teacher, url: str) -> Listing:
         """The models that are served. Raises aiohttp.ClientError, OSError or TimeoutError where no answer comes."""
@@ -218,15 +218,25 @@ def decode_body(body: bytes | bytearray, charset: str | None) -> str:
 def said_by(fault: BaseException) -> str:
     """What a failed connection is about, in words for a person: never a credential, or the name of a class."""
     inner = getattr(fault, "os_error", None) or fault
+    if isinstance(inner, aiohttp.ClientHttpProxyError):
+        return one_line(f"the proxy said {inner.status}: {inner.message}")
     if isinstance(inner, aiohttp.ClientResponseError):
-        return one_line(f"its answer is not HTTP: {inner.message}")
+        return one_line(f"{NOT_HTTP}: {inner.message}")
     if isinstance(inner, aiohttp.ClientPayloadError) and isinstance(inner.__cause__, aiohttp.http_exceptions.HttpProcessingError):
-        return one_line(f"its answer is not HTTP: {inner.__cause__.message}")
+        return one_line(f"its answer is not whole: {inner.__cause__.message}")
     if isinstance(inner, OSError) and inner.errno and inner.errno > 0:
         return os.strerror(inner.errno).lower()
     known = {aiohttp.ServerDisconnectedError: "the server closed the connection", TimeoutError: "no connection in time"}
     words = next((words for kind, words in known.items() if isinstance(inner, kind)), "")
     return words or redact_text(str(getattr(inner, "strerror", None) or inner)).strip() or "the connection broke off"
+
+
+def _break_words(fault: Exception) -> str:
+    """The same of a connection that was made: where the request went out, it begins so that it counts as perhaps charged."""
+    words = said_by(fault)
+    if words.startswith(NOT_HTTP) or isinstance(fault, aiohttp.ClientHttpProxyError | ValueError):
+        return words
+    return f"{BROKEN_OFF}: {words}"
 
 
 @dataclass(frozen=True, slots=True)
