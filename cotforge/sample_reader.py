@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cotforge.errors import SourceError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 Tell = Callable[[Sequence[str]], object]
+
+LABELS_LOOKED_AT = 200
+"""Rows that a build reads before it says that no sample has a label (default chosen by us)."""
 
 
 class SampleReader:
@@ -93,7 +97,7 @@ class SampleReader:
             self._indexed[1].close()
             self._indexed = None
 
-    def samples(self) -> Iterator[Sample | Fault]:
+    def samples(self) -> Generator[Sample | Fault]:
         """The source from its beginning; `counts` is of this reading from now on. Raises SourceError."""
         counts = self.counts = Counts(repeated=self._judge_duplicates())
         source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
@@ -104,7 +108,7 @@ class SampleReader:
         self.source_hash = None
         return self._hash_items(read, counts)
 
-    def _hash_items(self, items: Generator[Sample | Fault], counts: Counts) -> Iterator[Sample | Fault]:
+    def _hash_items(self, items: Generator[Sample | Fault], counts: Counts) -> Generator[Sample | Fault]:
         found = sha256()
         with closing(items), self._named_variables():
             for item in items:
@@ -130,6 +134,18 @@ class SampleReader:
             if not origin or not fault.faults[0].startswith("source.path: "):
                 raise
             raise SourceError(*(f"{line}; {origin}" for line in fault.faults)) from fault
+
+    def missing_labels(self) -> list[str]:
+        """A line where the vote or `eval:` looks at labels, and no Sample that was read has one; at least the first ones are read."""
+        consensus, held = self._loaded.pipeline.consensus, self._loaded.pipeline.eval
+        if self.counts.labelled or not (consensus.looks_at_labels or (held is not None and held.share)):
+            return []
+        if self.source_hash is None and self.counts.rows < LABELS_LOOKED_AT:
+            with closing(self.samples()) as read:
+                for _ in islice(read, LABELS_LOOKED_AT):
+                    if self.counts.labelled:
+                        break
+        return [*filter(None, [self.counts.without_labels()])]
 
     def of_wave(self, guide: Guide, wave: int = 0, *, stopped: Callable[[], object] = bool) -> Iterator[Sample | Fault]:
         """The same Samples wave by wave, the source read once; `counts` is of what was read so far. Raises SourceError."""

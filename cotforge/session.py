@@ -155,7 +155,9 @@ class RunSession:
             works = self.asking.missing_work(refreshed) if guide is None else not_only_faults(self.asking.remaining_work(refreshed, guide))
             found = estimator.read(works, draw=probe)
         self.asking.expect_follow_ups(estimator, refreshed)
-        give_notices([*_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *self.loaded.pipeline.consensus.idle_keys()])
+        labels = self.reader.missing_labels()
+        idle = self.loaded.pipeline.consensus.idle_keys()
+        give_notices([*labels, *_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *idle])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:

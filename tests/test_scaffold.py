@@ -88,6 +88,12 @@ def test_the_folder_of_one_class_is_told_from_the_folder_of_all(tmp_path: Path) 
     assert told.splitlines()[1] == "one label, cat: a free answer is asked for"
 
 
+def test_columns_that_are_not_used_are_told_where_there_are_no_labels(tmp_path: Path) -> None:
+    found = rows(tmp_path, 9, image=Path, sort=["cat", "dog"], place="here")
+    told, *_ = made(tmp_path, table(tmp_path / "list.csv", found).name, "--out", "own.yaml")
+    assert told.splitlines()[1] == "no labels: a free answer is asked for; unused columns: sort, place"
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     picture(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos.yaml").write_text("mine")

@@ -191,6 +191,7 @@ class RunAsking:
         give_notices(saves_nothing(guide))
         give_notices(first)
         if asked:
+            give_notices(self.reader.missing_labels())
             give_notices(self.replies_elsewhere(refreshed, guide))
             give_notices(asked_anew(self.loaded, self.missing_work(refreshed, guide), self.journal, limited=self.limit is not None))
         self.look_at(asked | following)

@@ -117,6 +117,11 @@ class Consensus(Spec):
             raise WrongKey("image", f"has no vote under rule {self.rule!r}; write rule: sequential, or leave it out")
         return self
 
+    @property
+    def looks_at_labels(self) -> bool:
+        """Whether the raw label has a part in what is accepted."""
+        return self.label != "ignore" or self.rule in ("label_match", "cascade")
+
     def idle_keys(self) -> list[str]:
         """A line for each key that is given and has no effect under the rule."""
         used = ({"max_calls", "order"} if self.sequential else set()) | ({"objective", "votes"} if self.rule == "sequential" else set())

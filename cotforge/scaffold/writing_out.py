@@ -52,7 +52,8 @@ def _found_lines(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
         many = f"{len(survey.labels):,} different answers: a free answer is asked for"
         lines.append(only if len(survey.labels) == 1 else many)
     else:
-        lines.append(f"no labels: {_more_classes(place) if kind == 'imagefolder' else ''}a free answer is asked for")
+        unused = f"; unused columns: {survey.met.name_columns()}" if survey.met.unused_columns else ""
+        lines.append(f"no labels: {_more_classes(place) if kind == 'imagefolder' else ''}a free answer is asked for{unused}")
     if survey.faults:
         lines.append(f"{count_rows(survey.faults.total())} cannot be used, the first: {clean_value(survey.first_fault)}")
     return [*lines, *survey.met.notes()]

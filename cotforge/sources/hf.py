@@ -12,7 +12,7 @@ from cotforge.sources.files import Splits, absolute_path
 from cotforge.sources.hf_within import demand_local, demand_resolved
 from cotforge.sources.inline import image_in
 from cotforge.sources.paths import Folder
-from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool
+from cotforge.sources.raw_rows import Layout, RawData, RawRow, Spool, Unused
 
 if TYPE_CHECKING:
     from datasets import Features, IterableDataset
@@ -35,7 +35,7 @@ class HuggingFace(RawData):
         """It may have to be downloaded, with all its pictures."""
         return False
 
-    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault]:
+    def rows(self, root: Path, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
         """Every row of the wanted splits, in their order. Raises SourceError where it cannot be loaded or has no image column."""
         local = absolute_path(root, self.path)
         place = str(local) if local.exists() else self.path
@@ -51,7 +51,8 @@ class HuggingFace(RawData):
             if features is None:
                 raise SourceError(f"{self.path}: the dataset does not tell its columns; a table source reads its files directly")
             columns = self.columns.among(list(features), self.path, images=("image", "images", *_image_columns(features)))
-            layout = Layout(columns, self.label_names or _label_names(features, columns.label or ""))
+            layout = Layout(columns, self.label_names or _label_names(features, columns.label or ""), columns.left_of(features))
+            yield from layout.unused()
             for number, record in enumerate(_read_rows(data, [*columns.used(), *columns.image_columns], self.path), start=1):
                 where = f"{self.path}[{split}]:{number}"
                 if isinstance(record, Fault):

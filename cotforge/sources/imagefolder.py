@@ -67,8 +67,7 @@ class ImageFolder(RawData):
                 if metadata:
                     held.demand_file(metadata)
                 found = self._metadata_rows(metadata, folder, split, root) if metadata else self._walk_folders(folder, split, root)
-                for item in found:
-                    yield Unused(os.path.relpath(item.name, top)) if isinstance(item, Unused) else self._row_with_id(item, top)
+                yield from (_relative(item, top) if isinstance(item, Unused) else self._row_with_id(item, top) for item in found)
             except Fault as fault:
                 yield place_fault(fault, shown_path(metadata or folder, root))
             except OSError as err:
@@ -91,7 +90,8 @@ class ImageFolder(RawData):
         """What the metadata says of the images in a folder, then the files there that it does not name."""
         where, within = shown_path(metadata, root), os.path.realpath(folder) + os.sep
         if metadata.suffix == ".parquet":
-            rows: Iterable[RawRow | Fault] = parquet_rows(self, metadata, where, Splitter(Splits(split), split, where), images=_IMAGES)
+            splitter = Splitter(Splits(split), split, where)
+            rows: Iterable[RawRow | Fault | Unused] = parquet_rows(self, metadata, where, splitter, images=_IMAGES)
         else:
             rows = self._metadata_lines(metadata, split, where)
         with closing(Seen()) as named:
@@ -105,9 +105,11 @@ class ImageFolder(RawData):
                 if path != str(metadata) and named.before(os.path.realpath(path), "") is None:
                     yield Unused(path)
 
-    def _metadata_lines(self, metadata: Path, split: str, where: str) -> Iterator[RawRow | Fault]:
-        folder = Folder(metadata.parent)
+    def _metadata_lines(self, metadata: Path, split: str, where: str) -> Iterator[RawRow | Fault | Unused]:
+        folder, told = Folder(metadata.parent), None
         for number, record, layout in laid_out(self, metadata, where, _IMAGES):
+            if layout is not told:
+                yield from (told := layout).unused()
             here = f"{where}:{number}"
             if isinstance(record, Fault):
                 yield place_fault(record, here)
@@ -162,6 +164,11 @@ def _beside_splits(top: Path, splits: Splits) -> Iterator[str]:
         is_split = is_folder and (is_split_name(entry.name) or entry.name in splits.wanted)
         if not is_split and not entry.name.startswith("."):
             yield entry.name + "/" * is_folder
+
+
+def _relative(unused: Unused, top: Path) -> Unused:
+    """The same, a file's name relative to the folder."""
+    return unused if unused.is_column else Unused(os.path.relpath(unused.name, top))
 
 
 def _sorted_files(folder: Path) -> Iterator[tuple[str, bool]]:

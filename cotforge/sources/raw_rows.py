@@ -1,7 +1,7 @@
 """What all sources share: their common keys, which column holds what, and a Row: a sample not yet looked at."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -94,6 +94,10 @@ class Columns(Spec):
         light = (self.id, self.label, self.label_index, *self.question_columns, *_split_names(self.options), self.split, *self.meta)
         return list(dict.fromkeys(name for name in light if name))
 
+    def left_of(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names that nothing is read from."""
+        return tuple(name for name in names if name not in self._named_columns())
+
     def _named_columns(self) -> list[str]:
         return [*self.used(), *self.image_columns]
 
@@ -160,10 +164,11 @@ class RawRow(Record):
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A file or folder among the data that no sample comes from."""
+    """A file or folder among the data that no sample comes from, or a column that nothing is read from."""
 
     name: str
     """Relative to the source's folder."""
+    is_column: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,12 @@ class Layout:
 
     columns: Columns
     names: tuple[str, ...] | None = None
+    left: tuple[str, ...] = ()
+    """Columns there are besides."""
+
+    def unused(self) -> Iterator[Unused]:
+        """What is told of the columns that nothing is read from."""
+        return (Unused(name, is_column=True) for name in self.left)
 
     def row(self, record: Mapping[str, Any], images: Iterable[Ref], where: str, split: str) -> RawRow:
         """A row from a record of named values. Raises Fault `no_image`, or what `images` raises."""

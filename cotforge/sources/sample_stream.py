@@ -29,6 +29,8 @@ UNUSED_NAMED = 5
 
 LABELLED_PER_CLASS = 20
 """Labelled samples per class from which on one without any is told of (chosen by us): among few it is chance."""
+COLUMNS_NAMED, COLUMN_SHOWN = 10, 40
+"""Columns that nothing is read from that are told, and characters of each."""
 LABELS_NAMED, LABEL_SHOWN, LABELS_TOLD_APART = 10, 40, 1_000
 """Labels outside the set that are told with their counts, characters of each, and how many different ones are counted."""
 
@@ -67,6 +69,10 @@ class Counts:
     """Files among the data that no sample comes from."""
     unused_names: list[str] = field(default_factory=list)
     """Of the first of them."""
+    unused_columns: dict[str, None] = field(default_factory=dict, compare=False)
+    """Names of columns that nothing is read from, in order."""
+    labelled: int = field(default=0, compare=False)
+    """Sound samples with a label."""
     repeated: DuplicateRule | None = field(default=None, compare=False)
     """What was found to be a duplicate; None where nobody looks for it."""
     shown_otherwise: int = 0
@@ -77,6 +83,9 @@ class Counts:
         for row in rows:
             if not isinstance(row, Unused):
                 yield row
+                continue
+            if row.is_column:
+                self.unused_columns[clean_value(row.name)[:COLUMN_SHOWN]] = None
                 continue
             self.unused += 1
             if len(self.unused_names) < UNUSED_NAMED:
@@ -100,6 +109,17 @@ class Counts:
             labels = "1 label is" if self.labels_unknown == 1 else f"{self.labels_unknown:,} labels are"
             lines.append(f"{labels} not in the set and count{'s' * (self.labels_unknown == 1)} as unknown: {named}{more}")
         return [*lines, *self._empty_classes(), *filter(None, [self.clashes.note()]), *(self.repeated.notes() if self.repeated else ())]
+
+    def without_labels(self) -> str:
+        """A line that no sample has a label; empty where one has, or none was read."""
+        if self.labelled or not self.labels_missing:
+            return ""
+        line, remedy = "no sample that was read has a label", "source.columns.label names the one with the labels"
+        return f"{line}; unused columns: {self.name_columns()}: {remedy}" if self.unused_columns else line
+
+    def name_columns(self) -> str:
+        """The columns that nothing is read from, the first of them by name."""
+        return ", ".join(list(self.unused_columns)[:COLUMNS_NAMED]) + (", ..." if len(self.unused_columns) > COLUMNS_NAMED else "")
 
     def _empty_classes(self) -> Iterator[str]:
         """A line about labels of the set that no sample has, with what may have been meant."""
@@ -285,6 +305,7 @@ def make_samples(
                 if told is not None and sample.label is None:
                     counts.stray(str(told))
                 counts.labels_missing += told is None
+                counts.labelled += sample.label is not None
                 if sample.label in counts.classes:
                     counts.classes[sample.label] += 1
                 counts.held_out += is_held_out(sample, held_out)

@@ -79,9 +79,11 @@ class Splitter:
         return self._splits.named(record.get(columns.split)) if columns.split else self._splits.undivided(self._where)
 
 
-def _text_rows(table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool) -> Iterator[RawRow | Fault]:
-    images = RowImages(Folder(path.parent, spool).refs)
+def _text_rows(table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool) -> Iterator[RawRow | Fault | Unused]:
+    images, told = RowImages(Folder(path.parent, spool).refs), None
     for number, record, layout in laid_out(table, path, where):
+        if layout is not told:
+            yield from (told := layout).unused()
         here = f"{where}:{number}"
         if isinstance(record, Fault):
             yield place_fault(record, here)
@@ -92,8 +94,11 @@ def _text_rows(table: RawData, path: Path, where: str, splitter: Splitter, *, sp
 
 def parquet_rows(
     table: RawData, path: Path, where: str, splitter: Splitter, *, spool: Spool | None = None, images: tuple[str, ...] = ()
-) -> Iterator[RawRow | Fault]:
-    """The rows of a parquet file; `images`: names of an image column before the usual ones. Raises OSError, SourceError for its columns."""
+) -> Iterator[RawRow | Fault | Unused]:
+    """The rows of a parquet file, after the columns it leaves unused; `images`: names of an image column before the usual ones.
+
+    Raises OSError, SourceError for its columns.
+    """
     from cotforge.sources.parquet import ParquetReader  # pyarrow costs 60 MB, which text files do without
 
     file, folder, cells = ParquetReader(path), Folder(path.parent, spool), CellReader()
@@ -101,7 +106,8 @@ def parquet_rows(
     shapes = {name: file.shape(name) for name in columns.image_columns}
     if faults := [_no_images(name, where) for name, shape in shapes.items() if shape is None]:
         raise SourceError(*faults)
-    layout = Layout(columns, table.label_names or file.label_names(columns.label or ""))
+    layout = Layout(columns, table.label_names or file.label_names(columns.label or ""), columns.left_of(file.names))
+    yield from layout.unused()
     for place, record, found in file.records(columns.used(), {name: shape for name, shape in shapes.items() if shape}):
         if (split := splitter.split(record, columns)) is not None:
             yield layout.tried(record, file.refs(place, found, cells=cells, folder=folder), f"{where}:{place.line}", split)

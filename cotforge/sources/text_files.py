@@ -40,7 +40,8 @@ def laid_out(
     if path.suffix.lower() == ".json" and len(first) == len(found) == 1:
         _demand_row(found[0], ("image", *table.columns.image_columns), where)
     names = dict.fromkeys(name for record in found for name in record)
-    layout = Layout(table.columns.among(names, where, images=images) if names else table.columns, table.label_names)
+    columns = table.columns.among(names, where, images=images) if names else table.columns
+    layout = Layout(columns, table.label_names, columns.left_of(names))
     yield from ((number, record, layout) for number, record in chain(first, numbered))
 
 

@@ -68,7 +68,9 @@ class WebDatasetSource(RawData):
                 if isinstance(sample, Fault):
                     yield place_fault(sample, where, sample.id)
                     continue
-                layout = layout or self._find_layout(sample, where)
+                if layout is None:
+                    layout = self._find_layout(sample, where)
+                    yield from layout.unused()
                 yield layout.tried(sample.record, sample.images, f"{where}:{sample.key}", split)
 
     def _find_layout(self, first: "_TarSample", where: str) -> Layout:
@@ -76,7 +78,7 @@ class WebDatasetSource(RawData):
         columns = self.columns.among(names, where)
         if first.told.keys() >= _IMG2DATASET and _CAPTION not in columns.used():
             columns = columns.model_copy(update={"meta": (*columns.meta, _CAPTION)})
-        return Layout(columns, self.label_names)
+        return Layout(columns, self.label_names, columns.left_of(sorted(first.record)))
 
 
 @dataclass(slots=True)
