@@ -33,7 +33,7 @@ from cotforge.replies.text import one_line
 from cotforge.sample_finding import SampleFinding
 from cotforge.sequence import voter_name
 
-SHOWN = 200
+SHOWN, OFFERED_SHOWN = 200, 80
 """Characters of an unread reply that its loss shows."""
 
 NOTHING_COMMON = Common()
@@ -255,10 +255,16 @@ class Curator:
 
 
 def _with_beginning(judged: Judged, reply: Reply) -> Judged:
-    """With the beginning of the reply, where it was not read: its loss shows that, and nobody has to look the reply up again."""
+    """With the beginning of the reply, where it was not read, and its answer, where that is no option.
+
+    Its loss shows that, and nobody has to look the reply up again.
+    """
     if judged.fate != "unread":
         return judged
-    return replace(judged, said=one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * SHOWN])[:SHOWN])
+    offered = ""
+    if judged.because == "not_an_option" and (span := answers.answer_span(reply)) is not None:
+        offered = one_line(span.text[span.start : span.end])[:OFFERED_SHOWN]
+    return replace(judged, offered=offered, said=one_line(f"{reply.reasoning} {reply.content}".strip()[: 2 * SHOWN])[:SHOWN])
 
 
 def _part_replies(replies: Iterable[Answered]) -> tuple[list[Trace], list[tuple[str, Reply]]]:

@@ -314,6 +314,8 @@ class Judged(Record):
     measures: Mapping[str, float | None] = field(default_factory=dict)
     said: str = ""
     """Of one that was not read: the beginning of the reply, on one line of at most 200 characters; of a duplicate: what it repeats."""
+    offered: str = ""
+    """Of one whose answer is none of the options: that answer, on one line of at most 80 characters; empty for every other."""
     segments: tuple[tuple[str, str], ...] = ()
     """(kind, text) of each part of a woven reasoning, in order; empty for every other trace."""
     language: str | None = None

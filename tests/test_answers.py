@@ -40,6 +40,21 @@ def test_an_answer_is_never_matched_by_a_part_of_it(text: str) -> None:
     assert EMOTIONS.comparable(text, EMOTIONS.options()) is None
 
 
+@pytest.mark.parametrize("text", ["no_entry", "No Entry", "NO-ENTRY.", "no  entry", "**No_Entry**"])
+def test_space_underscore_and_hyphen_between_words_are_the_same_in_a_closed_set(text: str) -> None:
+    task = Task.model_validate({"kind": "classify", "labels": {"no_entry": ["keep out"], "yield": []}})
+    assert task.comparable(text, task.options()) == task.label(text, task.options()) == "no_entry"
+    assert task.comparable("keep-out", task.options()) == "no_entry"
+    assert task.comparable("noentry", task.options()) is None
+
+
+def test_they_are_not_where_two_options_would_become_equal_or_where_they_may_be_signs() -> None:
+    task = Task.model_validate({"kind": "classify", "labels": ["no_entry", "no entry", "x-1", "-5", "3-4", "limit_50"]})
+    told = ["no_entry", "No Entry", "no-entry", "x-1", "x_1", "x 1", "5", "-5", "3 4", "Limit 50"]
+    found = [task.comparable(text, task.options()) for text in told]
+    assert found == ["no_entry", "no entry", None, "x-1", None, None, None, "-5", None, "limit_50"]
+
+
 def test_a_synonym_means_its_label_and_a_label_keeps_its_spelling() -> None:
     task = Task.model_validate({"kind": "classify", "labels": {"Awe": ["wonder", "amazement"], "Fear": []}})
     assert task.options() == ("Awe", "Fear")

@@ -228,13 +228,16 @@ def test_whatever_was_paid_and_is_not_used_is_told_once_per_reason_with_the_reme
         ("truncated; one 1", "raise teachers[].max_tokens"),
         ("empty; one 1", "max_tokens"),
         ("no_answer; one 1", "a refusal such as"),
-        ("not_an_option; one 1", "synonyms"),
+        ("answered outside the set, most often 'boredom' 1 (not_an_option; one 1", "synonyms"),
         ("two_answers; one 1", "--retry"),
         ("content_filter; one 1", "another teacher"),
         ("no_reasoning; one 2", "reasoning parser"),
         ("placeholder; one 1", "--retry"),
     ]:
         assert [remedy in line for line in told.splitlines() if reason in line] == [True], (reason, told)
+    assert summary(tmp_path / "runs/feelings")["answers_astray"] == {"boredom": 1}
+    (detail,) = [row["detail"] for row in table(tmp_path / "runs/feelings", "losses") if row["reason"] == "not_an_option"]
+    assert detail.startswith("rows.jsonl:5: answer 'boredom', finish_reason=stop: <think>so</think>")
 
 
 def test_the_origins_of_texts_are_told_and_what_failed_a_check() -> None:

@@ -17,6 +17,9 @@ _LETTER = re.compile(r"\(?([a-z])[).]?")
 _PLACE = re.compile(r"([0-9]{1,3})(?:\.0+)?")
 """A column of integers with gaps is written as floats."""
 
+_JOINT = re.compile(r"(?<=[^\W\d_]{2})[\s_-]+(?=\w)|(?<=\w)[\s_-]+(?=[^\W\d_]{2})")
+"""Between words of which one has two letters or more: `x-1` is no name with a hyphen."""
+
 Synonyms = tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -140,7 +143,9 @@ class Task(Spec):
             return found if not options or self.verifier == "choice" else _option_of(found, text, self.verifier, options)
         # The file's own options, shared by most samples, skip hashing up to thousands of names.
         names = self.names if options is self.closed else _names_of_options(options, self.synonyms)
-        return names.get(normal_form(text))
+        if not (form := normal_form(text)) or form in names:
+            return names.get(form)
+        return _loose_names(options, self.synonyms).get(_loose_form(form))
 
 
 def _option_place(label: str, known: Sequence[str]) -> int | None:
@@ -190,3 +195,17 @@ def _names_of_options(options: tuple[str, ...], synonyms: Synonyms) -> Mapping[s
             for other in others:
                 names.setdefault(normal_form(other), option)
     return names
+
+
+def _loose_form(form: str) -> str:
+    """A normal form in which a space, an underscore and a hyphen between words are the same."""
+    return _JOINT.sub(" ", form)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _loose_names(options: tuple[str, ...], synonyms: Synonyms) -> Mapping[str, str]:
+    """Every loose form that means one option, with the option; one that two of them share means neither."""
+    meant: dict[str, set[str]] = {}
+    for form, option in _names_of_options(options, synonyms).items():
+        meant.setdefault(_loose_form(form), set()).add(option)
+    return {form: next(iter(found)) for form, found in meant.items() if len(found) == 1}

@@ -111,7 +111,9 @@ def loss_rows(outcome: CuratedSample) -> Iterator[Row]:
         reason = judged.because
         if judged.fate == "unread":
             said = f": {judged.said}" if judged.said else ""
-            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, f"{at}finish_reason={judged.trace.finish_reason}{said}"
+            answer = f"answer {judged.offered!r}, " if judged.offered else ""
+            detail = f"{at}{answer}finish_reason={judged.trace.finish_reason}{said}"
+            yield sample, judged.trace.teacher, judged.trace.call, "read", reason, detail
         elif judged.fate == "filter":
             yield sample, judged.trace.teacher, judged.trace.call, "filter", reason, f"{at}{judged.said or f'{reason}={judged.fate_value}'}"
         elif judged.fate == "gate":

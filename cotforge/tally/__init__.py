@@ -28,6 +28,8 @@ OF_ROWS = ("source:", "dedup:")
 BELOW_TARGET = "vote:below_target"
 UNPROMISED = "left out by consensus.promise"
 """What follows a number of samples where this reason is the promise's."""
+ANSWERS_NAMED = 10
+"""Answers outside the set, at most, that `summary.json` names."""
 UNSAID = "(none)"
 """The finish reason of a server that gave none."""
 
@@ -89,6 +91,8 @@ class Tally:
     woven: Counter[str] = field(default_factory=Counter)
     """Fates of woven texts alone."""
     read_as: Counter[str] = field(default_factory=Counter)
+    answers_astray: Counter[str] = field(default_factory=Counter)
+    """Answers that are none of the options, as they were given."""
     finish_reasons: Counter[str] = field(default_factory=Counter)
     """Why servers stopped writing, over all traces: the common form, or a server's own word where it is unknown."""
     mended: Counter[str] = field(default_factory=Counter)
@@ -217,6 +221,7 @@ class Tally:
             "unread_fields": {
                 name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
             },
+            **({"answers_astray": dict(self.answers_astray.most_common(ANSWERS_NAMED))} if self.answers_astray else {}),
         }
 
     def _followed_summary(self) -> dict[str, Any]:
@@ -278,6 +283,8 @@ class Tally:
         self.finish_reasons[reason if reason in self.finish_reasons or len(self.finish_reasons) < DISTINCT else OTHER] += 1
         if judged.fate == "unread":
             teacher.unread[judged.because] += 1
+            if judged.offered and (judged.offered in self.answers_astray or len(self.answers_astray) < DISTINCT):
+                self.answers_astray[judged.offered] += 1
             teacher.refusals += judged.because == "no_answer" and reads_as_refusal(judged.said)
         if trace.unread_field and (trace.unread_field in teacher.unread_fields or len(teacher.unread_fields) < DISTINCT):
             teacher.unread_fields[trace.unread_field] += 1

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 REMEDIES: Mapping[str, tuple[str, str]] = {
     "truncated": ("ended at max_tokens", "raise teachers[].max_tokens and build again to ask them again"),
@@ -14,6 +15,8 @@ REMEDIES: Mapping[str, tuple[str, str]] = {
     "no_reasoning": ("came without a reasoning", "prompts.solve should ask for <think>...</think>, or the server needs a reasoning parser"),
 }
 """By `records.ReadingFault`: what is wrong with such replies, and what would be right."""
+ANSWERS_TOLD = 5
+"""Answers outside the set that the line about them names."""
 ANSWER_TAG = "<answer>"
 ASK_FOR_TAGS = "prompts.solve should ask for <answer>...</answer>; --retry no_answer asks them again"
 """What would be right where the prompt does not ask for them."""
@@ -26,10 +29,12 @@ def not_used(
     *,
     refusals: int = 0,
     prompt: str = ANSWER_TAG,
+    astray: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[str]:
     """A line per reason, the most frequent first. `unread` and `fields` are those of `summary.json`, by teacher; `unanswered` by error.
 
-    `refusals`: how many of the replies without an answer refuse to give one; `prompt`: what they were asked with.
+    `refusals`: how many of the replies without an answer refuse to give one; `prompt`: what they were asked with; `astray`: the
+    most frequent answers outside the set.
     """
     for field, teachers in _turn_counts(fields).items():
         hold = "holds its" if teachers.total() == 1 else "hold their"
@@ -40,6 +45,8 @@ def not_used(
         if reason == "no_answer":
             wrong += _refusals_text(refusals, teachers.total())
             remedy = _answer_remedy(remedy, refusals, teachers.total(), prompt)
+        if reason == "not_an_option" and astray:
+            wrong += ", most often " + ", ".join(f"{answer!r} {count:,}" for answer, count in [*astray.items()][:ANSWERS_TOLD])
         yield f"{_replies_text(teachers)} {wrong} ({reason}; {_named_teachers(teachers)}); {remedy}"
     if count := sum(unanswered.values()):
         errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
