@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -224,18 +224,22 @@ def demand_apart(run: Path, data: Path) -> None:
         raise JournalError(f"--out {run}: lies in the source and holds other files; choose a folder outside it")
 
 
-def runs_beside(run: Path) -> str:
-    """The run folders that lie where this one is looked for, in words; empty where there is none."""
+def run_folders(place: Path) -> list[str]:
+    """The names of the run folders in a folder, sorted."""
     try:
-        found = sorted(entry.name for entry in run.parent.iterdir() if (entry / RunFolder.PIPELINE).is_file())
+        return sorted(entry.name for entry in place.iterdir() if (entry / RunFolder.PIPELINE).is_file())
     except OSError:
-        return ""
-    return f"{run.parent}/ has: {', '.join(found[:_TOLD])}{', ...' * (len(found) > _TOLD)}" if found else ""
+        return []
+
+
+def list_beside(missing: Path, found: Sequence[str]) -> str:
+    """What lies where something is looked for, in words; empty where nothing does."""
+    return f"{missing.parent}/ has: {', '.join(found[:_TOLD])}{', ...' * (len(found) > _TOLD)}" if found else ""
 
 
 def no_run(run: Path) -> str:
     """What to say of a path that is no run folder."""
-    beside = "" if run.exists() else runs_beside(run)
+    beside = "" if run.exists() else list_beside(run, run_folders(run.parent))
     return f"{run}: is not a run folder; {beside or f'there is no {RunFolder.PIPELINE} in it'}"
 
 

@@ -1,12 +1,14 @@
 """Where a pipeline file is, and the paths in it made absolute: a run folder keeps the file elsewhere."""
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import get_args
 
 from cotforge import tree
 from cotforge.errors import PipelineError, show_value
-from cotforge.folder import runs_beside
+from cotforge.folder import list_beside, run_folders
 from cotforge.plan.kinds import KINDS
 from cotforge.prompts import shipped_folder
 from cotforge.spec import paths_in
@@ -73,10 +75,30 @@ def find_pipeline(name: str) -> Path:
     ours = sorted(file.stem for file in shipped_folder("pipelines").glob("*.yaml"))
     if name in ours:
         return (shipped_folder("pipelines") / f"{name}.yaml").absolute()
-    what = "is a folder" if os.path.isdir(path) else "no such file"
-    if not os.path.lexists(path) and len(path.parts) > 1 and (beside := runs_beside(path)):
-        raise PipelineError(f"{show_value(name)[1:-1]}: {what} or run folder; {beside}")
-    raise PipelineError(f"{show_value(name)[1:-1]}: {what}; give a pipeline file, or the name of a shipped one: {', '.join(ours)}")
+    shown = show_value(name)[1:-1]
+    if os.path.isdir(path):
+        raise PipelineError(f"{shown}: is a folder; {_shipped_names(ours)}")
+    files, folders = _pipeline_files(path.parent), run_folders(path.parent)
+    near = get_close_matches(path.name, [*files, *folders, *(ours if len(path.parts) == 1 else ())], n=1)
+    meant = f"did you mean {show_value(str(path.with_name(near[0])))[1:-1]}? " if near else ""
+    if len(path.parts) == 1:
+        raise PipelineError(f"{shown}: no such file; {meant}{_shipped_names(ours)}")
+    what = "no such file or run folder" if folders else "no such file"
+    raise PipelineError(
+        f"{shown}: {what}; {meant}{list_beside(path, [*files, *folders]) or ('' if meant else _shipped_names(ours))}".rstrip()
+    )
+
+
+def _shipped_names(ours: Sequence[str]) -> str:
+    return f"give a pipeline file, or the name of a shipped one: {', '.join(ours)}"
+
+
+def _pipeline_files(folder: Path) -> list[str]:
+    """The names of files in a folder that may be pipelines, sorted."""
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.suffix in (".yaml", ".yml") and entry.is_file())
+    except OSError:
+        return []
 
 
 def is_file(path: Path) -> bool:

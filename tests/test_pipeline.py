@@ -313,3 +313,27 @@ def test_every_shipped_pipeline_loads_by_its_bare_name(path: Path, tmp_path: Pat
 def test_no_such_pipeline_names_the_shipped_ones(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=r"no such file; .*digits"):
         Loaded.load(tmp_path / "nothing.yaml")
+
+
+def test_a_wrong_file_name_shows_the_nearest_one_first_and_files_before_run_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in ("base-runs", "photos"):
+        (tmp_path / "bad" / run).mkdir(parents=True)
+        (tmp_path / "bad" / run / "pipeline.yaml").write_text("name: photos\n")
+    for place in ("bad", "emp", "."):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "base.yaml").write_text("name: base\n")
+    (tmp_path / "bad" / "other.yaml").write_text("name: other\n")
+    told = {
+        "bad/base.yml": "no such file or run folder; did you mean bad/base.yaml? bad/ has: base.yaml, other.yaml, base-runs, photos",
+        "bad/nothing": "no such file or run folder; bad/ has: base.yaml, other.yaml, base-runs, photos",
+        "emp/base.yml": "no such file; did you mean emp/base.yaml? emp/ has: base.yaml",
+        "base.yml": "no such file; did you mean base.yaml? give a pipeline file, or the name of a shipped one: ",
+        "digitz": "no such file; did you mean digits? give a pipeline file, or the name of a shipped one: ",
+        "bad": "is a folder; give a pipeline file, or the name of a shipped one: ",
+    }
+    for name, line in told.items():
+        with pytest.raises(PipelineError, match=f"^{re.escape(f'{name}: {line}')}"):
+            Loaded.load(name)
