@@ -73,6 +73,7 @@ def push(run: Path, *words: str, repo: str = "me/ds", code: int = 0) -> str:
     done = ran("push", run.name, repo, *words, cwd=run.parent)
     assert done.returncode == code, done.stderr + done.stdout
     assert TOKEN not in done.stdout + done.stderr
+    assert "Use 'content=" not in done.stderr, "a warning about the client's own code"
     return done.stderr if code else done.stdout
 
 
@@ -133,6 +134,12 @@ def test_stale_shards_are_removed_by_the_commit_that_brings_the_new_ones(run: Pa
     stale = before - set(hub.dataset().files())
     assert stale
     assert all(name in said for name in stale)
+
+
+def test_a_hub_without_xet_is_told_with_the_switch_that_goes_without(run: Path, hub: HubServer) -> None:
+    hub.faults = [HubFault("GET .*/xet-write-token/", status=404)]
+    assert push(run, code=2) == ("me/ds: the server has no Xet storage (404 for xet-write-token); --no-xet sends whole files by HTTP\n")
+    push(run, "--no-xet")
 
 
 CALLS = (

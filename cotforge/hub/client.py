@@ -21,6 +21,9 @@ from cotforge.version import __version__
 TIMEOUT_S = 120.0
 """Seconds without a byte in either direction after which a request is made again; a commit may take a minute."""
 
+_BODY_WARNING = "Use 'content=<...>' to upload raw bytes/text content"
+"""How a warning of httpx2 begins that is about the client's own code, at every push."""
+
 
 def open_client(*, token_needed: bool = True) -> Any:
     """An `HfApi` with the user's token, which is remembered as a credential.
@@ -57,6 +60,7 @@ def quiet_client(meter: UploadMeter, *, xet: bool) -> Iterator[None]:
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
+            warnings.filterwarnings("ignore", _BODY_WARNING, DeprecationWarning)
             yield
         for warning in told:
             meter.add_note(" ".join(str(warning.message).split()), keep=True)

@@ -54,6 +54,8 @@ def hub_error(fault: BaseException, where: str) -> HubError:
     """The failure as one line that begins with `where`."""
     names = {type(each).__name__ for each in _causes(fault)}
     status = status_of(fault)
+    if any("xet-write-token" in str(each) and ("404" in str(each) or _status_of(each) == 404) for each in _causes(fault)):
+        return HubError(f"{where}: the server has no Xet storage (404 for xet-write-token); --no-xet sends whole files by HTTP")
     if "OfflineModeIsEnabled" in names:
         return HubError(f"{where}: HF_HUB_OFFLINE is set, and a push needs the Hub; unset it")
     if status == 401 or "RepositoryNotFoundError" in names:
