@@ -110,7 +110,7 @@ class RunSession:
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
-            give_notices(folder.notes())
+            give_notices([*_replies_gone(folder, journal), *folder.notes()])
             return cls(loaded, folder, journal, store, limit, spreads, rule, finished=finished, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -303,6 +303,18 @@ class RunSession:
 
 _WRITING = "writing the dataset from what there is; once more leaves it as it was"
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
+
+
+def _replies_gone(folder: RunFolder, journal: Journal) -> list[str]:
+    """A line where the folder tells of calls that ended, and its journal holds none."""
+    ended = (folder.read_object("summary.json") or {}).get("calls_total") if journal.empty else None
+    if not isinstance(ended, int) or not ended:
+        return []
+    calls = "1 call" if ended == 1 else f"{ended:,} calls"
+    return [
+        f"{folder.journal}: holds no reply, though summary.json tells of {calls}: the journal was removed or moved away; put it back, "
+        "or a build asks, and pays for, all of them again"
+    ]
 
 
 def _going_on(teachers: Iterable[str]) -> list[str]:

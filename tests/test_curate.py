@@ -327,3 +327,11 @@ def test_a_row_that_comes_while_a_run_is_curated_is_told_and_no_bug(tmp_path: Pa
         found = {one.sample.id: one.rejected for one in curation.outcomes() if isinstance(one, CuratedSample)}
     assert len(found) == 8
     assert {id for id, rejected in found.items() if rejected == "vote:not_asked"} == {"row-3", "row-7"}
+
+
+def test_curating_without_the_journal_says_first_that_it_is_gone(tmp_path: Path) -> None:
+    run = build(tmp_path, {"one": whole("awe fear")}, consensus={"label": "ignore"})
+    (run / "journal.sqlite").unlink()
+    for _ in range(2):  # the dataset stays, and so does what is told
+        told = ran("curate", run, cwd=tmp_path).stderr.splitlines()
+        assert told[0].startswith(f"{run}/journal.sqlite: holds no reply, though summary.json tells of 2 calls: the journal was removed")

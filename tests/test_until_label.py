@@ -222,6 +222,9 @@ def test_a_run_says_that_a_simpler_rule_asks_less_and_what_if_names_it_with_the_
     (setting,) = re.findall(r"recommended: label_match, .*; in the pipeline file: consensus: (.*)", told.stdout)
     assert yaml.safe_load(setting)["order"] == ["ann"]
     accepted = summary(crowd.folder / RUN)["accepted"]
+    lacking = ran("curate", RUN, "--set", "teachers.2.samples=2", cwd=crowd.folder)
+    assert "calls are not asked yet" in lacking.stdout
+    assert "a simpler rule" not in lacking.stdout, "the figures of a rule that lacks replies are not its own"
     curated = ran("curate", RUN, "--set", f"consensus={setting}", cwd=crowd.folder)
     assert curated.returncode == 0, curated.stderr
     assert summary(crowd.folder / RUN)["accepted"] > accepted

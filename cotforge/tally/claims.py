@@ -93,15 +93,18 @@ def claim_notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
 
 
 def find_simpler(tally: Tally, trial: SimplerTrial) -> Simpler | None:
-    """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none."""
-    return trial.best(tally.figures()) if tally.claim.calibrated else None
+    """A rule that only waits for the label and does better on checked answers than the one in force; None where there is none.
+
+    Nor is there one where replies are missing, as after another way of asking: then the figures of the rule in force are not its own.
+    """
+    return trial.best(tally.figures()) if tally.claim.calibrated and not tally.missing else None
 
 
 def does_better(run: str) -> str:
-    """The sentence about such a rule: `curate --what-if` compares all of them, and is the one place that names the one to take."""
+    """The sentence about such a rule: `curate --what-if` compares all of them, and is the one place that names one."""
     return (
         "on the checked samples a simpler rule asks less and does no worse: "
-        f"cotforge curate {shlex.quote(run)} --what-if compares all rules on these replies, and names the one to take"
+        f"cotforge curate {shlex.quote(run)} --what-if compares all rules on these replies, and names the cheapest that reaches the target"
     )
 
 
