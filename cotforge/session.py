@@ -13,11 +13,11 @@ from cotforge.asking import RunAsking
 from cotforge.consensus.sequential.rule import Sequential
 from cotforge.early_end import CLOSED, ended_early
 from cotforge.endings import Stop
-from cotforge.errors import Interrupted, Stopped, demand_count
+from cotforge.errors import Interrupted, PipelineError, Stopped, demand_count
 from cotforge.estimate import Estimate, Estimator
 from cotforge.estimate.prompt import shown_prompt
 from cotforge.finished import QUIET, FinishedMark
-from cotforge.folder import RunFolder, demand_apart
+from cotforge.folder import RunFolder, demand_apart, read_kept
 from cotforge.forge import Progress, TeacherCounts
 from cotforge.forge.batches import waiting_lines
 from cotforge.forge.retry import Retry
@@ -34,6 +34,7 @@ from cotforge.sequence import saves_nothing
 from cotforge.sources import Counts, not_only_faults
 from cotforge.sources.files import absolute_path
 from cotforge.tally import claims
+from cotforge.tree import parse_tree, unknown_keys
 
 if TYPE_CHECKING:
     from cotforge.results import WrittenResults
@@ -96,6 +97,7 @@ class RunSession:
     def reopen(cls, run: Path, *, sets: Sequence[str] = (), rule: Sequential | None = None, trust: bool = True) -> Self:
         """The run in a folder, by the pipeline file it came from. Raises PipelineError where the folder is no run."""
         loaded = Loaded.of_run(run, sets, trust=trust, sends=False)
+        give_notices(_unread_keys(run / RunFolder.PIPELINE, loaded))
         limit, spreads = loaded.limit(run)
         return cls._in_folder(loaded, run, limit, rule, spreads=spreads)
 
@@ -303,6 +305,17 @@ class RunSession:
 
 _WRITING = "writing the dataset from what there is; once more leaves it as it was"
 _STAYS = "{dataset} is made of more samples than the limit of {limit:,} and stays; --replace takes the smaller one, --out DIR keeps both"
+
+
+def _unread_keys(kept: Path, loaded: Loaded) -> list[str]:
+    """A line where the folder's own pipeline file has unknown keys and its original is read instead, which is where they are faults."""
+    if loaded.path == kept.absolute() or (said := read_kept(kept)) is None:
+        return []
+    try:
+        found = unknown_keys(parse_tree(said, kept), Pipeline)
+    except PipelineError:  # it is not YAML any more, and nobody reads it
+        return []
+    return [f"{kept}: {'; '.join(found)}; this file is a copy that is not read: change {loaded.path}, or use --set"] if found else []
 
 
 def _replies_gone(folder: RunFolder, journal: Journal) -> list[str]:

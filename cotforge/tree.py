@@ -184,6 +184,16 @@ def pydantic_faults(error: ValidationError, model: type[BaseModel], given: Any) 
     return [*lines, *([f"and {len(found) - len(lines):,} faults more"] if len(found) > len(lines) else [])]
 
 
+def unknown_keys(given: Tree, model: type[BaseModel]) -> list[str]:
+    """The same about keys that there are not, and nothing else: variables need not be expanded."""
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        told = _of_branch_meant(error.errors(include_url=False, include_context=True), model, given)
+        return [_pydantic_fault(each, model, given) for each in told if each["type"] == "extra_forbidden"][:MOST_FAULTS]
+    return []
+
+
 def _counts_sound_items(found: ErrorDetails) -> bool:
     """Whether pydantic finds a list too short only because it leaves out items that it found something wrong with."""
     value = found.get("input")

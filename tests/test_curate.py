@@ -335,3 +335,20 @@ def test_curating_without_the_journal_says_first_that_it_is_gone(tmp_path: Path)
     for _ in range(2):  # the dataset stays, and so does what is told
         told = ran("curate", run, cwd=tmp_path).stderr.splitlines()
         assert told[0].startswith(f"{run}/journal.sqlite: holds no reply, though summary.json tells of 2 calls: the journal was removed")
+
+
+def test_unknown_keys_in_the_copy_that_a_run_folder_keeps_are_told_and_which_file_is_read(tmp_path: Path) -> None:
+    run = build(tmp_path, {"one": whole("awe fear")}, consensus={"label": "ignore", "target": 0.8})
+    assert ran("curate", run, cwd=tmp_path).stderr == ""
+    kept = run / "pipeline.yaml"
+    changed = kept.read_text().replace("consensus:\n", "foo: 1\nconsensus:\n  objectiv: cheapest\n")
+    kept.write_text(changed)
+    (told,) = ran("curate", run, cwd=tmp_path).stderr.splitlines()
+    assert told.startswith(f"{kept}: ")
+    assert "no key named 'objectiv'; did you mean" in told
+    assert "no key named 'foo'" in told
+    assert told.endswith(f"this file is a copy that is not read: change {tmp_path}/pipeline.yaml, or use --set")
+    (tmp_path / "pipeline.yaml").unlink()
+    kept.write_text(changed)
+    ended = ran("curate", run, cwd=tmp_path)
+    assert (ended.returncode, "no key named 'foo'" in ended.stderr) == (2, True), "where it is read, they are faults"
