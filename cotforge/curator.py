@@ -15,8 +15,8 @@ from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.pipeline import Loaded
+from cotforge.reasons import NO_MEASURES
 from cotforge.records import (
-    NO_MEASURES,
     NOT_ASKED,
     Call,
     Fault,

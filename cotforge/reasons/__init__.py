@@ -9,10 +9,12 @@ from cotforge.reasons.explained import Explained
 from cotforge.reasons.follow_ups import CHECKS, SKIPPED
 
 __all__ = [
-    "ASKING", "CHECKS", "FATES", "OTHERS", "READING", "SKIPPED", "SOURCE", "VOTING",
+    "ASKING", "CHECKS", "FATES", "NO_MEASURES", "OTHERS", "READING", "SKIPPED", "SOURCE", "VOTING",
     "Explained", "counted_reason", "short_fate", "short_reason",
 ]  # fmt: skip
 
+NO_MEASURES = ("duplicate", "contaminated")
+"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 
 SOURCE: Mapping[str, str] = {
     "no_image": "The row names no image, or what it names is not a path.",
