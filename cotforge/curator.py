@@ -16,7 +16,8 @@ from cotforge.heard import Answered, heard_answers
 from cotforge.journal import Journal
 from cotforge.measures.reasoning_language import language_of, reasoning_language
 from cotforge.pipeline import Loaded
-from cotforge.records import NO_MEASURES, NOT_ASKED, Call, Fault, Judged, Reply, Sample, Trace, Verdict, unasked_reply
+from cotforge.reasons import NO_MEASURES
+from cotforge.records import NOT_ASKED, Call, Fault, Judged, Reply, Sample, Trace, Verdict, unasked_reply
 from cotforge.redaction import redact_text
 from cotforge.replies.text import one_line
 from cotforge.sample_finding import SampleFinding

@@ -74,7 +74,7 @@ class Display:
         agreed = f"; {progress.agreed / progress.judged:.0%} of samples accepted so far" if progress.judged else ""
         money = f", ${cost:,.2f}" if cost else ""
         return (
-            f"{progress.samples:,} samples read, {progress.asked:,} calls{failed} ({self._call_rate(progress.asked):.1f}/s){money}"
+            f"{progress.samples:,} rows read, {progress.asked:,} calls{failed} ({self._call_rate(progress.asked):.1f}/s){money}"
             f"{agreed}{self._time_left()}{self._longest_wait()}{self._trouble_lines()}"
         )
 

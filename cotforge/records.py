@@ -21,8 +21,6 @@ VoteReason = Literal[
     "ambiguous", "gold_unsaid", "not_asked", "not_wanted",
 ]  # fmt: skip
 """Why a Verdict was not accepted; empty where it was."""
-NO_MEASURES = ("duplicate", "contaminated")
-"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 TraceFate = Literal["lesson", "surplus", "filter", "wrong", "unread", "undecided", "vote", "gate", "check"]
 """What became of a Trace: `surplus` is good, but `select` took others; `undecided` has no verdict; `vote` only counts.
 

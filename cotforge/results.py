@@ -295,7 +295,7 @@ class Ending:
         yield from (told_without(name, meter.without_logprobs) for name, meter in teachers.items() if meter.without_logprobs)
         refusals, prompt = sum(one.refusals for one in self.tally.teachers.values()), self.loaded.prompts.solve.text
         unused = (summary["unread"], summary["unread_fields"], summary["attempts_charged"])
-        yield from not_used(*unused, refusals=refusals, prompt=prompt, astray=summary.get("answers_astray", {}))
+        yield from not_used(*unused, refusals=refusals, prompt=prompt, astray=summary["answers_astray"])
         yield self._paid_line()
         if self.written:
             yield f"{self.folder / 'dataset'}, {self.folder / 'report.html'}, {self.folder / 'losses.parquet'}"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cotforge.answers import Task, clean_text, normal_form, read_reply, reads_well
+from cotforge.answers import Task, answer_span, clean_text, normal_form, read_reply, reads_well
 from cotforge.records import Call, Fault, Reply, Sample, Trace
 
 EMOTIONS = Task(kind="classify", labels=("amusement", "awe", "fear", "sadness"))
@@ -245,6 +245,10 @@ def test_a_reply_in_the_asked_form_is_read_from_its_tags() -> None:
         (r"I see.</think> $\boxed{\text{awe}}$.", {}, "open_think+boxed"),
         (r"<think>I see.</think><answer>\boxed{awe}</answer>", {}, "boxed"),
         ("<THINK>I see.</Think><ANSWER>awe</Answer>", {}, "tags"),
+        ('{"reasoning": "I see.", "answer": "Awe"}', {}, "json"),
+        ('```json\n{\n  "Thought": "I see.",\n  "final_answer": "awe"\n}\n```', {}, "json"),
+        ('```\n{"explanation": "I see.", "label": "\\\\boxed{awe}"}```', {}, "json+boxed"),
+        ('{"reasoning": "So it is.", "answer": "awe"}', {"reasoning": "I see."}, "reasoning_field+json"),
     ],
 )
 def test_every_way_of_reading_is_named(content: str, fields: dict[str, Any], read_as: str) -> None:
@@ -306,6 +310,39 @@ def test_a_reply_without_one_answer_has_a_fault_and_no_ballot(content: str, fiel
     read_ = trace(content, **fields)
     assert (read_.answer, read_.fault) == (None, fault)
     assert read_.read_as in ("tags", "reasoning_field")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"answer": "awe"}',
+        '{"reasoning": "I see.", "answer": "awe", "confidence": 0.9}',
+        '{"reasoning": "I see.", "answer": ["awe"]}',
+        '{"reasoning": "I see.", "answer": "awe", "answer": "fear"}',
+        '{"reasoning": "I see.", "colour": "awe"}',
+        '{"reasoning": "", "answer": "awe"}',
+        '{"reasoning": "I see.", "answer": "your answer"}',
+        '{"reasoning": "I see.", "answer": "awe"',
+        'Here it is: {"reasoning": "I see.", "answer": "awe"}',
+        '[{"reasoning": "I see.", "answer": "awe"}]',
+        "[" * 100_000,
+        "{" * 100_000,
+    ],
+)
+def test_json_of_any_other_form_is_no_answer(content: str) -> None:
+    assert (trace(content).answer, trace(content).fault) == (None, "no_answer")
+
+
+def test_json_whose_answer_stands_first_is_a_ballot_and_not_well_formed() -> None:
+    read_ = trace('{"answer": "awe", "reasoning": "It is not fear."}')
+    assert (read_.answer, read_.read_as, read_.well_formed) == ("awe", "json", False)
+    assert answer_span(Reply("k", '{"answer": "awe", "reasoning": "It is awe."}', finish_reason="stop")) is None
+    span = answer_span(Reply("k", '{"reasoning": "It is awe.", "answer": "awe"}', finish_reason="stop"))
+    assert span is not None
+    assert (span.start, span.end) == (39, 42)
+    read_ = trace('{"reasoning": "I see. <answer>fear</answer>", "answer": "awe"}')
+    assert (read_.answer, read_.well_formed) == ("awe", False)
+    assert trace('{"reasoning": "I see.", "answer": "joy"}').fault == "not_an_option"
 
 
 def test_a_reply_cut_off_after_its_closed_answer_still_votes_but_its_text_is_not_usable() -> None:

@@ -39,7 +39,7 @@ def test_every_teacher_has_a_row_and_the_run_a_line() -> None:
     assert cells[0] == ["quick", "1,200", "12.0", "8", "0", "1,000,000", "$1.50", "0.5"]
     assert cells[1] == ["failing", "40", "0.4", "2", "30 500: out of memory", "0", "$0.00", "0.1"]
     assert cells[2] == ["idle", "0", "0.0", "0", "0", "0", "$0.00"]
-    assert line == "1,300 samples read, 1,240 calls, 30 given up (12.4/s), $1.50; 75% of samples accepted so far"
+    assert line == "1,300 rows read, 1,240 calls, 30 given up (12.4/s), $1.50; 75% of samples accepted so far"
 
 
 def test_the_seconds_of_a_call_are_the_mean_of_those_that_ended_and_nothing_is_shown_before() -> None:

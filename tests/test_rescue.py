@@ -146,6 +146,7 @@ def test_an_explanation_that_cannot_be_a_lesson_says_why_and_nobody_reads_it(rep
     assert len(calls) == 1
     assert [made.failed for made in found.made] == [why]
     assert why in CHECKS or why in READING
+    assert found.skipped == ((f"rescue:{why}",) if why in READING else ()), "what could not be read is counted, as after verify and weave"
 
 
 def test_where_a_language_is_wanted_its_own_filter_tells_another_one() -> None:

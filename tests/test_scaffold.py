@@ -94,6 +94,14 @@ def test_columns_that_are_not_used_are_told_where_there_are_no_labels(tmp_path: 
     assert told.splitlines()[1] == "no labels: a free answer is asked for; unused columns: sort, place"
 
 
+def test_spellings_of_one_label_are_counted_together(tmp_path: Path) -> None:
+    for number in range(12):
+        picture(tmp_path / "signs" / ("Stop", "stop", "YIELD")[number % 3] / f"{number}.png", number)
+    told, _, loaded = made(tmp_path, "signs")
+    assert loaded.pipeline.task.closed == ("Stop", "YIELD")
+    assert told.splitlines()[1] == "2 labels: Stop 8, YIELD 4; 1 other spelling counted with them"
+
+
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     picture(tmp_path / "photos" / "cat" / "1.png")
     (tmp_path / "photos.yaml").write_text("mine")

@@ -78,6 +78,7 @@ def test_the_summary_is_what_the_contract_names():
         "preference": 0,
         "unread": {"t1": {"no_answer": 1}},
         "unread_fields": {},
+        "answers_astray": {},
         "calls_missing": 0,
         "rejected": {"filter:reasoning_words": 1, "source:image_missing": 1, "vote:no_ballots": 1, "vote:no_majority": 1},
         "label_conflicts": 1,

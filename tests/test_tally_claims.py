@@ -46,7 +46,9 @@ def test_without_enough_checked_answers_there_is_no_number_and_it_is_said_which_
 def test_the_parts_of_unequally_drawn_samples_are_said_not_to_add_up() -> None:
     drawn = [ONE._replace(weight=0.1 + number % 2, place=number / 100) for number in range(100)]
     told = " ".join(claim_notes(make_claim(drawn), {}))
-    assert "chosen for all, for each part and for each class anew, so the counts do not add up" in told
+    assert (
+        "They are chosen separately for all samples, for each part and for each class. So the counts of the parts do not add up to" in told
+    )
     assert "add up" not in " ".join(claim_notes(make_claim([ONE] * 100), {}))
 
 

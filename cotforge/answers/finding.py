@@ -13,7 +13,7 @@ from cotforge.answers.thoughts import ANSWER_TAG, find_marks
 from cotforge.records import ReadingFault
 
 _BARE_WORDS = 5
-_STAND_INS = frozenset({
+STAND_INS = frozenset({
     "your answer", "your answer here", "your final answer", "your final answer here", "final answer", "the final answer", "the answer",
     "my answer", "answer", "answer here", "the answer here", "insert answer here", "insert your answer here", "put your answer here",
     "your choice", "你的答案", "您的答案", "答案", "最终答案", "あなたの答え", "あなたの回答", "答え", "回答", "정답", "답변",
@@ -54,7 +54,7 @@ def placeholders_of_call(messages: Iterable[Mapping[str, Any]]) -> frozenset[str
 def _placeholders_in_text(text: str) -> frozenset[str]:
     shown = replace_box_tokens(text)
     found = frozenset(form for raw in (*_between_tags(shown).texts, *find_boxes(shown)) for form in _placeholder_forms(raw))
-    return found if found.isdisjoint(_STAND_INS) else found | _STAND_INS
+    return found if found.isdisjoint(STAND_INS) else found | STAND_INS
 
 
 def _placeholder_forms(text: str) -> tuple[str, ...]:

@@ -4,9 +4,10 @@ import re
 from typing import NamedTuple
 
 from cotforge.answers.cleaning import own_turn, replace_box_tokens, without_controls
-from cotforge.answers.finding import NOTHING, Found, agreed_answer, answers_in, placeholders_of_call
+from cotforge.answers.finding import NOTHING, STAND_INS, Found, agreed_answer, answers_in, placeholders_of_call
+from cotforge.answers.json_reply import JsonReply, read_json
 from cotforge.answers.task import Task
-from cotforge.answers.text import LONGEST, clean_text
+from cotforge.answers.text import LONGEST, clean_text, normal_form
 from cotforge.answers.thoughts import ANSWER_TAG, find_marks, split_thoughts
 from cotforge.answers.written_tags import with_plain_tags
 from cotforge.records import Call, OutcomeKind, ReadingFault, Reply, Trace
@@ -85,7 +86,7 @@ def read_text(reply: Reply, options: tuple[str, ...], task: Task, placeholders: 
 
     `read_as` is `tags`, or those of these that were needed, joined by `+`: `whole_field` (all of it stood in the field of the
     reasoning), `reasoning_field`, `open_think` (the prompt had opened the thought), the name of the family of marks (`kimi`, `mistral`,
-    ...), `bare`, `boxed`.
+    ...), `json` (an object with a reasoning and an answer), `bare`, `boxed`.
 
     A reply cut off by `length` has the fault `truncated` and is never well formed, but keeps its answer, as a ballot, where the answer
     tag was closed after a closed thought or with nothing before it. Everything else with a fault has no answer. `placeholders` are
@@ -127,6 +128,8 @@ def _split_reply(reply: Reply) -> _Parts:
     if not field and (exact := _EXACT.fullmatch(reply.content)):  # what most replies are, and what the rest of this finds in 20 us
         reasoning = clean_text(exact[1])
         return _Parts(reasoning, reply.content[exact.start(2) :], bool(reasoning))
+    if (said := read_json(reply.content)) is not None and (parts := _of_json(said, field)) is not None:
+        return parts
     whole = reply.finish_reason != "length"
     if field and whole and _is_blank(reply.content) and (parts := _whole_field(field)):
         return parts
@@ -140,6 +143,15 @@ def _split_reply(reply: Reply) -> _Parts:
     reasoning, sound = _of_field(field)
     again = cut.sound and clean_text(cut.thought) == reasoning
     return _Parts(reasoning, rest, sound and (again or cut.start == 0) and cut.end == len(content), ("reasoning_field",))
+
+
+def _of_json(said: JsonReply, field: str) -> _Parts | None:
+    """The parts of an object with a reasoning and an answer; the field of the reasoning is before its own. None where tags stand in it."""
+    if normal_form(said.answer) in STAND_INS or ANSWER_TAG.search(said.answer) or next(find_marks(said.answer), None) is not None:
+        return None
+    reasoning, sound = _of_field(field or said.reasoning)
+    how = ("reasoning_field", "json") if field else ("json",)
+    return _Parts(reasoning, f"<answer>{said.answer}</answer>", sound and (said.in_order or bool(field)), how)
 
 
 def _is_blank(content: str) -> bool:
@@ -214,7 +226,10 @@ class Span(NamedTuple):
 
 def answer_span(reply: Reply) -> Span | None:
     """Where a reply gives its final answer, whatever that is; None where it gives none, or one that is not found again as it stands."""
-    texts = answers_in(_split_reply(reply).rest, bare=True).texts
+    parts = _split_reply(reply)
+    if "json" in parts.how and not parts.sound:  # there its answer need not be the last that stands in it
+        return None
+    texts = answers_in(parts.rest, bare=True).texts
     raw = texts[-1].strip() if texts else ""
     text = reply.reasoning if _is_blank(reply.content) else reply.content
     if not raw or len(raw) > LONGEST:

@@ -120,7 +120,8 @@ class RescueFollowUp:
             return NOTHING
         if fault := self._explanation_fault(about, call, reply, trace=trace, hint=hint):
             # A refusal is told as such, not as a reply without an answer.
-            return FollowUpFound(made=(Made(replace(trace, fault=None) if fault == "refused" else trace, hint, fault),))
+            made = Made(replace(trace, fault=None) if fault == "refused" else trace, hint, fault)
+            return FollowUpFound(made=(made,), skipped=(f"rescue:{fault}",) if fault == trace.fault else ())
         text = cut_answer(trace.reasoning, hint, about.sample.options, self.asker.task.synonyms)
         if text is None:
             return FollowUpFound(made=(Made(trace, hint, "not_verifiable"),))

@@ -90,7 +90,7 @@ class TeacherQueue:
 
     def pump(self) -> None:
         """Begin and send what can be begun and sent now; called whenever something has changed."""
-        if self.closed or self._house.journal.stuck is not None:
+        if self.closed or self._house.stopped or self._house.journal.stuck is not None:
             return
         now = time.monotonic()
         self._begin_attempts(now)
@@ -103,6 +103,7 @@ class TeacherQueue:
                 return
             self._begun.popleft()
             ticket = replica.sent(now)
+            self.meter.in_flight += 1  # from now on: who stops meanwhile waits for its end
             task = asyncio.create_task(self._make_attempt(job, hold, replica, ticket))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -173,7 +174,6 @@ class TeacherQueue:
 
     async def _make_attempt(self, job: Job, hold: Hold, replica: Replica, ticket: int) -> None:
         """Ask once, and keep how it ended."""
-        self.meter.in_flight += 1
         self.meter.attempts += 1
         number = job.attempt
         self.meter.begun[number] = time.monotonic()

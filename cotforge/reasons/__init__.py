@@ -9,10 +9,12 @@ from cotforge.reasons.explained import Explained
 from cotforge.reasons.follow_ups import CHECKS, SKIPPED
 
 __all__ = [
-    "ASKING", "BELOW_TARGET", "CHECKS", "FATES", "ONE_TEACHER", "OTHERS", "READING", "SKIPPED", "SOURCE", "UNPROMISED", "VOTING",
-    "Explained", "counted_reason", "short_fate", "short_reason",
+    "ASKING", "BELOW_TARGET", "CHECKS", "FATES", "NO_MEASURES", "ONE_TEACHER", "OTHERS", "READING", "SKIPPED", "SOURCE", "UNPROMISED",
+    "VOTING", "Explained", "counted_reason", "short_fate", "short_reason",
 ]  # fmt: skip
 
+NO_MEASURES = ("duplicate", "contaminated")
+"""What follows `filter` in the fate of a text that `dedup:` drops; every other word there is a measure."""
 BELOW_TARGET, ONE_TEACHER = "vote:below_target", "vote:one_teacher"
 UNPROMISED = "left out by consensus.promise"
 """What it means where the rule itself accepts the answer, after a number of samples and alone."""

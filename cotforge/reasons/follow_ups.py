@@ -104,6 +104,7 @@ SKIPPED: Mapping[str, Explained] = {
         "for which no wrong label could be made up",
         "no wrong label could be made up",
     ),
+    "rescue:<reason>": Explained("The explanation could not be read, for a reason of unread replies."),
     "rescue:wrong_hint_<reason>": Explained("The explanation of a wrong label could not be read, for a reason of unread replies."),
     "verify:not_verifiable": Explained(
         "Without its answer too little of the text is left to read.",

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from cotforge import selection
 from cotforge.filters import Bound
-from cotforge.records import NO_MEASURES, CuratedSample, Judged
+from cotforge.reasons import NO_MEASURES
+from cotforge.records import CuratedSample, Judged
 
 SAMPLES = 20_000
 """Samples that are held at most: with so many, a share is exact to 0.7 points (95 %)."""

@@ -46,14 +46,21 @@ class LabelSurvey:
     """Whether the labels are names of folders: classes, however few images each has."""
 
     @property
+    def spelled(self) -> Counter[str]:
+        """The labels with their counts, spellings of one label together under the most frequent."""
+        first: dict[str, str] = {}
+        together: Counter[str] = Counter()
+        for label, count in self.labels.most_common():
+            together[first.setdefault(normal_form(label), label)] += count
+        return together
+
+    @property
     def classes(self) -> list[str]:
         """The labels as a closed set, in order; empty where they are no such set. Of spellings of one label the most frequent stays."""
-        spelled: dict[str, str] = {}
-        for label, _ in self.labels.most_common():
-            spelled.setdefault(normal_form(label), label)
+        spelled = self.spelled
         repeated = self.folders or 2 * len(spelled) <= self.labels.total()
-        closed = repeated and 2 <= len(spelled) <= MOST_CLASSES and "" not in spelled
-        return sorted(spelled.values()) if closed else []
+        closed = repeated and 2 <= len(spelled) <= MOST_CLASSES and all(map(normal_form, spelled))
+        return sorted(spelled) if closed else []
 
     @property
     def numbers(self) -> bool:

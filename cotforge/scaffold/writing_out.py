@@ -45,8 +45,11 @@ def _found_lines(place: Path, kind: str, survey: LabelSurvey) -> list[str]:
     rows = f"{'' if survey.whole else 'more than '}{count_rows(survey.rows)}"
     lines = [f"{place}: {kind}, {rows} of split {survey.split}"]
     if classes := survey.classes:
-        named = ", ".join(f"{clean_value(label)[:40]} {count:,}" for label, count in survey.labels.most_common(LABELS_TOLD))
-        lines.append(f"{len(classes)} labels: {named}{', ...' if len(survey.labels) > LABELS_TOLD else ''}")
+        spelled = survey.spelled
+        named = ", ".join(f"{clean_value(label)[:40]} {count:,}" for label, count in spelled.most_common(LABELS_TOLD))
+        alike = len(survey.labels) - len(spelled)
+        merged = f"; {alike:,} other spelling{'s' * (alike > 1)} counted with them" if alike else ""
+        lines.append(f"{len(classes)} labels: {named}{', ...' if len(spelled) > LABELS_TOLD else ''}{merged}")
     elif survey.labels:
         only = f"one label, {clean_value(next(iter(survey.labels)))[:40]}: {_more_classes(place)}a free answer is asked for"
         many = f"{len(survey.labels):,} different answers: a free answer is asked for"

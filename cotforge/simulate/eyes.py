@@ -181,7 +181,7 @@ def _read_lessons(path: Path, labels: Sequence[str]) -> tuple[list[Sight], list[
         sights = [see_picture(read_regular(os.path.realpath(path.parent / row["image"]), most=HARD_BYTES)) for row in rows]
         answers = [row["label"] for row in rows]
     except KeyError as error:
-        raise PipelineError(f"{path}: no column {error}; the columns are image and label") from error
+        raise PipelineError(f"{path}: no column {error}; its columns are image and label, whatever source.columns says") from error
     except (OSError, ValueError) as error:
         raise PipelineError(f"{path}: cannot be learnt from: {error}") from error
     strange = sorted(set(answers) - set(labels)) if labels else []

@@ -215,7 +215,7 @@ class Tally:
             "unread_fields": {
                 name: dict(sorted(teacher.unread_fields.items())) for name, teacher in self.teachers.items() if teacher.unread_fields
             },
-            **({"answers_astray": dict(self.answers_astray.most_common(ANSWERS_NAMED))} if self.answers_astray else {}),
+            "answers_astray": dict(self.answers_astray.most_common(ANSWERS_NAMED)),
         }
 
     def _followed_summary(self) -> dict[str, Any]:

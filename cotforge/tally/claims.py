@@ -79,8 +79,8 @@ def claim_notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     if claim.unequal:
         yield (
             f"some of the {claim.gold:,} checked samples were likelier to be drawn: shares are weighted by that, "
-            "and counts and bounds are of those that are as if drawn by chance alone. These are chosen for all, for each part and for each "
-            "class anew, so the counts do not add up"
+            "and counts and bounds are of those that are as if drawn by chance alone. They are chosen separately for all samples, for each "
+            "part and for each class. So the counts of the parts do not add up to the count of all"
         )
     if claim.with_label is not None:
         yield f"with their label: {_part_text(claim.with_label, claim.count_with)}"

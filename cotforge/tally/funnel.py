@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from cotforge.records import NO_MEASURES
+from cotforge.reasons import NO_MEASURES
 from cotforge.tally import OF_ROWS, Tally
 
 Losses = tuple[tuple[str, int], ...]

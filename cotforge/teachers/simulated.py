@@ -77,8 +77,8 @@ class Simulated(Spec):
     """What it sees of the image's 8 x 8 grey thumbnail: `pixels`, `blurred`, `edges`, `strokes` or
     `ink`."""
     learn: str | None = None
-    """CSV file with the columns image and label that it is trained on, relative to the pipeline
-    file; image paths are relative to the CSV file. Null: no skill, its answer is a fixed random
+    """CSV file that it is trained on, relative to the pipeline file; image paths are relative to
+    the CSV file. Its columns are `image` and `label`, whatever `source.columns` says. Null: no skill, its answer is a fixed random
     projection of the thumbnail."""
     cells: GridCells | None = None
     """For images that are grids of learned images. The answer is then free, and the steps are
