@@ -1,6 +1,6 @@
-"""The words of some texts as numbers of 64 bits: split and hashed for all of them at once, in 5 to 10 us a text, where Python takes 15.
+"""The words of some texts as numbers of 64 bits: split and hashed for all at once, in 5 us a text of 200 words, where Python takes 14.
 
-A word is the same number wherever it stands. That two words share one has a chance below 1 in 10^16.
+A word has the same number wherever it stands. That two words share one has a chance below 1 in 10^16.
 """
 
 from __future__ import annotations
