@@ -66,7 +66,7 @@ def hash_words(texts: Sequence[str]) -> HashedWords:
     if len(raw) > len(numbers.powers):
         numbers.grow(2 * len(raw))
     powers, inverses = numbers.powers, numbers.inverses
-    of_byte = numbers.of_byte[np.frombuffer(raw, np.uint8)]
+    of_byte = numbers.of_byte.take(np.frombuffer(raw, np.uint8))
     # A word is the sum of its bytes' numbers, each times a power by its place, and all divided by the power of the first place.
     sums = (of_byte * powers[: len(raw)]).cumsum()
     inside = of_byte != 0
