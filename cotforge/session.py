@@ -112,7 +112,7 @@ class RunSession:
             store = PictureStore(out, loaded.pipeline.images)
             stack.callback(store.close)
             loaded = loaded.in_run(out, new="content" if gold.names_content(loaded, out) else "path")
-            give_notices([*_replies_gone(folder, journal), *folder.notes()])
+            give_notices(folder.notes())
             return cls(loaded, folder, journal, store, limit, spreads, rule, finished=finished, _open=stack.pop_all())
 
     def __enter__(self) -> Self:
@@ -147,6 +147,7 @@ class RunSession:
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         find_people_marks(self.loaded)
+        give_notices(_replies_gone(self.folder, self.journal))
         if show is not None:
             tell(shown_prompt(self.loaded, self.samples(), show))
         guide, refreshed = self.asking.make_guide(), self._refreshes.unfinished()
@@ -191,6 +192,7 @@ class RunSession:
         """
         people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
         marks = find_people_marks(self.loaded)
+        give_notices(_replies_gone(self.folder, self.journal))
         keep_larger = not replace and (offline or self._is_limited)
         stays = keep_larger and self._sample_limit is not None and self._sample_limit < self._samples_before()
         if not stays and not (offline and self.folder.pipeline.exists()):
@@ -247,6 +249,8 @@ class RunSession:
 
     def curate(self, *, replace: bool = False) -> str:
         """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
+        gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told first
+        give_notices(_replies_gone(self.folder, self.journal))
         return self._export_dataset(
             Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace
         ).told
