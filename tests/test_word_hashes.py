@@ -1,8 +1,11 @@
 """Words that are hashed are the words that `str.split` gives, and n-grams are counted as if they were compared."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cotforge.measures import word_codes
 from cotforge.measures.ngrams import count_ngrams
 from cotforge.measures.texts import words_of
 from cotforge.measures.word_codes import find_codes, read_together, read_words
@@ -40,3 +43,19 @@ def test_texts_read_together_are_read_as_each_alone(texts: list[str]) -> None:
     read_together(texts)
     assert [(read_words(text).total, find_codes(text), count_ngrams.__wrapped__(text, 4)) for text in texts] == alone
     read_together([])
+
+
+def test_long_texts_take_no_more_memory_together_than_one_of_them_and_give_it_back() -> None:
+    texts = [f"{number} " + "the sky is wide and grey " * 8_000 for number in range(40)]  # of 200,000 characters
+    tracemalloc.start()
+    try:
+        read_together(texts)
+        assert read_words(texts[-1]).total == 48_001
+        kept, peak = tracemalloc.get_traced_memory()
+        assert peak - kept < 20 * 2**20
+        read_together([])
+        assert read_words("".join(texts)).total == 40 * 48_001
+        word_codes._read_alone.cache_clear()
+        assert tracemalloc.get_traced_memory()[0] < 20 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cotforge.measures import cues
@@ -56,6 +56,8 @@ _SLOT_BITS = 17
 """Of the number of a slot: a megabyte for all."""
 _MOST_KEPT = 100_000
 """Words of which is remembered what they set off; some ten megabytes."""
+_MOST_TOGETHER = 1 << 18
+"""Characters that are read together (ours), so that many long texts take no more memory than one: 50 bytes for each meanwhile."""
 
 
 class Codes(NamedTuple):
@@ -150,6 +152,22 @@ def _read_alone(text: str) -> TextWords:
 
 
 def _read_texts(texts: Sequence[str]) -> list[TextWords]:
+    return [words for group in _in_groups(texts) for words in _read_group(group)]
+
+
+def _in_groups(texts: Iterable[str]) -> Iterator[list[str]]:
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        if group and size + len(text) > _MOST_TOGETHER:
+            yield group
+            group, size = [], 0
+        group.append(text)
+        size += len(text)
+    yield group
+
+
+def _read_group(texts: Sequence[str]) -> list[TextWords]:
     words = hash_words(texts)
     codes = _known().codes_of(words)
     fours = hash_ngrams(words.hashes, 4)

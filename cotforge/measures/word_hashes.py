@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    _Powers = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
+
 _WIDE_SPACES = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 """Beside those of ASCII what divides words."""
 _ASCII_SPACES = (9, 10, 11, 12, 13, 28, 29, 30, 31, 32)
 _FACTOR = 0x9E3779B97F4A7C1B
 """Odd, so that it has an inverse among numbers of 64 bits."""
 _MIXER = 0xD6E8FEB86659FD93
+_MOST_KEPT = 1 << 20
+"""Powers that are kept (ours): 16 megabytes."""
 
 
 class HashedWords(NamedTuple):
@@ -35,20 +39,30 @@ class HashedWords(NamedTuple):
 
 
 class _Numbers:
-    """A random number for each byte, 0 for spaces; and the powers of the factor and of its inverse, as many as the longest text needed."""
+    """A random number for each byte, 0 for spaces; and the powers of the factor and of its inverse."""
 
     def __init__(self) -> None:
         import numpy as np
 
         self.of_byte = np.random.default_rng(1).integers(1, 2**64, 256, dtype=np.uint64, endpoint=False)
         self.of_byte[list(_ASCII_SPACES)] = 0
-        self.grow(1 << 14)
+        self._powers = _first_powers(1 << 14)
 
-    def grow(self, length: int) -> None:
-        import numpy as np
+    def powers(self, length: int) -> _Powers:
+        """The first ones, at least `length`; as many as a text needed are kept, up to `_MOST_KEPT`."""
+        if length > len(self._powers[0]):
+            more = _first_powers(length if length > _MOST_KEPT else min(2 * length, _MOST_KEPT))
+            if length > _MOST_KEPT:
+                return more
+            self._powers = more
+        return self._powers
 
-        powers = [np.full(length, factor, np.uint64).cumprod() for factor in (_FACTOR, pow(_FACTOR, -1, 2**64))]
-        self.powers, self.inverses = powers
+
+def _first_powers(length: int) -> _Powers:
+    import numpy as np
+
+    first, second = (np.full(length, factor, np.uint64).cumprod() for factor in (_FACTOR, pow(_FACTOR, -1, 2**64)))
+    return first, second
 
 
 @functools.cache
@@ -63,9 +77,7 @@ def hash_words(texts: Sequence[str]) -> HashedWords:
     raws = [_to_bytes(text) for text in texts]
     raw = b" %b " % b" ".join(raws)
     numbers = _numbers()
-    if len(raw) > len(numbers.powers):
-        numbers.grow(2 * len(raw))
-    powers, inverses = numbers.powers, numbers.inverses
+    powers, inverses = numbers.powers(len(raw))
     of_byte = numbers.of_byte.take(np.frombuffer(raw, np.uint8))
     # A word is the sum of its bytes' numbers, each times a power by its place, and all divided by the power of the first place.
     sums = (of_byte * powers[: len(raw)]).cumsum()
