@@ -39,7 +39,7 @@ _HISTORIES = f"""
            coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0), total(1.0 * output_tokens * output_tokens), total(cost_usd),
            total({_REPLY.format("seconds")}), coalesce(max(input_tokens), 0),
            count(DISTINCT CASE WHEN error IS NULL AND asked.place IS NULL THEN replies.key END),
-           sum({_MAYBE})
+           coalesce(sum({_MAYBE}), 0)
     FROM asked JOIN teachers ON teachers.id = teacher LEFT JOIN replies ON replies.id = asked.id GROUP BY name, model
 """
 _ONE = "instr((SELECT body FROM asked JOIN replies USING (id) WHERE teacher = teachers.id AND error IS NULL ORDER BY id {} LIMIT 1), ?)"

@@ -386,6 +386,18 @@ def test_what_earlier_invocations_spent_counts_with_the_bound_of_what_never_ende
         assert Purse.of(Budget(minutes=1), [TEACHER], journal).spent == Amount(), "minutes have no past"
 
 
+def test_a_teacher_whose_every_attempt_was_free_has_spent_nothing(tmp_path: Path) -> None:
+    async def earlier() -> None:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            number, _ = journal.begin("01" * 32, "one", "m")
+            await journal.end(replace(failed("connection", None, "connection refused"), number=number, key=bytes.fromhex("01" * 32)))
+
+    asyncio.run(earlier())
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert teacher_histories(journal) == {("one", "m"): History()}
+        assert Purse.of(Budget(usd=5), [TEACHER], journal).spent == Amount()
+
+
 def test_a_teacher_that_left_the_file_still_counts() -> None:
     told = spent_so_far([], {("gone", "m"): History(replies=1, input_tokens=10, output_tokens=5, cost_usd=2.0, unknown=1)})
     assert told == Amount(2.0, 15 + UNKNOWN_INPUT + UNBOUNDED_OUTPUT, 2)

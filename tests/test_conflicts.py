@@ -67,7 +67,7 @@ def test_report_viewer_and_one_sample_know_the_conflicts_that_gave_no_lesson_too
     told = summary(path)
     assert (told["accepted"], told["label_conflicts"], told["conflicts"]) == (0, 0, 3)
     report = (path / "report.html").read_text()
-    assert "<b>3</b>label conflicts" in report
+    assert "<b>3</b>labels contradicted" in report
     assert "agreed answer sadness" in report
     index = (read_index(path) or pytest.fail("there is a dataset")).index
     rows = [index.row(number) for number in range(len(index))]

@@ -304,7 +304,7 @@ def test_a_run_is_asked_about_before_it_is_built_and_its_answers_are_read_back(t
     assert (back.returncode, back.stderr) == (0, "")
     assert back.stdout.splitlines() == [
         "back.csv: 3 answers to 3 samples",
-        "runs/feelings/gold.csv: 3 rows added; 2 samples have an answer, 1 are ambiguous",
+        "runs/feelings/gold.csv: 3 rows added; 2 samples have an answer, 1 is ambiguous",
         "ambiguous, as people disagree or cannot tell: 'row-2'; settle them in runs/feelings/gold.csv if you can",
         "3 checked without an error certify a precision of at least 0.368 with 95 % confidence, if the rule accepts an answer to each",
         "next: cotforge curate runs/feelings",
@@ -334,8 +334,9 @@ def test_answers_are_put_to_those_that_are_there_person_by_person(tmp_path: Path
     for text, added in (
         ("id,answer,person\nrow-0,wonderful,ann\n", None),
         ("id,answer,person\nrow-0,awe,ann\nrow-0,awe,ben\nrow-1,fear,ben\nrow-1,fear,ben\n", "2 rows added"),
-        ("id,answer\nrow-1,sadness\n", "1 rows added; 1 samples have an answer, 1 are ambiguous"),
+        ("id,answer\nrow-1,sadness\n", "1 row added; 1 sample has an answer, 1 is ambiguous"),
         ("id,answer\nrow-1,sadness\n", "0 rows added"),
+        ("id,answer\nrow-1,sadness\n", "back.csv: 1 answer to 1 sample\n"),
     ):
         file(tmp_path, text, "back.csv")
         back = ran("gold", "runs/feelings", "--read", "back.csv", cwd=tmp_path)

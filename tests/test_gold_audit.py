@@ -254,7 +254,7 @@ def test_who_was_checked_before_is_not_asked_about_again_and_gets_its_probabilit
     (run / "gold-to-fill.csv").write_text((run / "gold-to-fill.csv").read_text().replace(",\n", ",awe\n", 2))
     back = ran("gold", "runs/feelings", "--read", "runs/feelings/gold-to-fill.csv", cwd=tmp_path)
     assert (back.returncode, back.stderr) == (0, "")
-    assert "gold.csv: 2 rows added; 4 samples have an answer, 1 are ambiguous" in back.stdout
+    assert "gold.csv: 2 rows added; 4 samples have an answer, 1 is ambiguous" in back.stdout
     lines = (run / "gold.csv").read_text().splitlines()
     assert lines[0] == "id;answer;person;remark;drawn"
     assert lines[1].startswith('row-7;fear;ann;"keep, me";0.')

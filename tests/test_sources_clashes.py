@@ -77,3 +77,6 @@ def test_a_build_counts_a_label_clash_among_what_was_rejected_and_in_losses(tmp_
     told = summary(tmp_path / "runs/feelings")
     assert (told["rejected"]["source:label_clash"], told["label_clashes"]) == (1, 1)
     assert "label_clash" in {row["reason"] for row in table(tmp_path / "runs/feelings", "losses")}
+    checked = ran("check", "pipeline.yaml", "--set", "consensus.rule=sequential", cwd=tmp_path)
+    assert (checked.returncode, "1 row label_clash" in checked.stdout) == (0, True), checked
+    assert "duplicate_id" not in checked.stdout + checked.stderr

@@ -103,6 +103,19 @@ def refused(read: Callable[[], object]) -> str | None:
     return None
 
 
+def test_one_photo_under_two_labels_is_a_label_clash_in_every_wave_where_the_rows_have_no_ids(tmp_path: Path) -> None:
+    images(tmp_path, 20)
+    rows = [{"image": f"images/{number % 20}.jpg", "label": LABELS[number // 20]} for number in range(40)]
+    with Shelf(tmp_path, table(tmp_path, rows)) as shelf, closing(shelf.index()) as index:
+        whole = shelf.whole()
+        for _ in range(2):
+            waves = [list(index.of_wave(wave)) for wave in range(WAVES)]
+            assert all(waves)
+            found = [item for wave in waves for item in wave]
+            assert sorted(told(found)) == sorted(told(whole))
+            assert [(item.reason, item.id) for item in found if isinstance(item, Fault)] == [("label_clash", None)] * 20
+
+
 def test_counts_are_those_of_one_reading(tmp_path: Path) -> None:
     images(tmp_path, 3)
     labels = ({"label": "x"}, {"label": "cat"}, {}, {})

@@ -54,7 +54,7 @@ def test_the_parts_of_unequally_drawn_samples_are_said_not_to_add_up() -> None:
 
 def test_what_people_cannot_tell_is_told_with_its_share() -> None:
     lines = list(claim_notes(make_claim([ONE] * 80 + [UNTOLD] * 20), {"cat": 10}))
-    assert lines[0].startswith("people could not tell 20 of 100 checked samples (20.0% of all samples, as estimated)")
+    assert lines[0].startswith("people could not tell 20 of 100 checked samples (20.0% of those that nobody checked, as estimated)")
 
 
 def test_too_few_answers_against_the_label_are_counted_and_not_claimed() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from outcomes import filtered, lesson, mixed, sample, undecided, unheard, verdict
+from outcomes import filtered, judged, lesson, mixed, sample, trace, undecided, unheard, verdict
 
 from cotforge.export import Exported, export_dataset
 from cotforge.given_answers import GivenAnswer, GoldSheet
@@ -69,6 +69,19 @@ def test_every_sample_has_its_outcome_reason_answer_and_label(tmp_path: Path) ->
         ("", "unusable", "source:x", None, None, False, 0),
     ]
     assert [row["confidence"] for row in told] == [*[0.75] * 8, None]
+
+
+def test_a_tie_has_no_answer_though_one_is_more_frequent_among_the_traces(tmp_path: Path) -> None:
+    tied = undecided(1)
+    more = judged(trace(1, "t2", "fear"), "undecided")
+    tied = replace(tied, verdict=replace(tied.verdict, answer=None), traces=(*tied.traces, more))
+    index = exported(tmp_path, [lesson(0), tied]).index
+    assert [index.row(number)["answer"] for number in range(2)] == ["awe", None]
+    assert narrow_samples(index, SampleFilter(), sheet=SHEET).facets["answer"] == (("awe", 1),)
+    (tmp_path / "verdicts.parquet").unlink()
+    earlier = read_index(tmp_path)
+    assert earlier is not None
+    assert earlier.index.row(1)["answer"] == "fear"
 
 
 def test_a_dataset_of_an_earlier_version_is_shown_without_what_only_the_verdicts_tell(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Claim:
     ambiguous: int = 0
     """Checked Samples that people could not tell, accepted or not."""
     ambiguous_share: float | None = None
-    """Estimated share of all Samples that people could not tell; None where nobody checked any."""
+    """Estimated share of such Samples among those that nobody checked; None where no checked one stands for any."""
     gold: int = 0
     """Checked Samples in all."""
     unequal: bool = False
@@ -262,7 +262,7 @@ def _against_stratum(against: _Part, expected: float | None) -> Stratum | None:
 
 
 def _ambiguous_share(held_out: Sequence[HeldOut]) -> float | None:
-    """The share of Samples that people cannot tell, each checked one by its weight."""
+    """The share of Samples that people cannot tell: each checked one by its weight, which stands for those that nobody checked."""
     whole = fsum(one.weight * one.times for one in held_out)
     return fsum(one.weight * one.times for one in held_out if not one.told) / whole if whole > 0 else None
 

@@ -83,7 +83,8 @@ def audit_labels(loaded: Loaded, folder: RunFolder, doubts: Doubts, *, count: in
     folder.write(PAGE, gold_page(loaded.pipeline.name, seen.picked, then=f"{then} {FILE}", drawn=drawn, known=before))
     sheet = folder.path / AUDIT
     kept = keep_sheet(sheet, audit_rows(suspects), known)
-    listed = "has answers in it, and is left as it was" if kept else f"{len(suspects):,} samples, the likeliest first, with posterior odds"
+    several = "1 sample" if len(suspects) == 1 else f"{len(suspects):,} samples, the likeliest first"
+    listed = "has answers in it, and is left as it was" if kept else f"{several}, with posterior odds"
     return "\n".join(
         [
             *seen.notes(),
@@ -110,7 +111,8 @@ def _drawing_notes(drawing: Drawing) -> list[str]:
             f"unsure or contradict the label; column {DRAWN}: how likely each was"
         ]
     if drawing.before:
-        told.append(f"{drawing.before:,} samples that people checked before are not asked about again")
+        samples, are = ("1 sample", "is") if drawing.before == 1 else (f"{drawing.before:,} samples", "are")
+        told.append(f"{samples} that people checked before {are} not asked about again")
     return told
 
 

@@ -39,9 +39,11 @@ def _take_locked(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path
         put_text(target, text + ("" if text.endswith("\n") else "\n") + rows)
     before = [replace(one, drawn=float(again[one.line])) if one.line in again else one for one in before]
     have = agree_people([*before, *fresh])
+    has, are = "has" if len(have.answers) == 1 else "have", "is" if len(have.ambiguous) == 1 else "are"
     lines = [
-        f"{path}: {len(answers):,} answers to {len({one.id for one in answers}):,} samples",
-        f"{target}: {len(fresh):,} rows added; {len(have.answers):,} samples have an answer, {len(have.ambiguous):,} are ambiguous",
+        f"{path}: {_count_text(len(answers), 'answer')} to {_count_text(len({one.id for one in answers}), 'sample')}",
+        f"{target}: {_count_text(len(fresh), 'row')} added; {_count_text(len(have.answers), 'sample')} {has} an answer, "
+        f"{len(have.ambiguous):,} {are} ambiguous",
     ]
     if have.ambiguous:
         lines.append(
@@ -50,6 +52,10 @@ def _take_locked(loaded: Loaded, folder: RunFolder, samples: Samples, path: Path
     ids = [*have.answers, *have.ambiguous]
     lines.append(at_best(len(even_part(ids, have.drawn)), len(ids), loaded))
     return "\n".join([*lines, f"next: cotforge curate {shlex.quote(str(folder.path))}"])
+
+
+def _count_text(count: int, thing: str) -> str:
+    return f"1 {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def _row_ids(rows: Iterable[tuple[int, dict[str, str]]]) -> set[str]:

@@ -4,7 +4,6 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 from cotforge.images import PictureStore
@@ -133,7 +132,7 @@ class Index:
         try:
             for row, id in work_ahead(rows, lambda row: row.id or pool.submit(row)):
                 found = id.result() if isinstance(id, Pending) else None
-                yield row if found is None or isinstance(row, Fault) else replace(row, id=found)
+                yield row if found is None or isinstance(row, Fault) else row.with_derived_id(found)
         finally:
             pool.close()
 
@@ -178,4 +177,4 @@ def _recall_row(row: RawRow | Fault, item: Sample | Fault) -> RawRow | Fault:
     """What is kept of a row that was looked at: where it is sound, the row with its id."""
     if isinstance(item, Fault) or isinstance(row, Fault):
         return item if isinstance(item, Fault) else row
-    return row if row.id is not None else replace(row, id=item.id)
+    return row if row.id is not None else row.with_derived_id(item.id)

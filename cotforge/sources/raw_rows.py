@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -160,6 +160,17 @@ class RawRow(Record):
     options: list[str] | None = None
     split: str = "train"
     meta: Mapping[str, Any] = field(default_factory=dict)
+    derives_id: bool = False
+    """Whether the data has no id, and this one follows from images and question."""
+
+    @property
+    def own_id(self) -> str | None:
+        """The id that the data gives it."""
+        return None if self.derives_id else self.id
+
+    def with_derived_id(self, id: str) -> "RawRow":
+        """The same with an id that follows from its images and question."""
+        return replace(self, id=id, derives_id=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,7 @@ def make_samples(
                     sample = _make_sample(row, _end_pictures(begun), task)
                     clash = counts.clashes.of(sample)
                     if (
-                        clash is not None and isinstance(row, RawRow) and row.id is None
+                        clash is not None and isinstance(row, RawRow) and row.own_id is None
                     ):  # its id is that of the earlier row, which has another label
                         raise Fault("label_clash", f"the same photo stands under another label: {clash}; only the earlier row is taken")
                     if not _is_new(sample, seen):
@@ -378,7 +378,7 @@ def _fault_with_place(fault: Fault, row: RawRow | Fault) -> Fault:
         fault.reason,
         " ".join(clean_value(fault.detail).split()),
         where=clean_value(fault.where or row.where),
-        id=fault.id or row.id,
+        id=fault.id or (row.id if isinstance(row, Fault) else row.own_id),
         stage=fault.stage,
     )
 

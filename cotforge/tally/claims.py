@@ -69,7 +69,7 @@ def claim_sentences(tally: Tally) -> list[str]:
 def claim_notes(claim: Claim, accepted: Mapping[str, int]) -> Iterator[str]:
     """What else must be known of it, a sentence each; `accepted` counts the accepted answers of each class."""
     if claim.ambiguous:
-        share = f" ({claim.ambiguous_share:.1%} of all samples, as estimated)" if claim.ambiguous_share is not None else ""
+        share = f" ({claim.ambiguous_share:.1%} of those that nobody checked, as estimated)" if claim.ambiguous_share is not None else ""
         yield (
             f"people could not tell {claim.ambiguous:,} of {claim.gold:,} checked samples{share}; where the rule accepts an answer to one, "
             "it counts as wrong"

@@ -20,6 +20,8 @@ ANSWERS_TOLD = 5
 ANSWER_TAG = "<answer>"
 ASK_FOR_TAGS = "prompts.solve should ask for <answer>...</answer>; --retry no_answer asks them again"
 """What would be right where the prompt does not ask for them."""
+LONGER_TIMEOUT = "a longer teachers[].timeout helps against timeouts, unless a call was cut off because other answers took far less time"
+"""Which limit cut a call off, `timeout` or that of `forge.deadline`, the counts do not tell."""
 
 
 def not_used(
@@ -51,7 +53,7 @@ def not_used(
     if count := sum(unanswered.values()):
         errors = ", ".join(f"{error} {times:,}" for error, times in Counter(unanswered).most_common())
         attempts = "1 attempt" if count == 1 else f"{count:,} attempts"
-        remedy = "; a longer teachers[].timeout helps against timeouts" if "timeout" in unanswered else ""
+        remedy = f"; {LONGER_TIMEOUT}" if "timeout" in unanswered else ""
         yield f"{attempts} brought no reply and may have been charged ({errors}; attempts_charged in summary.json){remedy}"
 
 

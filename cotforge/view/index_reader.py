@@ -175,13 +175,14 @@ def _assemble_index(
         np.append(values, np.float32("nan"))[rows]
         for values, rows in ((lessons.confidence, lesson), (decided.confidence, verdict), (lost.confidence, loss))
     )
+    unvoted = np.where(verdict == NONE, np.arange(len(ids)), NONE)  # a verdict without an answer is a tie
     differs = np.append(lessons.conflict, False)[lesson] | np.append(decided.conflict, False)[verdict]
     return SampleIndex(
         ids=ids,
         verdict=_decide_verdicts(has_lesson, reason),
         reason=reason,
         label=label,
-        answer=answer.filled_from(_leading_answers(traces, len(ids))),
+        answer=answer.filled_from(_leading_answers(traces, len(ids)).take_rows(unvoted)),
         confidence=np.where(has_lesson, taught, np.where(verdict != NONE, voted, told)).astype(np.float32),
         unpromised=~has_lesson & np.append(lost.unpromised, False)[loss],
         conflict=differs | (reason.has_word("vote:label_gate") & (label.codes >= 0)),

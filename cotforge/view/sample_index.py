@@ -45,7 +45,7 @@ class SampleIndex:
     """Why there is no lesson, as `stage:reason`; nothing where there is one."""
     label: CodedColumn
     answer: CodedColumn
-    """Of the vote; where none leads, the most frequent one, nothing where two are."""
+    """Of the vote, nothing on a tie; where no verdict is kept, the most frequent one, nothing where two are."""
     confidence: npt.NDArray[np.float32]
     """Not a number where it is not known."""
     unpromised: npt.NDArray[np.bool_]
