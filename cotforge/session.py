@@ -248,7 +248,10 @@ class RunSession:
         return Previous.of(self.folder.path).samples
 
     def curate(self, *, replace: bool = False) -> str:
-        """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
+        """Vote, filter and export again, asking nothing.
+
+        Without `replace`, all stays where the dataset was made of more samples, or of replies that are gone.
+        """
         gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told first
         give_notices(_replies_gone(self.folder, self.journal))
         return self._export_dataset(
