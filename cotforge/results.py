@@ -57,7 +57,7 @@ class Invocation:
     counts: Callable[[], Counts]
     """What the last reading of the source met."""
     keep_larger: bool = False
-    """Whether a dataset that was made of more samples stays."""
+    """Whether a dataset stays that was made of more samples, or of replies that are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         tally.promise, tally.simpler = decider.promised, claims.find_simpler(tally, curation.trial)
         tally.labels_unknown, tally.held_out = now.counts().labels_unknown, now.counts().held_out
         made.append(exported)
-        if now.keep_larger and previous.larger_than(tally):
+        if now.keep_larger and previous.larger_than(tally, totals["calls_total"]):
             raise KeepOldDataset
         about = replace(about_run(loaded, totals, simulated), asked=asked_for(loaded, shown))
         about = add_card_extras(about, loaded, exported=exported, tally=tally, lessons=chooser.lessons, dataset=folder.dataset)
@@ -113,11 +113,11 @@ def write_results(curation: Curation, folder: RunFolder, now: Invocation, *, set
         export_dataset(stream, folder.path, measures=curation.measures, tally=tally, card=told, optional=optional)
     except KeepOldDataset:
         stays = True
-        first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally))
+        first = _KEPT.format(dataset=folder.dataset, more=previous.larger_than(tally, totals["calls_total"]))
     else:
         stays = False
         settled()
-        first = _REPLACED.format(more=more) if (more := previous.larger_than(tally)) else ""
+        first = _REPLACED.format(more=more) if (more := previous.larger_than(tally, totals["calls_total"])) else ""
     met = now.counts()
     summary = make_summary(tally, totals, now.progress) | {
         "duplicates": met.duplicates,

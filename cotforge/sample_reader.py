@@ -1,6 +1,6 @@
 """The Samples of a pipeline: all of them in the order of the source, or wave by wave."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from hashlib import sha256
@@ -49,12 +49,18 @@ class SampleReader:
         self._tell = tell
         self._loaded, self._store, self._limit, self._spreads = loaded, store, limit, spreads
         self._indexed: tuple[Guide, Index] | None = None
+        self._unmet = set[str]()
+        """Those of `sought` that no row of the index has, as far as it was read."""
         self.counts = Counts()
         """Of the latest reading."""
         self.hashes = False
         """Whether readings of `samples` are hashed, a sixth of their time; only a build that may leave a mark needs it."""
         self.source_hash: str | None = None
         """Of all that the latest reading of `samples` gave, and was compared with, where it came to its end and was hashed."""
+        self.sought: Collection[str] = ()
+        """ids that readings look for."""
+        self.unmet: set[str] | None = None
+        """Those of `sought` that no row had in the latest reading to the end; None where none came there."""
 
     @cached_property
     def features(self) -> "Features | None":
@@ -115,8 +121,13 @@ class SampleReader:
         return self._hash_items(items, counts) if hashed else items
 
     def _read_to_end(self, items: Generator[Sample | Fault]) -> Generator[Sample | Fault]:
+        unmet = set(self.sought)
         with closing(items), self._named_variables():
-            yield from items
+            for item in items:
+                if unmet and item.id is not None:
+                    unmet.discard(item.id)
+                yield item
+        self.unmet = unmet
 
     def _hash_items(self, items: Generator[Sample | Fault], counts: Counts) -> Generator[Sample | Fault]:
         found = sha256()
@@ -165,15 +176,25 @@ class SampleReader:
         with self._named_variables():
             for item in index.of_wave(wave, stopped=stopped):
                 self.counts = index.counts
+                if item.id is not None:
+                    self._unmet.discard(item.id)  # also of a Fault, which has no wave
                 yield item
+        if wave == 0 and not stopped():
+            self.unmet = self._unmet
 
     def _source_index(self, guide: Guide) -> Index:
         if self._indexed is None or self._indexed[0] is not guide:
             self.close()
             source, task = self._loaded.pipeline.source, self._loaded.pipeline.task
-            wave, root = guide.waves.wave, self._loaded.root
+            wave, root, unmet = guide.waves.wave, self._loaded.root, set(self.sought)
+            self._unmet = unmet
+
+            def seen_wave(id: str) -> int:  # the first reading, to the end of the source, asks it of every id
+                unmet.discard(id)
+                return wave(id)
+
             self._indexed = guide, Index(
-                source, task, self._store, root=root, wave=wave, limit=self._limit, spreads=self._spreads,
+                source, task, self._store, root=root, wave=seen_wave, limit=self._limit, spreads=self._spreads,
                 held_out=self._loaded.pipeline.eval, repeated=self._judge_duplicates,
             )  # fmt: skip
         return self._indexed[1]

@@ -27,7 +27,7 @@ from cotforge.journal import Journal
 from cotforge.notices import give_notices
 from cotforge.pipeline import Loaded, Pipeline
 from cotforge.plan import plan_lines, plan_notes
-from cotforge.records import Fault, Sample
+from cotforge.records import Fault, Gold, Sample
 from cotforge.refreshes import RefreshMarks
 from cotforge.sample_reader import SampleReader
 from cotforge.sequence import saves_nothing
@@ -65,6 +65,8 @@ class RunSession:
     finished: FinishedMark | None = None
     """Of the run folder, where a build may be over at once."""
     _open: ExitStack = field(default_factory=ExitStack)
+    _people: Gold = field(default_factory=Gold, init=False)
+    """What people checked, as this command found it."""
 
     def __post_init__(self) -> None:
         self.reader = self._open.enter_context(
@@ -145,7 +147,7 @@ class RunSession:
         With `probe`, so many Samples are asked about, and paid for, so that the figures are measured; a build does not ask them again.
         With `show`, the prompt of that Sample, counted from 1, is told first. With `offline` no teacher is looked at.
         """
-        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = self._find_gold()  # what is wrong with it is told before anything is paid for
         find_people_marks(self.loaded)
         give_notices(_replies_gone(self.folder, self.journal))
         if show is not None:
@@ -160,7 +162,7 @@ class RunSession:
         self.asking.expect_follow_ups(estimator, refreshed)
         labels = self.reader.missing_labels()
         idle = self.loaded.pipeline.consensus.idle_keys()
-        give_notices([*labels, *_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *idle])
+        give_notices([*labels, *_going_on(refreshed), *self.counts.notes(), *self.loaded.lacking(), *idle, *self._unmet_gold()])
         if not probe:
             tell(estimator.text())
         if people.checked or self.loaded.pipeline.consensus.promise is not None:
@@ -190,7 +192,7 @@ class RunSession:
         `refresh` names teachers whose Calls are asked anew; `retry` says why a Call came to nothing that is asked anew, and no other then.
         Without `replace`, a dataset that was made of more samples stays where this is offline or under a limit.
         """
-        people = gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told before anything is paid for
+        people = self._find_gold()  # what is wrong with it is told before anything is paid for
         marks = find_people_marks(self.loaded)
         give_notices(_replies_gone(self.folder, self.journal))
         keep_larger = not replace and (offline or self._is_limited)
@@ -236,6 +238,7 @@ class RunSession:
         kept = None if self.finished is None else self.finished.recall(self.reader.hash_source)
         if kept is None or self.finished is None:
             return None
+        give_notices(self._unmet_gold())
         self._keep_pipeline()
         seconds = {"seconds": round(time.monotonic() - self.begun, 3)}
         self.folder.write_object("summary.json", (self.folder.read_object("summary.json") or {}) | QUIET | seconds)
@@ -248,8 +251,11 @@ class RunSession:
         return Previous.of(self.folder.path).samples
 
     def curate(self, *, replace: bool = False) -> str:
-        """Vote, filter and export again, asking nothing. Without `replace`, a dataset that was made of more samples stays."""
-        gold.find_gold(self.loaded, self.folder.path)  # what is wrong with it is told first
+        """Vote, filter and export again, asking nothing.
+
+        Without `replace`, all stays where the dataset was made of more samples, or of replies that are gone.
+        """
+        self._find_gold()  # what is wrong with it is told first
         give_notices(_replies_gone(self.folder, self.journal))
         return self._export_dataset(
             Progress({teacher.name: TeacherCounts() for teacher in self.loaded.pipeline.teachers}), keep_larger=not replace
@@ -293,7 +299,22 @@ class RunSession:
         from cotforge import results  # pyarrow: not before the first call is out
 
         now = results.Invocation(progress, self.begun, lambda: self.counts, keep_larger)
-        return results.write_results(self.asking.make_curation(), self.folder, now, settled=self._keep_pipeline)
+        written = results.write_results(self.asking.make_curation(), self.folder, now, settled=self._keep_pipeline)
+        give_notices(self._unmet_gold())
+        return written
+
+    def _find_gold(self) -> Gold:
+        """What people checked; readings of the source look for its ids from now on. Raises PipelineError with every fault of the file."""
+        self._people = gold.find_gold(self.loaded, self.folder.path)
+        self.reader.sought, self.reader.unmet = self._people.checked, None
+        return self._people
+
+    def _unmet_gold(self) -> list[str]:
+        """A line where people checked samples that are not in the source, once all of it has been read; none under a limit."""
+        if self._is_limited or self.reader.unmet is None:
+            return []
+        path, held = gold.gold_path(self.loaded, self.folder.path), self.loaded.pipeline.eval
+        return gold.unmet_ids(path, self._people, self.reader.unmet, holds_out=bool(held and held.share))
 
     @property
     def _refreshes(self) -> RefreshMarks:

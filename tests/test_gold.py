@@ -483,6 +483,30 @@ def test_answers_to_samples_that_a_trial_left_out_are_taken(tmp_path: Path) -> N
     assert ran("curate", "runs/feelings", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize("sections", [{}, {"consensus": {"rule": "sequential"}, "dedup": {"pictures": "exact"}}])
+def test_ids_that_are_not_in_the_source_are_told_by_whoever_reads_all_of_it(tmp_path: Path, sections: dict[str, object]) -> None:
+    write_rows(tmp_path, 4)
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "rows.jsonl").write_text("".join(rows) + rows[0].replace("row-0", "twin"))
+    replies = {id: said(LABELS[number % 4]) for number, id in enumerate(("row-0", "row-1", "row-2", "row-3", "twin"))}
+    write_pipeline(tmp_path, replay(tmp_path, "one", replies), replay(tmp_path, "two", replies), gold="gold.csv", **sections)
+    told = f"{tmp_path}/gold.csv: 2 of 5 ids are not among the samples of the source, the first: 'deadbeef'"
+
+    def lines(*words: str) -> list[str]:
+        ended = ran(*words, cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        return [line for line in ended.stderr.splitlines() if "gold.csv" in line]
+
+    file(tmp_path, "id,answer\nrow-0,amusement\ndeadbeef,awe\ntwin,?\nrow-3,fear\n1E+05,?\nunchecked,\n")
+    assert lines("check", "pipeline.yaml", "--limit", "2", "--offline") == [], "a part of the source does not tell"
+    for words in (("check", "pipeline.yaml"), ("build", "pipeline.yaml"), ("build", "pipeline.yaml"), ("check", "pipeline.yaml")):
+        assert lines(*words) == [told], words
+    assert lines("curate", "runs/feelings") == [told]
+    assert lines("curate", "runs/feelings", "--set", "eval={share: 0.01}") == [f"{told}; eval.share may hold them out"]
+    file(tmp_path, "id,answer\nrow-0,amusement\ntwin,?\n")
+    assert lines("curate", "runs/feelings") == []
+
+
 def test_a_build_says_before_it_pays_that_a_promise_cannot_be_kept(tmp_path: Path) -> None:
     write_rows(tmp_path, 2)
     replies = {f"row-{number}": said(LABELS[number]) for number in range(2)}

@@ -89,6 +89,29 @@ def test_curating_without_the_replies_of_a_changed_prompt_leaves_the_dataset(tmp
     assert "no lessons: 8 of 8 rows ended as vote:no_replies; losses.parquet has each" in told
 
 
+def test_without_its_journal_a_run_without_lessons_stays_as_it_is_until_it_is_replaced(tmp_path: Path) -> None:
+    write_rows(tmp_path, 2)
+    write_pipeline(tmp_path, *(replay(tmp_path, name, {f"row-{row}": said(name) for row in range(2)}) for name in ("awe", "fear")))
+    built(tmp_path, "build", "pipeline.yaml")
+    assert (summary(tmp_path / RUN)["accepted"], summary(tmp_path / RUN)["calls_total"]) == (0, 4)
+    before = kept(tmp_path)
+    (tmp_path / RUN / "journal.sqlite").unlink()
+    for words in (["curate", RUN], ["build", "pipeline.yaml", "--offline"]):
+        ended = ran(*words, cwd=tmp_path)
+        assert "holds no reply, though summary.json tells of 4 calls" in ended.stderr
+        assert ended.stdout.startswith(
+            "runs/feelings/dataset stays as it was: it is made of the replies to 4 calls, this one of none; --replace takes the smaller one"
+        )
+        assert kept(tmp_path) == before
+    again = ran("build", "pipeline.yaml", cwd=tmp_path)
+    assert "holds no reply, though summary.json tells of 4 calls" in again.stderr, "the last sign before all is paid for again"
+    assert summary(tmp_path / RUN)["calls"] == 4
+    (tmp_path / RUN / "journal.sqlite").unlink()
+    told = built(tmp_path, "curate", RUN, "--replace").splitlines()
+    assert "the dataset that was here before was made of the replies to 4 calls, this one of none" in told
+    assert summary(tmp_path / RUN)["calls_total"] == 0
+
+
 def test_a_rule_or_filter_that_accepts_less_is_no_smaller_dataset(tmp_path: Path) -> None:
     write(tmp_path)
     built(tmp_path, "build", "pipeline.yaml")
@@ -123,8 +146,8 @@ def test_a_summary_that_says_nothing_of_a_dataset_is_no_reason_to_keep_it(tmp_pa
     (tmp_path / "dataset").mkdir()
     (tmp_path / "dataset/README.md").touch()
     (tmp_path / "summary.json").write_text(text, errors="surrogateescape")
-    assert Previous.of(tmp_path).larger_than(Tally()) == ""
+    assert Previous.of(tmp_path).larger_than(Tally(), 0) == ""
     (tmp_path / "summary.json").write_text(json.dumps({"samples": 9, "accepted": 1}))
-    assert Previous.of(tmp_path).larger_than(Tally(samples=8)) == "9 samples, this one of 8"
+    assert Previous.of(tmp_path).larger_than(Tally(samples=8), 0) == "9 samples, this one of 8"
     (tmp_path / "dataset/README.md").unlink()
-    assert Previous.of(tmp_path).larger_than(Tally()) == ""
+    assert Previous.of(tmp_path).larger_than(Tally(), 0) == ""

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cotforge.answers import Task
 from cotforge.answers.text import clean_text, normal_form
-from cotforge.errors import PipelineError
+from cotforge.errors import PipelineError, show_value
 from cotforge.given_answers import FILE as FILE
 from cotforge.given_answers import UNTOLD as UNTOLD
 from cotforge.gold.csv_cells import FORM, CsvTable, demand_faultless, read_table, unguard_cell
@@ -55,6 +55,16 @@ def find_gold(loaded: "Loaded", folder: Path) -> Gold:
         demand_named(path, "gold", loaded.unexpanded.get("gold"), loaded.root)
     columns = getattr(loaded.pipeline.source, "columns", None)
     return read_gold(path, loaded.pipeline.task, strict=getattr(columns, "options", None) is None)
+
+
+def unmet_ids(path: Path, people: Gold, unmet: Collection[str], *, holds_out: bool = False) -> list[str]:
+    """A line where people checked samples that a reading of the whole source has not met; with `holds_out` it has not met all."""
+    astray = [id for id in (*people.answers, *sorted(people.ambiguous)) if id in unmet]
+    if not astray:
+        return []
+    ids, them = f"{len(astray):,} of {len(people.checked):,} ids", ("is", "it") if len(astray) == 1 else ("are", "them")
+    unknown = f"; eval.share may hold {them[1]} out" if holds_out else ""
+    return [f"{path}: {ids} {them[0]} not among the samples of the source, the first: {show_value(astray[0])}{unknown}"]
 
 
 def demand_named(path: Path, key: str, written: object, root: Path, *, form: str = FORM) -> None:
