@@ -101,13 +101,8 @@ class Curator:
 
     def heard(self, sample: Sample) -> list[Heard] | Fault:
         """What came of the Calls about a Sample, in the pipeline's order; without those that were never asked."""
-        replies = self._try_replies(sample)
-        return replies if isinstance(replies, Fault) else heard_answers(replies)
-
-    def _try_replies(self, sample: Sample) -> list[Answered] | Fault:
-        """The same as `_read_replies`, with the Fault as what is found."""
         try:
-            return self._read_replies(sample)
+            return heard_answers(self._read_replies(sample))
         except Fault as fault:
             return fault
 
